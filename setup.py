@@ -1,0 +1,48 @@
+"""All metadata of the package; pyproject.toml holds the build system and the tools' settings."""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "wsref/__init__.py").read_text("utf-8"), re.M)[1]
+
+setup(
+    name="wsref",
+    version=VERSION,
+    description="Learn the WebSocket protocol from a server you can read",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    license_files=["LICENSE"],
+    packages=["wsref"],
+    package_data={"wsref": ["page.html", "py.typed"]},
+    python_requires=">=3.11",
+    install_requires=[],
+    extras_require={
+        "test": [
+            "pytest>=8",
+            "pytest-timeout>=2.3",
+            "hypothesis>=6.100",
+            "websockets>=13",
+            "websocket-client>=1.8",
+            "selenium>=4.20",
+        ],
+        "lint": ["ruff>=0.6", "mypy>=1.11"],
+    },
+    entry_points={"console_scripts": ["wsref = wsref.cli:main"]},
+    keywords="websocket rfc6455 server tutorial reference",
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Education",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Internet :: WWW/HTTP :: HTTP Servers",
+        "Typing :: Typed",
+    ],
+)

@@ -1,0 +1,66 @@
+"""wsref: learn the WebSocket protocol from a server you can read.
+
+The modules, in the order in which to read them.  Each imports only from floors below
+its own; chapters are those of the tutorial.
+
+=====  ===========  =======  ==========================================================
+floor  module       chapter  in one line
+=====  ===========  =======  ==========================================================
+0      spec                  every number that the RFCs fix, with its section
+1      limits                every number that is a choice of ours, with its precedent
+1      errors                what a peer can do wrong, each with the answer it deserves
+2      http11       1        just enough HTTP/1.1: bytes to Request, Response to bytes
+2      frames       6        frames: the bits, the lengths, the masking key
+2      closing      8        the closing handshake: states, the Close payload, its codes
+3      handshake    2-5, 11  a request to a 101, or to a refusal that says why
+3      messages     7        fragments to whole str and bytes, UTF-8 checked on arrival
+4      connection   6-8      all of that as one endpoint: bytes in, events out
+5      transport    11       the only code that touches a socket: TCP, TLS, deadlines
+6      server       1-11     threads and hooks; ``handle()`` is the contents page
+7      apps         10       two small applications: an echo and a chat
+9      cli                   ``python -m wsref``
+=====  ===========  =======  ==========================================================
+
+A server takes these lines::
+
+    from wsref import WebSocketHandler, WebSocketServer
+
+    class Echo(WebSocketHandler):
+        def on_message(self, message):          # str for text, bytes for binary
+            self.send(message)
+
+    with WebSocketServer(("127.0.0.1", 8765), Echo) as server:
+        server.serve_forever()
+"""
+
+from .apps import Chat, Echo
+from .connection import Closed, Connection, Message, Ping, Pong
+from .errors import ConnectionClosed, HTTPError, ProtocolError
+from .limits import Limits
+from .server import Delivery, WebSocketHandler, WebSocketServer, running
+from .spec import CloseCode, Opcode, Role, State
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Chat",
+    "CloseCode",
+    "Closed",
+    "Connection",
+    "ConnectionClosed",
+    "Delivery",
+    "Echo",
+    "HTTPError",
+    "Limits",
+    "Message",
+    "Opcode",
+    "Ping",
+    "Pong",
+    "ProtocolError",
+    "Role",
+    "State",
+    "WebSocketHandler",
+    "WebSocketServer",
+    "__version__",
+    "running",
+]

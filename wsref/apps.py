@@ -1,0 +1,88 @@
+"""Floor 7, chapter 10: two small applications: an echo and a chat.
+
+They are what ``python -m wsref`` serves, and what a program that uses wsref looks
+like: a handler is a class, and its hooks are what happens.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+from .server import WebSocketHandler
+from .spec import CloseCode
+
+
+class Echo(WebSocketHandler):
+    """Sends every message back, text as text and binary as binary."""
+
+    def on_message(self, message: str | bytes) -> None:
+        """Send it back."""
+        self.send(message)
+
+
+class Chat(WebSocketHandler):
+    """What one says, all see: ``ws://host/chat?name=Ann``.
+
+    Every message is a line of text: ``Ann: hello``, or ``* Ann has joined``.  It goes
+    out by ``server.broadcast``, so that a client that does not read delays nobody.
+    """
+
+    MAX_NAME = 32  # characters
+
+    nick = ""
+
+    def on_open(self) -> None:
+        """Find a name that is free, and tell everyone."""
+        wanted = self.request.query.get("name", [""])[0]
+        wanted = "".join(filter(str.isprintable, wanted)).strip()[: self.MAX_NAME] or "guest"
+        others = {other.nick for other in self.room()}
+        names = itertools.chain([wanted], (f"{wanted} {n}" for n in itertools.count(2)))
+        self.nick = next(name for name in names if name not in others)
+        self.say(f"* {self.nick} has joined; here: {', '.join(sorted(others - {''} | {self.nick}))}")
+
+    def on_message(self, message: str | bytes) -> None:
+        """Tell everyone what was said."""
+        if isinstance(message, bytes):
+            self.close(CloseCode.UNSUPPORTED_DATA, "the chat is text")
+        else:
+            self.say(f"{self.nick}: {message}")
+
+    def on_close(self, code: int, reason: str) -> None:
+        """Tell the others."""
+        self.say(f"* {self.nick} has left")
+
+    def room(self) -> list[Chat]:
+        """All who are in the same chat: connected to this server, at this path."""
+        path = self.request.path
+        return [other for other in self.server.handlers if isinstance(other, Chat) and other.request.path == path]
+
+    def say(self, line: str) -> None:
+        """Send a line to everyone in the room."""
+        self.server.broadcast(line, to=self.room())
+
+
+class Demo(Chat):
+    """Both on one port: the chat at ``/chat``, the echo at ``/`` and ``/echo``."""
+
+    paths = ("/", "/echo", "/chat")
+
+    def chats(self) -> bool:
+        """Whether this client came for the chat."""
+        return self.request.path == "/chat"
+
+    def on_open(self) -> None:
+        """A newcomer to the chat is announced."""
+        if self.chats():
+            super().on_open()
+
+    def on_message(self, message: str | bytes) -> None:
+        """Say it to all, or send it back."""
+        if self.chats():
+            super().on_message(message)
+        else:
+            self.send(message)
+
+    def on_close(self, code: int, reason: str) -> None:
+        """Who leaves the chat is missed."""
+        if self.chats():
+            super().on_close(code, reason)

@@ -1,0 +1,302 @@
+"""Floor 9: ``python -m wsref``, the command line.
+
+What a program may want to read goes to standard output, the log to standard error.
+Exit codes: 0, all went well; 1, it could not be done; 2, the command line makes no
+sense; 130, a second Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import logging
+import os
+import re
+import signal
+import socket
+import ssl
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from typing import TextIO
+
+from . import __version__
+from .apps import Demo
+from .limits import Limits
+from .server import WebSocketServer
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8765
+
+
+class CommandError(Exception):
+    """It cannot be done: one line for standard error, and exit code 1."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``python -m wsref`` with these arguments.
+
+    Returns:
+        The exit code.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    if not arguments or arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version"):
+        arguments.insert(0, "serve")  # "python -m wsref --port 9000" serves
+    options = parser.parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        return code
+    except CommandError as error:
+        print(f"wsref: {error}", file=sys.stderr)
+        return 1
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The command line, as a table that ``-h`` and the documentation print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m wsref",
+        description="Learn the WebSocket protocol from a server you can read.",
+        epilog="Without a command: serve.  Each command has its own -h.",
+    )
+    parser.add_argument("--version", action="version", version=f"wsref {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    serve_parser = commands.add_parser(
+        "serve",
+        help="serve an echo, a chat, and a page that talks to them",
+        description="Serve an echo at / and /echo, a chat at /chat, and, to browsers, a page that talks to them.",
+        epilog=limits_table(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    serve_parser.set_defaults(run=serve)
+    add = serve_parser.add_argument
+    add("--host", default=DEFAULT_HOST, help="address to listen on (default: %(default)s, this machine only)")
+    add("--port", type=_port, default=DEFAULT_PORT, help="port to listen on, 0 for any (default: %(default)s)")
+    add("--certfile", metavar="FILE", help="certificate chain, PEM: speak TLS (https:// and wss://)")
+    add("--keyfile", metavar="FILE", help="its private key, PEM, if it is not in the certfile")
+    add(
+        "--allow-origin",
+        metavar="ORIGIN",
+        action="append",
+        default=[],
+        type=_origin,
+        help="let pages from this origin connect, such as https://example.com; null for pages opened as files; "
+        "* for all; may be given several times (default: pages from this very server only)",
+    )
+    add(
+        "--max-message-size",
+        metavar="BYTES",
+        type=int,
+        default=Limits().max_message_size,
+        help="longer messages are refused with 1009 (default: %(default)s)",
+    )
+    add(
+        "--max-connections",
+        metavar="N",
+        type=int,
+        default=Limits().max_connections,
+        help="more at a time are refused with 503 (default: %(default)s)",
+    )
+    add(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="what is logged to standard error (default: %(default)s)",
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def _origin(text: str) -> str:
+    """Origins are compared as text, so they must be written as browsers write them."""
+    if text in ("*", "null"):
+        return text
+    found = re.fullmatch(r"([a-z][a-z0-9+.\-]*)://([a-z0-9.\-_]+|\[[0-9a-f:.]+\])(:[0-9]+)?", text.lower().rstrip("/"))
+    if not found:
+        raise argparse.ArgumentTypeError(f"an origin is SCHEME://HOST or SCHEME://HOST:PORT, not {text!r}")
+    default = {"http": ":80", "https": ":443"}.get(found[1])
+    return found[0].removesuffix(default) if default and found[3] == default else found[0]
+
+
+def limits_table() -> str:
+    """:class:`~wsref.limits.Limits` as a table."""
+    rows = [(row.name, f"{row.default:g} {row.metadata['unit']}", row.metadata["why"]) for row in fields(Limits)]
+    rows = [(name, re.sub(r"^1\.04858e\+06", "1048576", value), why) for name, value, why in rows]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    lines = (f"  {name:{widths[0]}}  {value:{widths[1]}}  {why}" for name, value, why in rows)
+    return "limits (the names are those of wsref.Limits):\n" + "\n".join(lines)
+
+
+# -- serve ------------------------------------------------------------------------
+
+
+def serve(options: argparse.Namespace) -> int:
+    """``python -m wsref serve``: until Ctrl-C or SIGTERM."""
+    set_up_log(options.log_level, sys.stderr)
+    try:
+        limits = Limits(max_message_size=options.max_message_size, max_connections=options.max_connections)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    context = tls_context(options.certfile, options.keyfile)
+    make_room_for(limits.max_connections)
+    try:
+        server = WebSocketServer(
+            (options.host, options.port),
+            Demo,
+            limits=limits,
+            allowed_origins=options.allow_origin,
+            ssl_context=context,
+        )
+    except OSError as error:
+        raise CommandError(why_not_bound(error, options.host, options.port)) from None
+
+    with server, told_to_stop() as stop:
+        thread = threading.Thread(target=server.serve_forever, name="wsref accepts", daemon=True)
+        thread.start()
+        print(welcome(server), flush=True)
+        stop.wait()
+        print("\nClosing: 1001 to everyone.", file=sys.stderr, flush=True)
+        server.shutdown()
+    return 0
+
+
+def welcome(server: WebSocketServer) -> str:
+    """What ``serve`` says first: the one URL to open."""
+    scheme, address = server.url.split("://")
+    everywhere = address.startswith(("0.0.0.0:", "[::]:"))
+    if everywhere:
+        address = "localhost:" + address.rpartition(":")[2]
+    lines = [
+        f"Open {scheme.replace('ws', 'http')}://{address}/ in a browser.  Ctrl-C ends it.",
+        "",
+        f"  {scheme}://{address}/echo  sends back what you send",
+        f"  {scheme}://{address}/chat  sends it to everyone",
+    ]
+    if everywhere:
+        lines.append("\n  It listens on all addresses of this machine: others on your network can connect.")
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def told_to_stop() -> Iterator[threading.Event]:
+    """An event that Ctrl-C and SIGTERM set.  A second of either ends the process at once.
+
+    The main thread waits for it, and nothing else: ``shutdown`` in a signal handler
+    would wait for the very thread that it interrupts.
+    """
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: object) -> None:
+        if stop.is_set():
+            os._exit(130)
+        stop.set()
+
+    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def tls_context(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:
+    """TLS as a server, or None without a certificate.
+
+    Raises:
+        CommandError: a file is missing, is no PEM, or the key is not the certificate's.
+    """
+    if certfile is None:
+        if keyfile is not None:
+            raise CommandError("--keyfile needs --certfile beside it")
+        return None
+    for file in filter(None, (certfile, keyfile)):
+        try:
+            with open(file, "rb"):
+                pass
+        except OSError as error:
+            raise CommandError(f"cannot read {file}: {error.strerror}") from None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    try:
+        context.load_cert_chain(certfile, keyfile, password=_no_password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise CommandError(f"the key in {keyfile} is not that of the certificate in {certfile}") from None
+        where = certfile if keyfile is None else f"{certfile} or {keyfile}"
+        what = "no certificate with its private key, in PEM," if keyfile is None else "no PEM of the right kind"
+        raise CommandError(f"{what} in {where} ({error.reason or error.strerror})") from None
+    return context
+
+
+def _no_password() -> str:
+    raise CommandError("the private key has a password; decrypt it first: openssl pkey -in KEY -out PLAIN")
+
+
+def why_not_bound(error: OSError, host: str, port: int) -> str:
+    """A reason that says what to do."""
+    if isinstance(error, socket.gaierror):
+        return f"cannot listen on {host}: no such host ({error.strerror})"
+    if error.errno == errno.EADDRINUSE:
+        return f"cannot listen on {host} port {port}: it is in use; try another, --port {port % 65535 + 1}"
+    if error.errno == errno.EACCES:
+        return f"cannot listen on {host} port {port}: not permitted (ports below 1024 belong to root)"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"cannot listen on {host}: not an address of this machine"
+    return f"cannot listen on {host} port {port}: {error.strerror or error}"
+
+
+def make_room_for(connections: int) -> None:
+    """Raise our own limit of open files, often 1024, to what so many connections need."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = connections + 64
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+# -- The terminal ------------------------------------------------------------------
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """NO_COLOR and FORCE_COLOR decide (https://no-color.org); else whether it is a terminal."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
+class LogFormatter(logging.Formatter):
+    """``12:34:56 127.0.0.1:50000 101: '/echo'``; warnings and errors say so, and in colour."""
+
+    def __init__(self, colour: bool) -> None:
+        super().__init__("%(asctime)s %(message)s", "%H:%M:%S")
+        self._colour = colour
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One record, one line (and a traceback, if there is one)."""
+        line = super().format(record)
+        if record.levelno < logging.WARNING:
+            return f"\x1b[2m{line[:8]}\x1b[0m{line[8:]}" if self._colour else line
+        word = record.levelname.lower()
+        return f"\x1b[2m{line[:8]}\x1b[0m \x1b[33m{word}:\x1b[0m{line[8:]}" if self._colour else f"{line[:8]} {word}:{line[8:]}"
+
+
+def set_up_log(level: str, stream: TextIO) -> None:
+    """The log of the command line: to standard error."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(LogFormatter(wants_colour(stream)))
+    logger = logging.getLogger("wsref")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level.upper())
+    logger.propagate = False

@@ -1,0 +1,331 @@
+"""Floor 4, chapters 6 to 8: one endpoint of a connection: bytes in, events out.
+
+All of the protocol, and no socket: what a server, a client, a notebook, a fuzzer
+and a test have in common.  Its user carries bytes::
+
+    connection = Connection(Role.SERVER)
+    connection.receive(data)                       # whatever came, in any pieces
+    while (event := connection.next_event()) is not None:
+        ...                                        # a Message, a Ping, a Pong, or Closed
+        transport.write(event.reply)               # what we owe the peer for it
+
+Events are *pulled*, one at a time: the state moves when an event is taken, not
+when its bytes came in.  So if two hundred messages and a Close come in one packet,
+two hundred replies can leave before the Close is answered, and a program that is
+slow with one event has the next one wait in the network, not in memory.
+
+What the peer does wrong is an event (:class:`Closed`, with the Close frame that
+tells it); what the caller does wrong is an exception.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import dataclass
+from typing import ClassVar
+
+from .closing import TRANSITIONS, build_close_payload, parse_close_payload
+from .errors import ConnectionClosed, ProtocolError
+from .frames import Frame, Header, apply_mask, build_frame, build_header, parse_header
+from .limits import Limits
+from .messages import Assembler, decode, opcode_and_payload
+from .spec import CONTROL, MASKING_KEY_BYTES, MAX_CONTROL_PAYLOAD, CloseCode, Opcode, Role, State
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A whole message: ``str`` if it was text, ``bytes`` if it was binary.  §6.2."""
+
+    data: str | bytes
+    reply: ClassVar[bytes] = b""  # the protocol asks for no answer to a message
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """The peer asks whether we are there; ``reply`` is the Pong.  §5.5.2."""
+
+    data: bytes
+    reply: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """The peer's answer to a Ping of ours, or a sign of life unasked.  §5.5.3."""
+
+    data: bytes
+    reply: ClassVar[bytes] = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The connection has ended; the last event there is.
+
+    Attributes:
+        code: What the peer's Close said; 1005 if it had no code, 1006 if there was
+            no Close (§7.1.5).
+        reason: What the peer's Close said besides.
+        sent: The code of the Close that we have sent or are to send (``reply``): 1005
+            if it has none, None if there is no such Close.
+        clean: Whether both have sent a Close (§7.1.4).  Only then is it certain that
+            all we sent before ours has reached the peer's program.
+        by_us: Whether the end began here: with our Close, or with an error.
+        error: The rule that the peer broke, if that is why.
+        reply: The Close that we owe, or b"".
+    """
+
+    code: int
+    reason: str
+    sent: int | None
+    clean: bool
+    by_us: bool
+    error: ProtocolError | None
+    reply: bytes
+
+
+Event = Message | Ping | Pong | Closed
+
+
+class Connection:
+    """A WebSocket connection from the moment it is open, §5 to §7, without I/O.
+
+    One thread calls :meth:`receive` and :meth:`next_event`.  :meth:`send`,
+    :meth:`ping`, :meth:`pong` and :meth:`close` may be called from any thread, under
+    one lock that is held until the bytes they return have been written: the order of
+    the calls must be the order of the bytes.
+
+    Args:
+        role: Which end we are.
+        limits: ``max_message_size`` and ``max_empty_fragments`` count here.
+
+    >>> server = Connection(Role.SERVER)
+    >>> server.receive(bytes.fromhex("8185 37fa213d 7f9f4d5158"))  # §5.7
+    >>> server.next_event()
+    Message(data='Hello')
+    >>> server.next_event() is None
+    True
+    >>> server.send("Hello").hex(" ")
+    '81 05 48 65 6c 6c 6f'
+    """
+
+    def __init__(self, role: Role, limits: Limits = Limits()) -> None:
+        self.role = role
+        self.limits = limits
+        self.state = State.OPEN
+
+        self._received = b""  # bytes from the peer ...
+        self._at = 0  # ... of which these many are used
+        self._ended = False  # TCP has: nothing more will come
+        self._header: Header | None = None  # of the data frame whose payload is coming in
+        self._missing = 0  # bytes of that payload
+        self._message = Assembler(limits)
+
+        self._closing = threading.Lock()  # two threads may close at once; one Close is sent
+        self._close_sent: int | None = None  # its code, 1005 if it has none
+        self._closed = False  # Closed has been taken: there will be no more events
+
+    # -- Receiving -----------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Bytes came from the peer; b"" says that it has ended the TCP connection.
+
+        Take all events before the next call: what is not used is copied.
+        """
+        if not data:
+            self._ended = True
+            if self._closed:
+                self.state = State.CLOSED
+        elif self._at == len(self._received):
+            self._received, self._at = data, 0
+        else:
+            self._received, self._at = self._received[self._at :] + data, 0
+
+    @property
+    def missing(self) -> int:
+        """Bytes of the current data frame that have not come yet: how much to read."""
+        return self._missing
+
+    def next_event(self) -> Event | None:
+        """The next thing that happened, or None: nothing more until bytes come.
+
+        Cost:
+            Linear in the bytes it uses, whatever the pieces they came in.
+        """
+        if self._closed:
+            return None
+        try:
+            return self._next_event()
+        except ProtocolError as error:
+            return self._fail(error)
+
+    def _next_event(self) -> Event | None:
+        data, masked = self._received, self.role is Role.SERVER  # §5.1: clients mask, servers do not
+        while True:
+            header = self._header
+            if header is None:
+                header = parse_header(data, self._at, masked=masked, max_payload=self._message.room)
+                if header is None:
+                    break
+                begin = self._at + header.size
+                end = begin + header.length
+                if header.opcode & CONTROL:
+                    if len(data) < end:
+                        break
+                    self._at = end
+                    return self._control_frame(header, data[begin:end])
+
+                if header.fin and header.opcode and not self._message.opcode and len(data) >= end:
+                    # Most messages are one frame, all here: no assembling (FASTPATH).
+                    payload = data[begin:end]
+                    if masked:
+                        payload = apply_mask(payload, header.masking_key)
+                    self._at = end
+                    return Message(decode(payload) if header.opcode is Opcode.TEXT else payload)
+
+                self._message.begin_frame(header)
+                self._at = begin
+                self._header, self._missing = header, header.length
+
+            # The payload, or as much of it as is here: a wrong octet of text fails
+            # the connection now, and not when the frame is complete.
+            begin = self._at
+            piece = data[begin : begin + self._missing]
+            if piece:
+                if masked:
+                    done = (header.length - self._missing) % MASKING_KEY_BYTES
+                    piece = apply_mask(piece, header.masking_key[done:] + header.masking_key[:done])
+                self._message.add(piece)
+                self._at += len(piece)
+                self._missing -= len(piece)
+            if self._missing:
+                break
+            self._header = None
+            if header.fin:
+                return Message(self._message.end_message())
+        return self._tcp_ended() if self._ended else None
+
+    def _control_frame(self, header: Header, payload: bytes) -> Event:
+        """§5.5: they may come between the fragments of a message, and change nothing there."""
+        if header.masking_key:
+            payload = apply_mask(payload, header.masking_key)
+        if header.opcode is Opcode.PING:
+            # §5.5.3: the Pong "must have identical Application data".
+            return Ping(payload, self._frame(Opcode.PONG, payload))
+        if header.opcode is Opcode.PONG:
+            return Pong(payload)
+        return self._receive_close(payload)
+
+    # -- The end, in its three forms -------------------------------------------
+
+    def _receive_close(self, payload: bytes) -> Closed:
+        """§5.5.1: "If an endpoint receives a Close frame and did not previously send a
+        Close frame, the endpoint MUST send a Close frame in response."
+        """
+        code, reason = parse_close_payload(payload)
+        by_us = self._close_sent is not None
+        reply = self._close_frame(payload[:2])  # "typically echos the status code it received"
+        self._over("receive Close")
+        return Closed(int(code), reason, self._close_sent, True, by_us, None, reply)
+
+    def _fail(self, error: ProtocolError) -> Closed:
+        """§7.1.7, *Fail the WebSocket Connection*: say why, and use nothing more."""
+        reason = str(error).encode()[: MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore").encode()
+        reply = self._close_frame(error.code.to_bytes(2, "big") + reason)
+        self._over("fail")
+        return Closed(int(CloseCode.ABNORMAL), "", self._close_sent, False, True, error, reply)
+
+    def _tcp_ended(self) -> Closed:
+        """§7.1.5: "If the WebSocket Connection is Closed and no Close control frame was
+        received", the code is 1006.
+        """
+        self._over("TCP ends")
+        by_us = self._close_sent is not None
+        return Closed(int(CloseCode.ABNORMAL), "", self._close_sent, False, by_us, None, b"")
+
+    def _over(self, cause: str) -> None:
+        """No more events.  §7.1.7: "MUST NOT continue to attempt to process data"."""
+        self.state = TRANSITIONS[self.state, cause]
+        self._closed = True
+        self._received, self._at, self._header, self._missing = b"", 0, None, 0
+
+    def _close_frame(self, payload: bytes) -> bytes:
+        """A Close frame; or b"" if ours has been sent: each side sends one."""
+        with self._closing:
+            if self._close_sent is not None:
+                return b""
+            self._close_sent = int.from_bytes(payload[:2], "big") or int(CloseCode.NO_STATUS)
+        return self._frame(Opcode.CLOSE, payload)
+
+    # -- Sending -----------------------------------------------------------------
+
+    def send(self, message: str | bytes | bytearray | memoryview, *, fragment_size: int | None = None) -> bytes:
+        """The bytes of a message: text if it is a ``str``, else binary.
+
+        Args:
+            message: What to send.
+            fragment_size: Bytes.  If given, the message goes out in frames with at
+                most this much payload (§5.4); else in one.
+        Raises:
+            ConnectionClosed: the connection is not open (any more).
+            TypeError, ValueError: this is no message, or not text that UTF-8 can say.
+        """
+        if self.state is not State.OPEN:
+            raise ConnectionClosed(f"cannot send: the connection is {self.state.name} (RFC 6455 §6.1)")
+        opcode, payload = opcode_and_payload(message)
+        if fragment_size is None:
+            return self._frame(opcode, payload)
+        if fragment_size < 1:
+            raise ValueError(f"a fragment has at least 1 byte, not {fragment_size}")
+        frames = []
+        for start in range(0, len(payload) or 1, fragment_size):
+            fragment = payload[start : start + fragment_size]
+            frames.append(self._frame(opcode, fragment, fin=start + fragment_size >= len(payload)))
+            opcode = Opcode.CONTINUATION
+        return b"".join(frames)
+
+    def ping(self, data: bytes = b"") -> bytes:
+        """The bytes of a Ping; the peer answers with a Pong that has the same data.
+
+        Raises:
+            ConnectionClosed: the connection is not open.
+            ValueError: more than 125 bytes (§5.5).
+        """
+        return self._ping_or_pong(Opcode.PING, data)
+
+    def pong(self, data: bytes = b"") -> bytes:
+        """The bytes of a Pong that nobody asked for: "a unidirectional heartbeat", §5.5.3.
+
+        Raises:
+            As :meth:`ping`.
+        """
+        return self._ping_or_pong(Opcode.PONG, data)
+
+    def _ping_or_pong(self, opcode: Opcode, data: bytes) -> bytes:
+        if self.state is not State.OPEN:
+            raise ConnectionClosed(f"cannot send a {opcode.name}: the connection is {self.state.name}")
+        if len(data) > MAX_CONTROL_PAYLOAD:
+            raise ValueError(f"a {opcode.name} holds at most 125 bytes (§5.5), not {len(data)}")
+        return self._frame(opcode, bytes(data))
+
+    def close(self, code: int | None = CloseCode.NORMAL, reason: str = "") -> bytes:
+        """The bytes of a Close; b"" if one has been sent already.
+
+        The connection is CLOSING from now on: nothing more can be sent, and the peer's
+        Close is waited for.  Messages may come before it.
+
+        Args:
+            code: 1000, 1001, ... or 3000 to 4999; None for a Close without a code.
+            reason: At most 123 bytes of UTF-8.
+        Raises:
+            TypeError, ValueError: see :func:`~wsref.closing.build_close_payload`.
+        """
+        wire = self._close_frame(build_close_payload(code, reason, role=self.role))
+        if wire:
+            self.state = TRANSITIONS[self.state, "send Close"]
+        return wire
+
+    def _frame(self, opcode: Opcode, payload: bytes, *, fin: bool = True) -> bytes:
+        if self.role is Role.SERVER:
+            return build_header(opcode, len(payload), fin=fin) + payload
+        # §5.3: "The masking key needs to be unpredictable", a new one for each frame.
+        return build_frame(Frame(opcode, payload, fin), os.urandom(MASKING_KEY_BYTES))

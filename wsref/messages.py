@@ -1,0 +1,165 @@
+"""Floor 3, chapter 7: messages: fragments to whole ``str`` and ``bytes``.
+
+RFC 6455 §5.4: a message is one frame or several.  The first says what it is (text
+or binary), those that follow are continuations, the last has the FIN bit.  §5.6
+and §8.1: text is UTF-8, and who finds an octet that is not UTF-8 fails the
+connection.
+
+An :class:`Assembler` takes payload as it comes, in pieces that need not be whole
+frames, so that a wrong octet is found when it arrives and not when the last
+fragment does.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+
+from .errors import ProtocolError
+from .frames import Header
+from .limits import Limits
+from .spec import CloseCode, Opcode
+
+
+class Assembler:
+    """Puts together the fragments of one message after another.
+
+    Call :meth:`begin_frame` for the header of each data frame, :meth:`add` for each
+    piece of its payload, and :meth:`end_message` when a frame with FIN is complete.
+
+    What came so far is kept in one growing buffer, not in a list of pieces: a piece
+    of one byte would take some 40 bytes in a list, so a peer that sends a message
+    byte by byte could make us keep forty times its size.
+
+    >>> message = Assembler()
+    >>> message.begin_frame(Header(False, 0, Opcode.TEXT, 3, b"", 2))
+    >>> message.add(b"Hel")
+    >>> message.begin_frame(Header(True, 0, Opcode.CONTINUATION, 2, b"", 2))
+    >>> message.add(b"lo")
+    >>> message.end_message()
+    'Hello'
+    """
+
+    def __init__(self, limits: Limits = Limits()) -> None:
+        self.limits = limits
+        self.opcode: Opcode | None = None  # TEXT or BINARY while a message is open
+        self.room = limits.max_message_size  # bytes that the open message may still get
+        self._empty = 0  # fragments without payload in it
+        self._text = io.StringIO(newline="")  # newline="": CR and LF stay what they are
+        self._data = io.BytesIO()
+        self._tail = b""  # a character's first bytes, whose rest is yet to come
+
+    def begin_frame(self, header: Header) -> None:
+        """A data frame begins; its length has been held against :attr:`room`.
+
+        Raises:
+            ProtocolError: 1002 for a frame out of order (§5.4), 1008 for a flood of
+                frames without payload.
+        """
+        if header.opcode is not Opcode.CONTINUATION:
+            if self.opcode is not None:
+                raise ProtocolError(f"a {header.opcode.name} frame before the last message is complete", "§5.4")
+            self.opcode = header.opcode
+        elif self.opcode is None:
+            raise ProtocolError("a continuation frame, and there is no message to continue", "§5.4")
+        self.room -= header.length
+        if not header.length and not header.fin:
+            self._empty += 1
+            if self._empty > self.limits.max_empty_fragments:
+                raise ProtocolError(
+                    f"more than {self.limits.max_empty_fragments} fragments without payload in one message",
+                    "§10.4",
+                    code=CloseCode.POLICY_VIOLATION,
+                )
+
+    def add(self, piece: bytes) -> None:
+        """A piece of the payload, unmasked: a whole frame's, or what has come of it.
+
+        Raises:
+            ProtocolError: 1007 at the first octet that cannot be UTF-8, though the
+                message, and even the frame, is not complete.
+        Cost:
+            O(len(piece)), amortized.
+        """
+        if self.opcode is Opcode.TEXT:
+            text, self._tail = decode_some(self._tail + piece if self._tail else piece)
+            self._text.write(text)
+        else:
+            self._data.write(piece)
+
+    def end_message(self) -> str | bytes:
+        """The message is complete: here it is, and the next one may begin.
+
+        Raises:
+            ProtocolError: 1007 for a text that ends inside a character.
+        """
+        if self._tail:
+            raise _not_utf8("the text ends inside a character", self._tail)
+        message = self._text.getvalue() if self.opcode is Opcode.TEXT else self._data.getvalue()
+        self.__init__(self.limits)  # type: ignore[misc]
+        return message
+
+
+def opcode_and_payload(message: str | bytes | bytearray | memoryview) -> tuple[Opcode, bytes]:
+    """What a message is on the wire: a ``str`` is text, in UTF-8; bytes are binary.
+
+    Raises:
+        TypeError: it is neither.
+        UnicodeEncodeError: half a surrogate pair, which UTF-8 cannot say.
+
+    >>> opcode_and_payload("€")
+    (<Opcode.TEXT: 1>, b'\xe2\x82\xac')
+    """
+    if isinstance(message, str):
+        return Opcode.TEXT, message.encode()
+    if isinstance(message, (bytes, bytearray, memoryview)):
+        return Opcode.BINARY, bytes(message)  # a copy, unless it is bytes: nobody can change those
+    raise TypeError(f"a message is a str (text) or bytes (binary), not {type(message).__name__}")
+
+
+def decode(payload: bytes) -> str:
+    """UTF-8 to str, for a text that is all there.
+
+    Raises:
+        ProtocolError: 1007 (§8.1).
+
+    >>> decode(b"\xe2\x82\xac")
+    '€'
+    """
+    try:
+        return str(payload, "utf-8")
+    except UnicodeDecodeError as error:
+        raise _not_utf8(error.reason, payload[error.start : error.end]) from None
+
+
+def decode_some(data: bytes) -> tuple[str, bytes]:
+    """UTF-8 to str, for a text whose end is yet to come.
+
+    Returns:
+        ``(text, tail)``: the tail is at most three bytes, the beginning of a character.
+    Raises:
+        ProtocolError: 1007 as soon as no continuation can make the bytes valid (§8.1).
+
+    >>> decode_some(b"ok \xe2\x82")
+    ('ok ', b'\xe2\x82')
+    >>> decode_some(b"\xf4\x90")
+    Traceback (most recent call last):
+        ...
+    wsref.errors.ProtocolError: text that is not UTF-8: invalid continuation byte: 'f4' (RFC 6455 §8.1)
+    """
+    try:
+        text, used = codecs.utf_8_decode(data, "strict", False)
+    except UnicodeDecodeError as error:
+        raise _not_utf8(error.reason, data[error.start : error.end]) from None
+    tail = data[used:]
+    # Python's decoder tells a surrogate (ED A0 80 to ED BF BF, RFC 3629 §3) by its
+    # third byte; the second has settled it.  It is early with everything else.
+    if len(tail) == 2 and tail >= b"\xed\xa0" and tail[0] == 0xED:
+        raise _not_utf8("a surrogate", tail)
+    return text, tail
+
+
+def _not_utf8(why: str, octets: bytes) -> ProtocolError:
+    return ProtocolError(
+        f"text that is not UTF-8: {why}: '{octets[:4].hex(' ')}'", "§8.1", code=CloseCode.INVALID_DATA
+    )

@@ -1,0 +1,535 @@
+"""Floor 5, chapter 11: the only code that touches a connected socket: TCP, TLS, deadlines.
+
+Nothing here knows what the bytes mean.  What it promises:
+
+* Nothing waits without a bound.  The deadlines are the kernel's (``SO_RCVTIMEO``,
+  ``SO_SNDTIMEO``): ``socket.settimeout`` would make Python ask the kernel "ready?"
+  before every call, and its one timeout serves both directions, so that impatience
+  in reading cuts what is being written.
+* What is sent is sent whole, or never followed by anything: half a frame on the wire
+  makes garbage of all that comes after it.
+* Any thread may send, one at a time (:attr:`Transport.write_lock`), while one thread
+  receives.  TLS makes that hard, see :class:`TLSTransport`.
+* :meth:`Transport.post` never waits at all: what the kernel does not take at once,
+  the :class:`Flusher` sends when it does.
+"""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections import deque
+
+from .errors import ConnectionClosed, HTTPError
+from .limits import Limits
+
+#: Bytes.  Who takes fewer than these within the send timeout is not reading.
+MIN_PROGRESS = 64 * 1024
+
+#: Bytes that are read and thrown away at most while the peer ends its side of TCP.
+MAX_DISCARDED = 1024 * 1024
+
+#: Bytes that are encrypted at a time: what a sender keeps twice.
+TLS_PIECE = 256 * 1024
+
+#: "Do not wait, this once."  Windows has no such flag: there a post may wait for as
+#: long as a send.
+DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
+
+
+class Transport:
+    """One TCP connection.
+
+    Args:
+        sock: Connected.  It belongs to the transport from now on.
+        limits: ``send_timeout``, ``max_backlog`` and ``max_backlog_messages`` count here.
+    """
+
+    secure = False
+
+    def __init__(self, sock: socket.socket, limits: Limits = Limits()) -> None:
+        self.limits = limits
+        self._socket = sock
+        self._receive_timeout = 0.0  # seconds, as the kernel has it; 0: for ever
+
+        self.write_lock = threading.Lock()  # hold it to call send or flush
+        self.broken = ""  # why nothing more can be written; "": it can
+        self._cut = memoryview(b"")  # the rest of something of which the kernel took a part
+
+        self._backlog: deque[bytes] = deque()  # posted, and not yet given to the kernel
+        self._backlog_size = 0  # bytes in it
+        self._last_posted = False  # nothing may follow
+        self._backlog_lock = threading.Lock()  # for the few lines that change these three
+        self._close_lock = threading.Lock()  # so that nobody calls a number that was closed and given away
+        self.progress = time.monotonic()  # seconds: when the kernel last took some of the backlog
+
+        sock.setblocking(True)
+        # A frame is a whole: holding it back until the last one is acknowledged
+        # (Nagle's algorithm) gains nothing, and costs up to 40 ms.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._set_timeout(socket.SO_SNDTIMEO, limits.send_timeout)
+
+    def _set_timeout(self, option: int, seconds: float) -> None:
+        seconds = max(seconds, 0.001)  # 0 would mean: for ever
+        timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
+        self._socket.setsockopt(socket.SOL_SOCKET, option, timeval)
+
+    def fileno(self) -> int:
+        """The file descriptor; -1 when closed."""
+        return self._socket.fileno()
+
+    # -- Receiving: one thread ------------------------------------------------
+
+    def receive(self, size: int, timeout: float) -> bytes | None:
+        """Whatever comes next, ``size`` bytes at most.
+
+        Args:
+            timeout: Seconds.
+        Returns:
+            b"" when the peer has ended TCP, by a FIN or by a RST; None when nothing
+            came in time.
+        """
+        if timeout != self._receive_timeout:
+            self._set_timeout(socket.SO_RCVTIMEO, timeout)
+            self._receive_timeout = timeout
+        try:
+            return self._socket.recv(size)
+        except BlockingIOError:  # EAGAIN: SO_RCVTIMEO has passed
+            return None
+        except OSError:  # ECONNRESET, ETIMEDOUT, ...: no FIN, but the end all the same
+            return b""
+
+    # -- Sending: any thread, with the write lock ------------------------------
+
+    def send(self, data: bytes, *, last: bool = False) -> None:
+        """Give all of ``data`` to the kernel, waiting for the peer to read if need be.
+
+        What was posted before goes first.
+
+        Args:
+            last: Nothing may be sent or posted after this: it is a Close frame.
+        Raises:
+            ConnectionClosed: not all of it was sent; nothing can be, any more.
+        """
+        if self.broken:
+            raise ConnectionClosed(self.broken)
+        while self._cut or self._backlog:
+            if self._cut:
+                self._send_whole(self._cut)
+                self._cut = memoryview(b"")
+            else:
+                self._write(self._next_posted())
+        if self._last_posted:
+            raise ConnectionClosed("a Close has been sent")
+        if last and not self._set_last():
+            return self.send(data, last=True)  # something was posted meanwhile: it goes first
+        self._write(data)
+
+    def _write(self, data: bytes) -> None:
+        """All of ``data``, and nothing of anybody else's between its bytes."""
+        self._send_whole(data)
+
+    def _send_whole(self, data: bytes | memoryview) -> None:
+        # One call, as a rule, and no question to the clock: the kernel returns early
+        # only when SO_SNDTIMEO has passed with its buffer full, or for a signal.
+        while data:
+            sent = self._try_send(data)
+            if sent == len(data):
+                return
+            if sent < MIN_PROGRESS and not self._is_writable():
+                raise self.give_up(f"the peer has not read for {self.limits.send_timeout:g} s")
+            data = memoryview(data)[sent:]
+
+    def _try_send(self, data: bytes | memoryview, flags: int = 0) -> int:
+        """How many bytes the kernel took."""
+        try:
+            return self._socket.send(data, flags)
+        except BlockingIOError:  # EAGAIN
+            return 0
+        except OSError as error:
+            raise self.give_up(f"sending failed: {error.strerror or error}") from None
+
+    def _is_writable(self) -> bool:
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._socket, selectors.EVENT_WRITE)
+            return bool(selector.select(0))
+
+    def _seal(self, data: bytes) -> bytes:
+        """What goes over the wire for ``data``: in plain TCP, the same."""
+        return data
+
+    # -- Posting: any thread, never waiting ------------------------------------
+
+    def post(self, data: bytes, *, last: bool = False) -> bool:
+        """Send ``data`` without waiting: what the kernel does not take now is kept.
+
+        Args:
+            last: As for :meth:`send`.
+        Returns:
+            True if all is with the kernel; False if some is kept: give the transport
+            to a :class:`Flusher`.
+        Raises:
+            ConnectionClosed: the connection is closing, or too much is kept already;
+                then it is given up.
+        """
+        if self.broken:
+            raise ConnectionClosed(self.broken)
+        with self._backlog_lock:
+            if self._last_posted:
+                raise ConnectionClosed("a Close has been sent")
+            if not last and self._backlog:
+                size, messages = self._backlog_size + len(data), len(self._backlog) + 1
+                if size > self.limits.max_backlog or messages > self.limits.max_backlog_messages:
+                    raise self.give_up(
+                        f"the peer does not read: {messages} broadcasts, {size} bytes would wait for it"
+                    )
+            self._backlog.append(data)
+            self._backlog_size += len(data)
+            self._last_posted = last
+        if not self.write_lock.acquire(blocking=False):
+            return False  # somebody is writing, and may be waiting; the flusher comes after
+        try:
+            return self.flush()
+        finally:
+            self.write_lock.release()
+
+    def flush(self) -> bool:
+        """Give the kernel what was posted, as much as it takes now (with the write lock).
+
+        Returns:
+            Whether that was all.
+        Raises:
+            ConnectionClosed: the connection has ended.
+        """
+        if self.broken:
+            raise ConnectionClosed(self.broken)
+        while self._cut or self._backlog:
+            if not self._cut:
+                self._cut = memoryview(self._seal(self._next_posted()))
+            sent = self._try_send(self._cut, DONT_WAIT)
+            if not sent:
+                return False
+            self._cut = self._cut[sent:]
+            self.progress = time.monotonic()
+        return True
+
+    @property
+    def has_backlog(self) -> bool:
+        """Whether something that was posted is not yet with the kernel."""
+        return bool(self._cut) or bool(self._backlog)
+
+    def _next_posted(self) -> bytes:
+        with self._backlog_lock:
+            data = self._backlog.popleft()
+            self._backlog_size -= len(data)
+            return data
+
+    def _set_last(self) -> bool:
+        """True when nothing is in the backlog and nothing can get there any more."""
+        with self._backlog_lock:
+            self._last_posted = not self._backlog
+            return self._last_posted
+
+    # -- Ending ----------------------------------------------------------------
+
+    def give_up(self, why: str) -> ConnectionClosed:
+        """Nothing more can be written, or shall be: end TCP now, from any thread.
+
+        Whoever is waiting to receive or to send on this connection wakes up.
+
+        Returns:
+            An exception for the caller to raise.
+        """
+        self.broken = self.broken or why
+        with self._close_lock:
+            try:
+                self._socket.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # the peer, or somebody here, was faster
+        return ConnectionClosed(self.broken)
+
+    def end(self, timeout: float) -> None:
+        """End TCP in stages, so that what we sent last arrives (the reading thread).
+
+        RFC 9112 §9.6 and RFC 6455 §7.1.1: after our FIN, bytes are read and thrown
+        away until the peer's FIN.  A socket that is closed with bytes unread sends a
+        RST, and a RST makes the peer forget what it had not read yet: the answer.
+
+        Args:
+            timeout: Seconds for the peer's FIN to come.
+        """
+        with self.write_lock:
+            if not self.broken:
+                self._say_last_words()
+                self.broken = "the connection is closed"
+        deadline, discarded = time.monotonic() + timeout, 0
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+            while discarded < MAX_DISCARDED and (left := deadline - time.monotonic()) > 0:
+                data = Transport.receive(self, 65536, left)
+                if not data:
+                    break
+                discarded += len(data)
+        except OSError:
+            pass  # there is no TCP connection to end
+        with self._close_lock:
+            self._socket.close()
+
+    def _say_last_words(self) -> None:
+        """In plain TCP: none; the FIN says it."""
+
+
+class TLSTransport(Transport):
+    """TLS over TCP, and safe for the two threads of a threaded server.
+
+    An ``ssl.SSLSocket`` is not: a broadcast would write to it while another thread
+    waits in a read, and OpenSSL's objects may be used by one thread at a time (openssl
+    #18209, CPython #143756); with a peer that sends KeyUpdate that crashes the
+    interpreter.  And a lock around it would be held while waiting.
+
+    So TLS works on bytes in memory here (``ssl.MemoryBIO``), under a lock that nobody
+    waits under, and the waiting is done on the plain socket, as without TLS.  Where
+    the order of encryption must be the order on the wire, the write lock, which the
+    sender holds already, sees to it.
+    """
+
+    secure = True
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext, limits: Limits = Limits()) -> None:
+        super().__init__(sock, limits)
+        self._from_wire, self._to_wire = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._from_wire, self._to_wire, server_side=True)
+        self._tls_lock = threading.Lock()
+
+    def handshake(self, deadline: float) -> None:
+        """The TLS handshake, in the connection's own thread.
+
+        Args:
+            deadline: Monotonic seconds; the client's patience is not ours.
+        Raises:
+            HTTPError: with status 0: hang up.  No HTTP has been spoken yet.
+        """
+        while True:
+            try:
+                with self._tls_lock:
+                    self._tls.do_handshake()
+            except ssl.SSLWantReadError:
+                self._send_tls_records()
+                left = deadline - time.monotonic()
+                data = super().receive(65536, left) if left > 0 else None
+                if not data:
+                    what = "took too long" if data is None else "was cut off by the client"
+                    raise HTTPError(0, f"the TLS handshake {what}") from None
+                with self._tls_lock:
+                    self._from_wire.write(data)
+            except ssl.SSLError as error:
+                self._send_tls_records()  # the alert
+                why = error.reason or str(error)
+                if why == "HTTP_REQUEST":
+                    why = "plain HTTP: this port speaks wss:// and https://"
+                raise HTTPError(0, f"the TLS handshake failed: {why}") from None
+            else:
+                return self._send_tls_records()
+
+    def _send_tls_records(self) -> None:
+        """What TLS itself has to say: handshake messages, alerts, answers to KeyUpdate."""
+        if self._to_wire.pending:
+            with self.write_lock:
+                try:
+                    super().send(b"")
+                except ConnectionClosed:
+                    pass  # the next receive finds out
+
+    def receive(self, size: int, timeout: float) -> bytes | None:
+        pieces = []
+        while True:
+            try:
+                with self._tls_lock:
+                    while size > 0 and (piece := self._tls.read(size)):
+                        pieces.append(piece)
+                        size -= len(piece)
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLError:  # close_notify, or records that are none
+                return b"".join(pieces)
+            self._send_tls_records()
+            if pieces:
+                return b"".join(pieces)
+            data = super().receive(max(size, 16 * 1024 + 512), timeout)  # a record at least
+            if not data:
+                return data
+            with self._tls_lock:
+                self._from_wire.write(data)
+
+    def _write(self, data: bytes) -> None:
+        for start in range(0, len(data) or 1, TLS_PIECE):
+            self._send_whole(self._seal(data[start : start + TLS_PIECE]))
+
+    def _seal(self, data: bytes) -> bytes:
+        with self._tls_lock:
+            if data:
+                self._tls.write(data)
+            return self._to_wire.read()
+
+    def _say_last_words(self) -> None:
+        """close_notify: without it a cut cannot be told from an end (RFC 8446 §6.1)."""
+        try:
+            with self._tls_lock:
+                self._tls.unwrap()
+        except ssl.SSLError:
+            pass  # "want read": the peer's close_notify is not waited for
+        try:
+            if not self._cut:
+                self._try_send(self._to_wire.read(), DONT_WAIT)
+        except ConnectionClosed:
+            pass
+
+
+class Flusher:
+    """One thread for all clients that do not keep up with what is posted to them.
+
+    It starts with the first of them and sleeps when there is none.  A client that
+    takes nothing for as long as its send timeout is given up.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: set[Transport] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._bell, self._bell_rope = socket.socketpair()  # a byte wakes the thread
+        self._bell.setblocking(False)
+        self._bell_rope.setblocking(False)
+        self._stopped = False
+
+    def add(self, transport: Transport) -> None:
+        """Flush this transport until nothing is left."""
+        with self._lock:
+            if self._stopped or transport in self._waiting:
+                return
+            transport.progress = time.monotonic()
+            self._waiting.add(transport)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="wsref flusher", daemon=True)
+                self._thread.start()
+        self._ring()
+
+    def _ring(self) -> None:
+        try:
+            self._bell_rope.send(b"!")
+        except OSError:
+            pass  # it has rung already, or has stopped
+
+    def stop(self) -> None:
+        """End the thread."""
+        with self._lock:
+            self._stopped = True
+            thread = self._thread
+        self._ring()
+        if thread is not None:
+            thread.join(5)
+        self._bell.close()
+        self._bell_rope.close()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            with self._lock:
+                waiting = list(self._waiting)
+            self._wait(waiting)
+            busy = False
+            for transport in waiting:
+                if not transport.write_lock.acquire(blocking=False):
+                    busy = True  # a sender holds it; it sends the backlog first
+                    continue
+                try:
+                    done = transport.flush()
+                except ConnectionClosed:
+                    done = True
+                finally:
+                    transport.write_lock.release()
+                if done:
+                    self._forget(transport)
+                elif time.monotonic() - transport.progress > transport.limits.send_timeout:
+                    transport.give_up(f"the peer has not read for {transport.limits.send_timeout:g} s")
+                    self._forget(transport)
+            if busy:
+                time.sleep(0.005)  # its socket may be writable all the time: do not spin
+
+    def _wait(self, waiting: list[Transport]) -> None:
+        """Until one of them is writable, one has run out of time, or the bell rings."""
+        timeout = None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._bell, selectors.EVENT_READ)
+            for transport in waiting:
+                try:
+                    selector.register(transport.fileno(), selectors.EVENT_WRITE)
+                except (ValueError, KeyError, OSError):
+                    timeout = 0.0  # closed meanwhile: it will be forgotten at once
+            if waiting and timeout is None:
+                first = min(transport.progress + transport.limits.send_timeout for transport in waiting)
+                timeout = max(first - time.monotonic(), 0.0) + 0.001
+            selector.select(timeout)
+        try:
+            self._bell.recv(4096)
+        except BlockingIOError:
+            pass
+
+    def _forget(self, transport: Transport) -> None:
+        """It has nothing left; if something was posted just now, it has, and stays."""
+        with self._lock:
+            self._waiting.discard(transport)
+        if transport.has_backlog and not transport.broken:
+            self.add(transport)
+
+
+class TurnedAway:
+    """Connections that get an answer and no thread: there are too many already.
+
+    The answer is sent without waiting.  Then, as in :meth:`Transport.end`, the socket
+    is kept until the client has ended its side too, so that no RST overtakes the
+    answer; for a bounded time, and a bounded number of them.
+
+    Args:
+        timeout: Seconds.
+    """
+
+    MOST = 128  # sockets
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._sockets: deque[tuple[float, socket.socket]] = deque()  # deadline, the earliest first
+
+    def add(self, sock: socket.socket, answer: bytes) -> None:
+        """Send the answer, and end this connection before long."""
+        try:
+            sock.setblocking(False)
+            sock.send(answer)  # a fresh connection's buffer takes it whole
+            sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            return sock.close()
+        self._sockets.append((time.monotonic() + self._timeout, sock))
+        if len(self._sockets) > self.MOST:
+            self._sockets.popleft()[1].close()
+
+    def end_some(self) -> None:
+        """Close those whose client has ended its side, or whose time is over."""
+        for _ in range(len(self._sockets)):
+            deadline, sock = self._sockets.popleft()
+            try:
+                ended = not sock.recv(65536)
+            except BlockingIOError:
+                ended = False
+            except OSError:
+                ended = True
+            if ended or time.monotonic() > deadline:
+                sock.close()
+            else:
+                self._sockets.append((deadline, sock))
+
+    def end(self) -> None:
+        """Close them all."""
+        while self._sockets:
+            self._sockets.popleft()[1].close()

@@ -68,7 +68,7 @@ class Demo(Chat):
 
     def chats(self) -> bool:
         """Whether this client came for the chat."""
-        return self.request.path == "/chat"
+        return bool(self.request.path == "/chat")
 
     def on_open(self) -> None:
         """A newcomer to the chat is announced."""

@@ -286,10 +286,12 @@ class LogFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One record, one line (and a traceback, if there is one)."""
         line = super().format(record)
-        if record.levelno < logging.WARNING:
-            return f"\x1b[2m{line[:8]}\x1b[0m{line[8:]}" if self._colour else line
-        word = record.levelname.lower()
-        return f"\x1b[2m{line[:8]}\x1b[0m \x1b[33m{word}:\x1b[0m{line[8:]}" if self._colour else f"{line[:8]} {word}:{line[8:]}"
+        clock, rest = line[:8], line[8:]
+        word = f" {record.levelname.lower()}:" if record.levelno >= logging.WARNING else ""
+        if self._colour:
+            clock = f"\x1b[2m{clock}\x1b[0m"
+            word = word and f"\x1b[33m{word}\x1b[0m"
+        return clock + word + rest
 
 
 def set_up_log(level: str, stream: TextIO) -> None:

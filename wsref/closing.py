@@ -50,13 +50,13 @@ def parse_close_payload(payload: bytes) -> tuple[int, str]:
     Source:
         RFC 6455 §5.5.1, §7.4, §8.1.
 
-    >>> parse_close_payload(b"\\x03\\xe8bye")
+    >>> parse_close_payload(bytes.fromhex("03e8") + b"bye")
     (1000, 'bye')
     >>> parse_close_payload(b"")
     (1005, '')
     """
     if not payload:
-        return CloseCode.NO_STATUS, ""
+        return int(CloseCode.NO_STATUS), ""
     if len(payload) == 1:
         raise ProtocolError("a Close payload of 1 byte: a code has 2", "§5.5.1")
     code = int.from_bytes(payload[:2], "big")
@@ -86,8 +86,8 @@ def build_close_payload(code: int | None = CloseCode.NORMAL, reason: str = "", *
         ValueError: a code that may not travel, a reason without a code, or one that
             is too long.
 
-    >>> build_close_payload(1000, "bye")
-    b'\\x03\\xe8bye'
+    >>> build_close_payload(1000, "bye").hex(" ")
+    '03 e8 62 79 65'
     """
     if not isinstance(reason, str):
         raise TypeError(f"a reason is a str, not {type(reason).__name__}")

@@ -108,7 +108,7 @@ def opcode_and_payload(message: str | bytes | bytearray | memoryview) -> tuple[O
         UnicodeEncodeError: half a surrogate pair, which UTF-8 cannot say.
 
     >>> opcode_and_payload("€")
-    (<Opcode.TEXT: 1>, b'\xe2\x82\xac')
+    (<Opcode.TEXT: 1>, b'\\xe2\\x82\\xac')
     """
     if isinstance(message, str):
         return Opcode.TEXT, message.encode()
@@ -123,7 +123,7 @@ def decode(payload: bytes) -> str:
     Raises:
         ProtocolError: 1007 (§8.1).
 
-    >>> decode(b"\xe2\x82\xac")
+    >>> decode(bytes.fromhex("e282ac"))
     '€'
     """
     try:
@@ -140,9 +140,10 @@ def decode_some(data: bytes) -> tuple[str, bytes]:
     Raises:
         ProtocolError: 1007 as soon as no continuation can make the bytes valid (§8.1).
 
-    >>> decode_some(b"ok \xe2\x82")
-    ('ok ', b'\xe2\x82')
-    >>> decode_some(b"\xf4\x90")
+    >>> text, tail = decode_some(b"ok " + bytes.fromhex("e282"))
+    >>> text, tail.hex()
+    ('ok ', 'e282')
+    >>> decode_some(bytes.fromhex("f490"))
     Traceback (most recent call last):
         ...
     wsref.errors.ProtocolError: text that is not UTF-8: invalid continuation byte: 'f4' (RFC 6455 §8.1)

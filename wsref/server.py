@@ -71,6 +71,8 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
 
     server: WebSocketServer
 
+    _close_deadline: float | None  # monotonic seconds: our Close is answered by then
+
     # -- What a subclass overrides ---------------------------------------------
 
     def check_request(self, request: Request) -> None:
@@ -157,7 +159,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         self._connection = Connection(Role.SERVER, limits)
         self._upgraded = False
         self._early = b""  # what came after the head: it belongs to the WebSocket
-        self._close_deadline: float | None = None  # monotonic seconds: our Close is answered by then
+        self._close_deadline = None
         self.subprotocol: str | None = None
         self.closed: Closed | None = None
         self.server.enter(self)

@@ -23,8 +23,9 @@ class Echo(WebSocketHandler):
 class Chat(WebSocketHandler):
     """What one says, all see: ``ws://host/chat?name=Ann``.
 
-    Every message is a line of text: ``Ann: hello``, or ``* Ann has joined``.  It goes
-    out by ``server.broadcast``, so that a client that does not read delays nobody.
+    Every message is one line of text: ``Ann: hello``, or ``* Ann has joined``.  Names
+    have no colon and begin with no star, and lines are joined, so nobody can speak for
+    another.  It goes out by ``server.broadcast``: who does not read delays nobody.
     """
 
     MAX_NAME = 32  # characters
@@ -34,7 +35,7 @@ class Chat(WebSocketHandler):
     def on_open(self) -> None:
         """Find a name that is free, and tell everyone."""
         wanted = self.request.query.get("name", [""])[0]
-        wanted = "".join(filter(str.isprintable, wanted)).strip()[: self.MAX_NAME] or "guest"
+        wanted = "".join(filter(str.isprintable, wanted)).replace(":", "").strip(" *")[: self.MAX_NAME] or "guest"
         others = {other.nick for other in self.room()}
         names = itertools.chain([wanted], (f"{wanted} {n}" for n in itertools.count(2)))
         self.nick = next(name for name in names if name not in others)
@@ -45,7 +46,7 @@ class Chat(WebSocketHandler):
         if isinstance(message, bytes):
             self.close(CloseCode.UNSUPPORTED_DATA, "the chat is text")
         else:
-            self.say(f"{self.nick}: {message}")
+            self.say(f"{self.nick}: {' '.join(message.splitlines())}")
 
     def on_close(self, code: int, reason: str) -> None:
         """Tell the others."""
@@ -65,24 +66,22 @@ class Demo(Chat):
     """Both on one port: the chat at ``/chat``, the echo at ``/`` and ``/echo``."""
 
     paths = ("/", "/echo", "/chat")
-
-    def chats(self) -> bool:
-        """Whether this client came for the chat."""
-        return bool(self.request.path == "/chat")
+    subprotocols = ("chat", "echo")  # for trying out what a browser does with one
 
     def on_open(self) -> None:
         """A newcomer to the chat is announced."""
-        if self.chats():
+        self.chats = self.request.path == "/chat"
+        if self.chats:
             super().on_open()
 
     def on_message(self, message: str | bytes) -> None:
         """Say it to all, or send it back."""
-        if self.chats():
+        if self.chats:
             super().on_message(message)
         else:
             self.send(message)
 
     def on_close(self, code: int, reason: str) -> None:
         """Who leaves the chat is missed."""
-        if self.chats():
+        if self.chats:
             super().on_close(code, reason)

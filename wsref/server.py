@@ -158,6 +158,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         self._transport = self.server.wrap(self.request)
         self._connection = Connection(Role.SERVER, limits)
         self._upgraded = False
+        self._heard = False  # whether a byte has come
         self._early = b""  # what came after the head: it belongs to the WebSocket
         self._close_deadline = None
         self.subprotocol: str | None = None
@@ -204,6 +205,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                 raise HTTPError(408, f"no complete request within {self.limits.head_timeout:g} s", "RFC 9110 §15.5.9")
             if not piece:
                 raise HTTPError(400 if data else 0, f"the request ended after {len(data)} bytes", "RFC 9112 §8")
+            self._heard = True
             data, checked = data + piece, len(data)
         self._early = data[end:]
         return parse_head(data[:end], self.limits)
@@ -237,7 +239,8 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         """Refuse: a status, and the reasons in the body and in the log."""
         self.server.count(refused=1)
         reasons = str(error).replace("\n", "; ")
-        self.log(logging.INFO, f"{error.status or 'hung up'}: {reasons}")
+        # Browsers open connections in advance and may never use them: no news.
+        self.log(logging.INFO if self._heard else logging.DEBUG, f"{error.status or 'hung up'}: {reasons}")
         if error.status:
             with contextlib.suppress(ConnectionClosed):
                 self.respond(self._without_body_for_head(handshake.refusal(error)))
@@ -344,7 +347,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             if self._close_deadline is not None:
                 continue
             if pinged:
-                transport.give_up(f"no sign of life within {limits.ping_timeout:g} s after our Ping")
+                transport.give_up(f"no sign of life within {limits.ping_timeout:g} s after our Ping", reset=True)
                 return b""
             pinged = True
             with contextlib.suppress(ConnectionClosed):
@@ -360,9 +363,10 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                 closed = replace(closed, clean=False, sent=None)
         self.closed = closed
         why = str(closed.error or "") or self._transport.broken or shown(closed.reason)
+        who, how = "us" if closed.by_us else "the client", "clean" if closed.clean else "not clean"
         self.log(
             logging.WARNING if closed.error else logging.INFO,
-            f"closed, received {closed.code}, sent {closed.sent}, {'clean' if closed.clean else 'not clean'}: {why}",
+            f"closed by {who}, {how}: received {closed.code}, sent {closed.sent or 'none'}: {why}",
         )
         self.server.ended(self)
         try:

@@ -117,17 +117,22 @@ class Transport:
         """
         if self.broken:
             raise ConnectionClosed(self.broken)
-        while self._cut or self._backlog:
-            if self._cut:
-                self._send_whole(self._cut)
-                self._cut = memoryview(b"")
-            else:
-                self._write(self._next_posted())
-        if self._last_posted:
+        if last:
+            with self._backlog_lock:
+                self._last_posted = True  # from here on nothing is added to the backlog
+        if self._cut or self._backlog:
+            self._send_backlog()
+        if self._last_posted and not last:
             raise ConnectionClosed("a Close has been sent")
-        if last and not self._set_last():
-            return self.send(data, last=True)  # something was posted meanwhile: it goes first
         self._write(data)
+
+    def _send_backlog(self) -> None:
+        """What was posted until now; those who go on posting shall not hold up the sender."""
+        if self._cut:
+            self._send_whole(self._cut)
+            self._cut = memoryview(b"")
+        for _ in range(len(self._backlog)):
+            self._write(self._next_posted())
 
     def _write(self, data: bytes) -> None:
         """All of ``data``, and nothing of anybody else's between its bytes."""
@@ -141,7 +146,7 @@ class Transport:
             if sent == len(data):
                 return
             if sent < MIN_PROGRESS and not self._is_writable():
-                raise self.give_up(f"the peer has not read for {self.limits.send_timeout:g} s")
+                raise self.give_up(f"the peer has not read for {self.limits.send_timeout:g} s", reset=True)
             data = memoryview(data)[sent:]
 
     def _try_send(self, data: bytes | memoryview, flags: int = 0) -> int:
@@ -184,9 +189,8 @@ class Transport:
             if not last and self._backlog:
                 size, messages = self._backlog_size + len(data), len(self._backlog) + 1
                 if size > self.limits.max_backlog or messages > self.limits.max_backlog_messages:
-                    raise self.give_up(
-                        f"the peer does not read: {messages} broadcasts, {size} bytes would wait for it"
-                    )
+                    why = f"the peer does not read: {messages} broadcasts, {size} bytes would wait for it"
+                    raise self.give_up(why, reset=True)
             self._backlog.append(data)
             self._backlog_size += len(data)
             self._last_posted = last
@@ -228,25 +232,26 @@ class Transport:
             self._backlog_size -= len(data)
             return data
 
-    def _set_last(self) -> bool:
-        """True when nothing is in the backlog and nothing can get there any more."""
-        with self._backlog_lock:
-            self._last_posted = not self._backlog
-            return self._last_posted
-
     # -- Ending ----------------------------------------------------------------
 
-    def give_up(self, why: str) -> ConnectionClosed:
+    def give_up(self, why: str, *, reset: bool = False) -> ConnectionClosed:
         """Nothing more can be written, or shall be: end TCP now, from any thread.
 
         Whoever is waiting to receive or to send on this connection wakes up.
 
+        Args:
+            why: For the log, and for whoever tries to send.
+            reset: The peer does not read.  Then the kernel shall forget what it holds
+                for it, megabytes perhaps, and send a RST; else it would go on offering
+                them for a quarter of an hour.
         Returns:
             An exception for the caller to raise.
         """
         self.broken = self.broken or why
         with self._close_lock:
             try:
+                if reset:
+                    self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                 self._socket.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass  # the peer, or somebody here, was faster
@@ -453,7 +458,7 @@ class Flusher:
                 if done:
                     self._forget(transport)
                 elif time.monotonic() - transport.progress > transport.limits.send_timeout:
-                    transport.give_up(f"the peer has not read for {transport.limits.send_timeout:g} s")
+                    transport.give_up(f"the peer has not read for {transport.limits.send_timeout:g} s", reset=True)
                     self._forget(transport)
             if busy:
                 time.sleep(0.005)  # its socket may be writable all the time: do not spin

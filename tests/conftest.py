@@ -1,0 +1,100 @@
+"""What the tests share: a server for each test, and a check that nothing is left of it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from wsref import Echo, Limits, WebSocketHandler, WebSocketServer
+
+sys.path.insert(0, str(Path(__file__).parent))  # rawclient, vectors
+
+DEADLINE = 10.0  # seconds: nothing in a test takes longer, on the slowest machine
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="run the slow tests too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--slow"):
+        for item in items:
+            if "slow" in item.keywords:
+                item.add_marker(pytest.mark.skip(reason="slow: give --slow"))
+
+
+def wait_until(true: Callable[[], object], seconds: float = DEADLINE) -> None:
+    """Wait for what another thread or process does; a failure after the deadline."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.002)
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., WebSocketServer]]:
+    """``serve(Handler, limits=Limits(...))`` starts a server on a free port of loopback."""
+    threads, files = threading.active_count(), open_files()
+    with contextlib.ExitStack() as stack:
+
+        def start(handler: type[WebSocketHandler] = Echo, **options: object) -> WebSocketServer:
+            options.setdefault("limits", Limits(shutdown_timeout=0.5))
+            server = stack.enter_context(WebSocketServer(("127.0.0.1", 0), handler, **options))  # type: ignore[arg-type]
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(server.shutdown)
+            return server
+
+        yield start
+    wait_until(lambda: threading.active_count() <= threads)
+    wait_until(lambda: open_files() <= files)
+
+
+@pytest.fixture(autouse=True)
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """All that wsref logs, whatever the level."""
+    logger = logging.getLogger("wsref")
+    logger.propagate = True
+    caplog.set_level(logging.DEBUG, "wsref")
+    return caplog
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A certificate for localhost that signs itself, and its key, made for this run."""
+    folder = tmp_path_factory.mktemp("tls")
+    cert, key = str(folder / "cert.pem"), str(folder / "key.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=localhost"]
+    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    require(found("openssl"), "openssl is not installed")
+    subprocess.run(command, check=True, capture_output=True)
+    return cert, key
+
+
+def found(program: str) -> bool:
+    import shutil
+
+    return shutil.which(program) is not None
+
+
+def require(there: object, reason: str) -> None:
+    """Skip where something is not installed; in CI that is a failure."""
+    if not there:
+        if os.environ.get("CI"):
+            pytest.fail(f"CI must have it: {reason}")
+        pytest.skip(reason)

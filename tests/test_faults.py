@@ -1,0 +1,293 @@
+"""RELIABILITY §5 and §6 over real sockets: what clients do when things go wrong.
+
+While each fault happens, a healthy client must not notice, and afterwards nothing may
+be left: no thread, no file, no handler (the ``serve`` fixture looks).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from conftest import wait_until
+from rawclient import BINARY, CLOSE, PONG, TEXT, RawClient, close, connected, frame, text, upgrade
+
+from wsref import Echo, Limits, WebSocketHandler
+
+
+@pytest.fixture
+def healthy(serve):
+    """A server, and a client of it for whom all must be well."""
+    server = serve()
+    with connected(server) as client:
+        yield server, client
+        client.send(text("still well"))
+        assert client.frame() == (TEXT, b"still well")
+        client.send(close())
+        assert client.closed() == (1000, "")
+    wait_until(lambda: not server._workers)
+    assert server.counts.opened == server.counts.closed
+    assert not server.handlers
+
+
+PLACES = {
+    "in a header": text("hello")[:1],
+    "in the masking key": text("hello")[:4],
+    "in the payload": text("hello")[:8],
+    "between fragments": frame(TEXT, b"hel", fin=False),
+    "in a long frame": frame(BINARY, bytes(300_000))[:150_000],
+    "after a message": text("hello"),
+}
+
+
+class TestTheClientGoes:
+    """F1, F7, F8, T15: by RST, by FIN, in the middle of anything."""
+
+    @pytest.mark.parametrize("place", PLACES)
+    @pytest.mark.parametrize("how", ["RST", "FIN"])
+    def test_in_mid_frame(self, healthy, place, how):
+        server, _ = healthy
+        for _ in range(20):
+            with connected(server) as client:
+                client.send(PLACES[place])
+                if how == "RST":
+                    client.reset()
+        wait_until(lambda: len(server._workers) == 1)
+
+    def test_in_the_handshake(self, healthy):
+        server, _ = healthy
+        for n in range(1, len(upgrade()), 7):
+            with connected(server, None) as client:
+                client.send(upgrade()[:n])
+                client.reset()
+        wait_until(lambda: len(server._workers) == 1)
+
+    def test_by_kill_9(self, healthy):
+        server, _ = healthy
+        program = (
+            "import sys; sys.path.insert(0, sys.argv[1]); from rawclient import *\n"
+            "c = RawClient(('127.0.0.1', int(sys.argv[2]))); c.open(); c.send(text('hello')[:5])\n"
+            "print('there', flush=True); sys.stdin.read()"
+        )
+        here = os.path.dirname(__file__)
+        child = subprocess.Popen(
+            [sys.executable, "-c", program, here, str(server.server_address[1])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        with child:
+            assert child.stdout.readline() == b"there\n"
+            child.kill()
+        wait_until(lambda: len(server._workers) == 1)
+
+    def test_while_we_wait_for_its_close(self, serve):
+        class Handler(Echo):
+            def on_open(self):
+                self.close(4000)
+
+        server = serve(Handler)
+        for end in ("RST", "FIN"):
+            with connected(server) as client:
+                assert client.frame()[0] == CLOSE
+                if end == "RST":
+                    client.reset()
+        wait_until(lambda: server.counts.closed == 2)
+
+
+class TestPieces:
+    """F3, F4: how the bytes are cut makes no difference."""
+
+    WIRE = text("one") + frame(TEXT, "€".encode()[:2], fin=False) + frame(9, b"?") + frame(0, "€".encode()[2:]) + close()
+
+    def test_one_byte_at_a_time(self, healthy):
+        with connected(healthy[0]) as client:
+            client.dribble(self.WIRE)
+            assert [client.frame() for _ in range(3)] == [(TEXT, b"one"), (PONG, b"?"), (TEXT, "€".encode())]
+            assert client.closed() == (1000, "")
+
+    def test_in_two_pieces_wherever_the_cut_is(self, healthy):
+        for cut in range(1, len(self.WIRE)):
+            with connected(healthy[0]) as client:
+                client.send(self.WIRE[:cut])
+                client.send(self.WIRE[cut:])
+                assert [client.frame() for _ in range(3)] == [(TEXT, b"one"), (PONG, b"?"), (TEXT, "€".encode())]
+                assert client.closed() == (1000, "")
+
+
+class TestFloods:
+    """T4 to T8: refused in time, with the right code, and without memory."""
+
+    @pytest.mark.parametrize(
+        ("wire", "code"),
+        [
+            (bytes.fromhex("82ff 7fffffffffffffff 00000000"), 1009),
+            (bytes.fromhex("82ff 8000000000000001 00000000"), 1002),
+            (bytes.fromhex("82ff 0000000000100001 00000000"), 1009),
+            (frame(BINARY, bytes(1_000_000), fin=False) + frame(0, bytes(48_577)), 1009),
+            (frame(TEXT, fin=False) + frame(0, fin=False) * 1024, 1008),
+            (frame(TEXT, b"ok\xff", fin=False), 1007),
+            (frame(TEXT, b"ok\xff" + bytes(1000))[:11], 1007),
+            (frame(TEXT, b"hello", key=None), 1002),
+        ],
+    )
+    def test_what_may_not_be_is_refused_before_more_of_it_comes(self, healthy, wire, code):
+        with connected(healthy[0]) as client:
+            client.send(wire)
+            assert client.closed()[0] == code
+
+    def test_a_message_of_just_the_limit_is_echoed(self, healthy):
+        with connected(healthy[0]) as client:
+            threading.Thread(target=client.send, args=(frame(BINARY, bytes(1_048_576)),)).start()
+            assert client.frame() == (BINARY, bytes(1_048_576))
+
+    def test_1024_empty_fragments_pass(self, healthy):
+        with connected(healthy[0]) as client:
+            client.send(frame(TEXT, fin=False) + frame(0, fin=False) * 1023 + frame(0, b"x"))
+            assert client.frame() == (TEXT, b"x")
+
+    def test_65536_fragments_of_64_bytes_are_a_message_of_4_mib(self, serve):
+        server = serve(limits=Limits(max_message_size=1 << 22, shutdown_timeout=0.5))
+        wire = frame(BINARY, bytes(64), fin=False) + frame(0, bytes(64), fin=False) * 65_534 + frame(0, bytes(64))
+        with connected(server) as client:
+            threading.Thread(target=client.send, args=(wire,)).start()
+            assert client.frame() == (BINARY, bytes(1 << 22))
+
+    def test_a_million_pings_from_a_client_that_does_not_read_end_with_the_send_timeout(self, serve):
+        server = serve(limits=Limits(send_timeout=0.3, shutdown_timeout=0.5))
+        with connected(server) as client:
+            pings = frame(9, bytes(125)) * 1000
+            with pytest.raises(OSError):
+                for _ in range(1000):
+                    client.send(pings)
+        wait_until(lambda: server.counts.closed == 1)
+
+
+class TestManyConnections:
+    """T1, T16, F13, F14."""
+
+    @pytest.fixture(autouse=True)
+    def room(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = 4096 if hard == resource.RLIM_INFINITY else min(hard, 4096)
+        if wanted < 2500:
+            pytest.skip(f"at most {hard} open files are allowed here")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
+        yield
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    def test_1000_connect_at_once_and_sit_idle_while_one_chats(self, serve):
+        server = serve(limits=Limits(shutdown_timeout=2))
+        clients = [RawClient(server.server_address) for _ in range(1000)]  # none waits to be accepted
+        try:
+            for client in clients:
+                client.send(upgrade())
+            for client in clients:
+                assert client.head().startswith("HTTP/1.1 101 ")
+            with connected(server) as one:
+                for n in range(200):
+                    one.send(text(str(n)))
+                    assert one.frame() == (TEXT, str(n).encode())
+            for client in clients[::50]:
+                client.send(text("awake"))
+                assert client.frame() == (TEXT, b"awake")
+        finally:
+            for client in clients:
+                client.socket.close()
+        wait_until(lambda: not server._workers, 20)
+
+    def test_100_who_say_nothing_do_not_keep_out_the_101st(self, serve):
+        server = serve(limits=Limits(head_timeout=1, shutdown_timeout=0.5))
+        silent = [RawClient(server.server_address) for _ in range(100)]
+        try:
+            with connected(server) as client:
+                client.send(text("hi"))
+                assert client.frame() == (TEXT, b"hi")
+            for client in silent:
+                assert client.rest().startswith(b"HTTP/1.1 408 ")
+        finally:
+            for client in silent:
+                client.socket.close()
+
+
+class TestTheSystemRunsOut:
+    """T17, F15."""
+
+    def test_no_file_descriptors_left_is_survived_without_spinning(self, serve, log, monkeypatch):
+        server = serve()
+        accept = socket.socket.accept
+        calls = []
+
+        def fail(sock):
+            calls.append(time.monotonic())
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(socket.socket, "accept", fail)
+            with connected(server, None) as waiting:
+                waiting.send(upgrade())
+                wait_until(lambda: len(calls) >= 5)
+                assert calls[4] - calls[0] >= 0.15, "it backs off"
+                patch.setattr(socket.socket, "accept", accept)
+                assert " 101 " in waiting.head()  # it was kept waiting, not lost
+        assert log.text.count("cannot accept connections") == 1
+
+    def test_signals_that_interrupt_calls_lose_nothing(self, serve):
+        """F5."""
+        server = serve()
+        signal.signal(signal.SIGALRM, lambda *_: None)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        try:
+            with connected(server) as client:
+                for n in range(300):
+                    message = f"{n} " + "x" * (n * 100)
+                    client.send(text(message))
+                    assert client.frame() == (TEXT, message.encode())
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+class TestSlow:
+    """F6, F17: who is slow is waited for, within bounds."""
+
+    def test_a_client_that_reads_late_gets_everything_in_order(self, serve):
+        class Handler(WebSocketHandler):
+            def on_message(self, message):
+                for n in range(200):
+                    self.send(b"%04d" % n + bytes(50_000))
+
+        server = serve(Handler)
+        with connected(server) as client:
+            client.send(text("go"))
+            (handler,) = server.handlers
+            wait_until(lambda: handler._transport.write_lock.locked())
+            for n in range(200):
+                opcode, payload = client.frame()
+                assert (opcode, payload[:4]) == (BINARY, b"%04d" % n)
+
+    def test_a_slow_hook_does_not_cost_the_connection(self, serve):
+        asleep, wake = threading.Event(), threading.Event()
+
+        class Handler(Echo):
+            def on_message(self, message):
+                asleep.set()
+                wake.wait(10)
+                super().on_message(message)
+
+        limits = Limits(ping_interval=0.05, ping_timeout=0.05, shutdown_timeout=0.5)
+        server = serve(Handler, limits=limits)
+        with connected(server) as client:
+            client.send(text("x") + frame(9, b"are you there?"))
+            assert asleep.wait(10)
+            time.sleep(0.3)  # longer than interval and timeout together
+            wake.set()
+            frames = [client.frame(), client.frame()]
+            assert frames == [(TEXT, b"x"), (PONG, b"are you there?")]

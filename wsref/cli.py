@@ -18,7 +18,7 @@ import socket
 import ssl
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import TextIO
 
@@ -158,11 +158,11 @@ def serve(options: argparse.Namespace) -> int:
     except OSError as error:
         raise CommandError(why_not_bound(error, options.host, options.port)) from None
 
-    with server, told_to_stop() as stop:
+    with told_to_stop() as wait_for_signal, server:
         thread = threading.Thread(target=server.serve_forever, name="wsref accepts", daemon=True)
         thread.start()
         print(welcome(server), flush=True)
-        stop.wait()
+        wait_for_signal()
         print("\nClosing: 1001 to everyone.", file=sys.stderr, flush=True)
         server.shutdown()
     return 0
@@ -186,25 +186,38 @@ def welcome(server: WebSocketServer) -> str:
 
 
 @contextlib.contextmanager
-def told_to_stop() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set.  A second of either ends the process at once.
+def told_to_stop() -> Iterator[Callable[[], object]]:
+    """A function that waits for Ctrl-C or SIGTERM.  A second of either ends the process at once.
 
-    The main thread waits for it, and nothing else: ``shutdown`` in a signal handler
-    would wait for the very thread that it interrupts.
+    Python runs a signal's handler in the main thread, between two of its instructions.
+    So the handler must not take a lock that the main thread may hold (no ``Event``, no
+    ``shutdown``), and somebody must wake the main thread if the system has given the
+    signal to another one: the byte that ``set_wakeup_fd`` has written, in any thread.
     """
-    stop = threading.Event()
+    ours, written_by_python = socket.socketpair()
+    written_by_python.setblocking(False)
+    signals = 0
 
     def on_signal(number: int, frame: object) -> None:
-        if stop.is_set():
+        nonlocal signals
+        signals += 1
+        if signals > 1:
             os._exit(130)
-        stop.set()
 
+    def wait() -> None:
+        while not signals:
+            ours.recv(1)
+
+    fd_before = signal.set_wakeup_fd(written_by_python.fileno(), warn_on_full_buffer=False)
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield stop
+        yield wait
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(fd_before)
+        ours.close()
+        written_by_python.close()
 
 
 def tls_context(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:

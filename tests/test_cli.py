@@ -1,0 +1,295 @@
+"""``python -m wsref`` as a process of its own: what it prints, how it fails, how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from rawclient import CLOSE, TEXT, RawClient, close, text
+
+from wsref import Limits, __version__
+from wsref.cli import limits_table, main
+
+ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT.pop("FORCE_COLOR", None)
+
+
+def command(*arguments, **options):
+    options.setdefault("env", ENVIRONMENT)
+    return subprocess.run(
+        [sys.executable, "-m", "wsref", *arguments], capture_output=True, text=True, timeout=30, **options
+    )
+
+
+class Served:
+    """A running ``python -m wsref``; its log is collected meanwhile."""
+
+    def __init__(self, *arguments):
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "wsref", *arguments, "--port", "0"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT,
+        )
+        self.first = self.process.stdout.readline()
+        found = re.search(r"(https?)://([^/]+):([0-9]+)/", self.first)
+        assert found, self.first + self.process.stderr.read()
+        self.address = (found[2].strip("[]"), int(found[3]))
+        self.log = ""
+        self.clients = []
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
+
+    def read(self):
+        for line in self.process.stderr:
+            self.log += line
+
+    def dial(self, **options):
+        """A client of this server, closed in the end."""
+        self.clients.append(RawClient(self.address, **options))
+        return self.clients[-1]
+
+    def end(self, number=signal.SIGINT):
+        """Send the signal; the exit code and how long it took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        code = self.process.wait(20)
+        return code, time.monotonic() - began
+
+
+@pytest.fixture
+def served():
+    with contextlib.ExitStack() as stack:
+
+        def start(*arguments):
+            server = Served(*arguments)
+
+            @stack.callback
+            def tidy():
+                for client in server.clients:
+                    client.socket.close()
+                server.process.kill()
+                server.process.wait()
+                server.reader.join()
+                server.process.stdout.close()
+                server.process.stderr.close()
+
+            return server
+
+        yield start
+
+
+class TestServe:
+    """``python -m wsref``, which is ``python -m wsref serve``."""
+
+    def test_it_prints_the_one_url_to_open(self, served):
+        server = served()
+        assert re.fullmatch(r"Open http://127\.0\.0\.1:[0-9]+/ in a browser\.  Ctrl-C ends it\.\n", server.first)
+
+    def test_it_serves_echo_and_chat(self, served):
+        server = served("serve")
+        client = server.dial()
+        client.open("/echo")
+        client.send(text("hi"))
+        assert client.frame() == (TEXT, b"hi")
+        chat = server.dial()
+        chat.open("/chat?name=Ann")
+        assert chat.frame() == (TEXT, b"* Ann has joined; here: Ann")
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    def test_a_signal_sends_1001_to_everyone_and_exits_0_at_once(self, served, number):
+        server = served()
+        clients = [server.dial() for _ in range(5)]
+        for client in clients:
+            client.open()
+        saw = []
+
+        def answer(client):
+            opcode, payload = client.frame()
+            saw.append((opcode, payload[:2]))
+            client.send(close(1001))
+            assert client.rest() == b""
+
+        threads = [threading.Thread(target=answer, args=(client,)) for client in clients]
+        for thread in threads:
+            thread.start()
+        code, seconds = server.end(number)
+        for thread in threads:
+            thread.join()
+        assert code == 0
+        assert saw == [(CLOSE, b"\x03\xe9")] * 5
+        assert seconds < 2
+        again = socket.create_server(server.address)  # the port is free at once
+        again.close()
+
+    def test_ctrl_c_ends_it_in_two_seconds_though_clients_do_not_answer(self, served):
+        server = served()
+        clients = [server.dial() for _ in range(3)]
+        for client in clients[:2]:
+            client.open()  # the third has not said a word
+        code, seconds = server.end()
+        assert code == 0
+        assert seconds < 5  # 1.5 by itself; a test machine may be slow
+        assert "Traceback" not in server.log
+
+    def test_a_second_ctrl_c_ends_it_on_the_spot(self, served):
+        server = served()
+        client = server.dial()
+        client.open()
+        server.process.send_signal(signal.SIGINT)
+        assert client.frame()[0] == CLOSE  # it waits for our answer now
+        code, _ = server.end()
+        assert code == 130
+
+    def test_the_limits_it_is_given_hold(self, served):
+        server = served("--max-message-size", "10", "--max-connections", "1")
+        client = server.dial()
+        client.open()
+        second = server.dial()
+        assert second.rest().startswith(b"HTTP/1.1 503 ")
+        client.send(text("x" * 11))
+        code, reason = client.closed()
+        assert code == 1009
+        assert "declares 11 bytes, and the message may have 10 more" in reason
+
+    def test_a_page_from_elsewhere_comes_in_by_the_flag(self, served):
+        server = served("--allow-origin", "HTTPS://Example.com:443/")
+        client = server.dial()
+        client.open(Origin="https://example.com")
+
+    def test_it_speaks_tls_with_a_certificate(self, served, certificate):
+        import ssl
+
+        server = served("--certfile", certificate[0], "--keyfile", certificate[1])
+        assert server.first.startswith("Open https://127.0.0.1:")
+        client = server.dial(context=ssl.create_default_context(cafile=certificate[0]))
+        client.open()
+        client.send(text("hi"))
+        assert client.frame() == (TEXT, b"hi")
+
+    def test_ipv6(self, served):
+        try:
+            socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+        except OSError:
+            pytest.skip("there is no IPv6 here")
+        server = served("--host", "::1")
+        assert "http://[::1]:" in server.first
+        client = server.dial()
+        client.open(Origin="http://[::1]:1234", Host="[::1]:1")
+
+    def test_nothing_that_a_client_sends_gets_to_the_terminal_as_it_is(self, served):
+        server = served()
+        client = server.dial()
+        client.send(b"GET /\x1b[31m HTTP/1.1\r\nHost: x\r\n\r\n")
+        client.rest()
+        client = server.dial()
+        client.open()
+        client.send(close(4000, "\x1b[31m\r\nforged"))
+        client.closed()
+        server.end()
+        server.reader.join()
+        assert "\x1b" not in server.log
+        assert r"\x1b[31m\r\nforged" in server.log
+
+
+class TestErrors:
+    """One clear line each; exit code 1, or 2 for a command line that makes no sense."""
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--host", "no.such.host.invalid"], "no such host"),
+            (["--host", "192.0.2.1"], "not an address of this machine"),
+            (["--certfile", "/no/such/file"], "cannot read /no/such/file: No such file or directory"),
+            (["--keyfile", "/no/such/file"], "--keyfile needs --certfile"),
+            (["--max-message-size", "0"], "max_message_size must be more than 0 bytes, not 0"),
+            (["--max-connections", "-1"], "max_connections must be more than 0 connections, not -1"),
+        ],
+    )
+    def test_what_cannot_be_done_is_one_line_and_exit_code_1(self, arguments, words):
+        done = command(*arguments)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith("wsref: ")
+        assert words in done.stderr
+        assert done.stderr.count("\n") == 1
+
+    def test_a_busy_port(self):
+        with socket.create_server(("127.0.0.1", 0)) as busy:
+            done = command("--port", str(busy.getsockname()[1]))
+        assert done.returncode == 1
+        assert re.fullmatch(r"wsref: cannot listen on 127\.0\.0\.1 port \d+: it is in use; try another, --port \d+\n", done.stderr)
+
+    def test_certificates_that_are_none_or_not_the_keys(self, certificate, tmp_path):
+        cert, key = certificate
+        other = tmp_path / "other.pem"
+        subprocess.run(
+            ["openssl", "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-out", str(other)],
+            check=True,
+            capture_output=True,
+        )
+        junk = tmp_path / "junk.pem"
+        junk.write_text("no pem")
+        locked = tmp_path / "locked.pem"
+        subprocess.run(
+            ["openssl", "pkey", "-in", key, "-aes128", "-passout", "pass:secret", "-out", str(locked)],
+            check=True,
+            capture_output=True,
+        )
+        for arguments, words in [
+            ([cert, str(other)], "is not that of the certificate"),
+            ([str(junk), key], "no PEM of the right kind"),
+            ([cert, str(locked)], "has a password"),
+        ]:
+            done = command("--certfile", arguments[0], "--keyfile", arguments[1])
+            assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+            assert words in done.stderr
+        done = command("--certfile", cert)
+        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [["--port", "http"], ["--port", "65536"], ["--nonsense"], ["nonsense"], ["--allow-origin", "example.com"]],
+    )
+    def test_a_command_line_that_makes_no_sense_is_exit_code_2(self, arguments):
+        done = command(*arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith("usage: python -m wsref")
+
+
+class TestHelp:
+    """``-h`` and ``--version``."""
+
+    def test_version(self):
+        assert command("--version").stdout == f"wsref {__version__}\n"
+
+    def test_help_lists_the_commands_and_serve_its_flags_and_all_limits(self, capsys):
+        for arguments, words in [(["-h"], ["serve"]), (["serve", "-h"], ["--allow-origin", "--max-connections"])]:
+            with pytest.raises(SystemExit) as caught:
+                main(arguments)
+            assert caught.value.code == 0
+            printed = capsys.readouterr().out
+            assert all(word in printed for word in words)
+        assert limits_table() in printed
+        for name in Limits.__slots__:
+            assert name in limits_table()
+
+    def test_the_log_is_coloured_by_force_color_and_never_with_no_color(self):
+        program = (
+            "import sys; from wsref.cli import set_up_log; import logging;"
+            "set_up_log('info', sys.stderr); logging.getLogger('wsref').warning('x')"
+        )
+        for variables, coloured in [({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False), ({}, False)]:
+            done = subprocess.run(
+                [sys.executable, "-c", program], capture_output=True, text=True, env={**ENVIRONMENT, **variables}
+            )
+            assert ("\x1b[" in done.stderr) is coloured
+            assert "warning:" in done.stderr

@@ -31,7 +31,9 @@ def upgrade(path: str = "/", **headers: str | None) -> bytes:
     return "\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode("latin-1")
 
 
-def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, key: bytes | None = b"\1\2\3\4") -> bytes:
+def frame(
+    opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, key: bytes | None = b"\1\2\3\4"
+) -> bytes:
     """One frame, masked unless ``key`` is None."""
     first, mask, n = fin << 7 | rsv << 4 | opcode, 0 if key is None else 128, len(payload)
     if n < 126:
@@ -56,7 +58,9 @@ def close(code: int = 1000, reason: str = "") -> bytes:
 class RawClient:
     """A TCP connection with a deadline on everything."""
 
-    def __init__(self, address: tuple[str, int], *, context: ssl.SSLContext | None = None, timeout: float = 10.0) -> None:
+    def __init__(
+        self, address: tuple[str, int], *, context: ssl.SSLContext | None = None, timeout: float = 10.0
+    ) -> None:
         self.socket = socket.create_connection(address[:2], timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if context is not None:

@@ -226,7 +226,9 @@ def test_a_close_with_4001_and_a_reason_is_answered_and_clean(page: Page, caplog
     page.sees("close()", 'code 4001, reason "enough"')
     page.sees("close", 'code 4001 (the application\u2019s own), reason "", wasClean true')
     page.is_in_state(3)
-    page.wait(lambda: "closed by the client, clean: received 4001, sent 4001: 'enough'" in caplog.text, "the server's log")
+    page.wait(
+        lambda: "closed by the client, clean: received 4001, sent 4001: 'enough'" in caplog.text, "the server's log"
+    )
 
 
 def test_a_close_without_a_code_shows_1005(page: Page) -> None:

@@ -226,7 +226,9 @@ class TestErrors:
         with socket.create_server(("127.0.0.1", 0)) as busy:
             done = command("--port", str(busy.getsockname()[1]))
         assert done.returncode == 1
-        assert re.fullmatch(r"wsref: cannot listen on 127\.0\.0\.1 port \d+: it is in use; try another, --port \d+\n", done.stderr)
+        assert re.fullmatch(
+            r"wsref: cannot listen on 127\.0\.0\.1 port \d+: it is in use; try another, --port \d+\n", done.stderr
+        )
 
     def test_certificates_that_are_none_or_not_the_keys(self, certificate, tmp_path):
         cert, key = certificate
@@ -287,7 +289,11 @@ class TestHelp:
             "import sys; from wsref.cli import set_up_log; import logging;"
             "set_up_log('info', sys.stderr); logging.getLogger('wsref').warning('x')"
         )
-        for variables, coloured in [({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False), ({}, False)]:
+        for variables, coloured in [
+            ({"FORCE_COLOR": "1"}, True),
+            ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+            ({}, False),
+        ]:
             done = subprocess.run(
                 [sys.executable, "-c", program], capture_output=True, text=True, env={**ENVIRONMENT, **variables}
             )

@@ -105,7 +105,9 @@ class TestTheClientGoes:
 class TestPieces:
     """F3, F4: how the bytes are cut makes no difference."""
 
-    WIRE = text("one") + frame(TEXT, "€".encode()[:2], fin=False) + frame(9, b"?") + frame(0, "€".encode()[2:]) + close()
+    WIRE = (
+        text("one") + frame(TEXT, "€".encode()[:2], fin=False) + frame(9, b"?") + frame(0, "€".encode()[2:]) + close()
+    )
 
     def test_one_byte_at_a_time(self, healthy):
         with connected(healthy[0]) as client:

@@ -105,7 +105,8 @@ class TestWebsocketClientPackage:
 
 NODE_PROGRAM = """
 const WebSocket = require('ws');
-const ws = new WebSocket(process.argv[1], ['chat'], {ca: process.argv[2] && require('fs').readFileSync(process.argv[2])});
+const [, url, certificate] = process.argv;
+const ws = new WebSocket(url, ['chat'], {ca: certificate && require('fs').readFileSync(certificate)});
 const sizes = [0, 1, 125, 126, 65535, 65536, 200000];
 const said = {protocol: null, equal: 0, pong: null};
 let next = 0;
@@ -127,6 +128,8 @@ ws.on('error', error => { console.log(JSON.stringify({error: error.message})); p
 ws.on('close', (code, reason) => console.log(JSON.stringify({...said, code})));
 """
 
+NODE_EXPECTED = {"protocol": "chat", "equal": 14, "pong": "are you there?", "code": 4000}
+
 
 class TestNodeWs:
     """https://github.com/websockets/ws: npm install --prefix tests/node"""
@@ -142,11 +145,9 @@ class TestNodeWs:
         assert done.stdout, done.stderr
         return json.loads(done.stdout)
 
-    EXPECTED = {"protocol": "chat", "equal": 14, "pong": "are you there?", "code": 4000}
-
     def test_an_echo_of_every_length(self, serve):
-        assert self.run(serve(Both).url) == self.EXPECTED
+        assert self.run(serve(Both).url) == NODE_EXPECTED
 
     def test_over_tls(self, serve, certificate):
         url = serve(Both, ssl_context=tls_context(*certificate)).url.replace("127.0.0.1", "localhost")
-        assert self.run(url, certificate[0]) == self.EXPECTED
+        assert self.run(url, certificate[0]) == NODE_EXPECTED

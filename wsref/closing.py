@@ -36,7 +36,7 @@ def may_travel(code: int) -> bool:
     >>> [code for code in (999, 1000, 1004, 1005, 1006, 1014, 1015, 2999, 3000, 4999, 5000) if may_travel(code)]
     [1000, 1014, 3000, 4999]
     """
-    return 1000 <= code <= 1014 and code not in NEVER_SENT or 3000 <= code <= 4999
+    return (1000 <= code <= 1014 and code not in NEVER_SENT) or 3000 <= code <= 4999
 
 
 def parse_close_payload(payload: bytes) -> tuple[int, str]:

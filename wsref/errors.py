@@ -64,19 +64,19 @@ class ConnectionClosed(Exception):
 
 
 def shown(came: str | bytes, limit: int = 60) -> str:
-    """What a peer sent, fit for a log line, an error page or a terminal.
+    r"""What a peer sent, fit for a log line, an error page or a terminal.
 
     Quoted, one line, ASCII only, at most ``limit`` characters of it: neither a
     line break nor a terminal's escape code gets through.
 
     >>> shown("chat")
     "'chat'"
-    >>> print(shown(b"\\x1b[31mred\\r\\n"))
-    '\\x1b[31mred\\r\\n'
+    >>> print(shown(b"\x1b[31mred\r\n"))
+    '\x1b[31mred\r\n'
     >>> shown("x" * 100, limit=4)
     "'xxxx...' (100 characters)"
     """
     text = came.decode("latin-1") if isinstance(came, bytes) else came
     if len(text) <= limit:
         return ascii(text)
-    return f"{ascii(text[:limit] + '...')} ({len(text)} characters)"
+    return f"{text[:limit] + '...'!a} ({len(text)} characters)"

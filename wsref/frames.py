@@ -61,7 +61,7 @@ class Frame:
 def parse_header(
     data: bytes, start: int = 0, *, masked: bool, max_payload: int = sys.maxsize, rsv_allowed: int = 0
 ) -> Header | None:
-    """Read one frame's header from ``data[start:]``.  Inverse: :func:`build_header`.
+    r"""Read one frame's header from ``data[start:]``.  Inverse: :func:`build_header`.
 
     Args:
         data: Bytes received.  Never modified.
@@ -81,7 +81,7 @@ def parse_header(
         RFC 6455 §5.2, §5.1 (masking), §5.5 (control frames), §10.4 (limits).
 
     >>> parse_header(bytes.fromhex("8185 37fa213d 7f9f4d5158"), masked=True)  # §5.7
-    Header(fin=True, rsv=0, opcode=<Opcode.TEXT: 1>, length=5, masking_key=b'7\\xfa!=', size=6)
+    Header(fin=True, rsv=0, opcode=<Opcode.TEXT: 1>, length=5, masking_key=b'7\xfa!=', size=6)
     >>> parse_header(bytes.fromhex("8105"), masked=True)
     Traceback (most recent call last):
         ...
@@ -171,9 +171,7 @@ def parse_frame(
     return Frame(header.opcode, payload, header.fin, header.rsv), end
 
 
-def build_header(
-    opcode: Opcode, length: int, *, fin: bool = True, rsv: int = 0, masking_key: bytes = b""
-) -> bytes:
+def build_header(opcode: Opcode, length: int, *, fin: bool = True, rsv: int = 0, masking_key: bytes = b"") -> bytes:
     """Write one frame's header.  Inverse: :func:`parse_header`.
 
     Args:
@@ -206,9 +204,7 @@ def build_frame(frame: Frame, masking_key: bytes = b"") -> bytes:
     >>> build_frame(Frame(Opcode.TEXT, b"Hello"), bytes.fromhex("37fa213d")).hex(" ")
     '81 85 37 fa 21 3d 7f 9f 4d 51 58'
     """
-    header = build_header(
-        frame.opcode, len(frame.payload), fin=frame.fin, rsv=frame.rsv, masking_key=masking_key
-    )
+    header = build_header(frame.opcode, len(frame.payload), fin=frame.fin, rsv=frame.rsv, masking_key=masking_key)
     return header + (apply_mask(frame.payload, masking_key) if masking_key else frame.payload)
 
 

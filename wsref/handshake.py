@@ -12,7 +12,6 @@ the table in the documentation are these rows.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import ipaddress
 import re
@@ -272,7 +271,7 @@ def accept_key(key: str) -> str:
     's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
     """
     digest = hashlib.sha1((key + GUID).encode(), usedforsecurity=False).digest()
-    return binascii.b2a_base64(digest, newline=False).decode()
+    return base64.b64encode(digest).decode()
 
 
 def choose_subprotocol(request: Request, supported: Iterable[str]) -> str | None:
@@ -289,7 +288,7 @@ def choose_subprotocol(request: Request, supported: Iterable[str]) -> str | None
 
 
 def complete_upgrade(request: Request, subprotocol: str | None = None) -> Response:
-    """Accept: the 101 after which the connection speaks WebSocket.
+    r"""Accept: the 101 after which the connection speaks WebSocket.
 
     Args:
         request: One that :func:`validate` let pass.
@@ -301,7 +300,7 @@ def complete_upgrade(request: Request, subprotocol: str | None = None) -> Respon
 
     >>> from wsref.http11 import build_response
     >>> request = Request("GET", "/", (1, 1), Headers([("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")]))
-    >>> print(build_response(complete_upgrade(request)).decode().replace("\\r", ""))
+    >>> print(build_response(complete_upgrade(request)).decode().replace("\r", ""))
     HTTP/1.1 101 Switching Protocols
     Upgrade: websocket
     Connection: Upgrade

@@ -154,7 +154,7 @@ def _after_authority(target: str) -> str:
 
 
 def find_end_of_head(data: bytes, checked: int = 0, limits: Limits = Limits()) -> int | None:
-    """Find the empty line that ends a request's head, and judge what is there so far.
+    r"""Find the empty line that ends a request's head, and judge what is there so far.
 
     A head comes in pieces of any size, so this runs once for each piece.  What it
     can tell early it tells early: a learner who types ``echo garbage | nc`` wants
@@ -175,9 +175,9 @@ def find_end_of_head(data: bytes, checked: int = 0, limits: Limits = Limits()) -
     Source:
         RFC 9112 §2.2, §3; RFC 9110 §15.5.15; RFC 6585 §5.
 
-    >>> find_end_of_head(b"GET / HTTP/1.1\\r\\nHost: example\\r\\n\\r\\nmore")
+    >>> find_end_of_head(b"GET / HTTP/1.1\r\nHost: example\r\n\r\nmore")
     33
-    >>> find_end_of_head(b"GET / HTTP/1.1\\r\\nHost: exa") is None
+    >>> find_end_of_head(b"GET / HTTP/1.1\r\nHost: exa") is None
     True
     """
     if checked < len(HTTP2_PREFACE):
@@ -218,7 +218,7 @@ def _refuse_stray_characters(data: bytes, start: int, stop: int) -> None:
 
 
 def parse_request(data: bytes, start: int = 0, limits: Limits = Limits()) -> tuple[Request, int] | None:
-    """Read one request's head from ``data[start:]``.  Inverse: :func:`build_request`.
+    r"""Read one request's head from ``data[start:]``.  Inverse: :func:`build_request`.
 
     Args:
         data: Bytes received.  Never modified.
@@ -232,7 +232,7 @@ def parse_request(data: bytes, start: int = 0, limits: Limits = Limits()) -> tup
     Source:
         RFC 9112 §2-§5, §3.2 (Host).
 
-    >>> request, end = parse_request(b"GET /chat HTTP/1.1\\r\\nHost: example\\r\\n\\r\\n\\x81")
+    >>> request, end = parse_request(b"GET /chat HTTP/1.1\r\nHost: example\r\n\r\n\x81")
     >>> request.method, request.path, request.headers.get("host"), end
     ('GET', '/chat', 'example', 37)
     """
@@ -266,9 +266,7 @@ def parse_request_line(line: bytes) -> tuple[str, str, tuple[int, int]]:
     """
     found = REQUEST_LINE.fullmatch(line.decode("latin-1"))
     if not found:
-        raise HTTPError(
-            400, f"the first line must be 'METHOD SP TARGET SP HTTP/1.1', not {shown(line)}", "RFC 9112 §3"
-        )
+        raise HTTPError(400, f"the first line must be 'METHOD SP TARGET SP HTTP/1.1', not {shown(line)}", "RFC 9112 §3")
     method, target, major, minor = found.groups()
     if major != "1":
         raise HTTPError(505, f"this server speaks HTTP/1.1, not HTTP/{major}.{minor}", "RFC 9110 §15.6.6")
@@ -320,13 +318,13 @@ def _check_host(headers: Headers) -> None:
 
 
 def build_request(request: Request) -> bytes:
-    """Write a request's head.  Inverse: :func:`parse_request`.
+    r"""Write a request's head.  Inverse: :func:`parse_request`.
 
     Raises:
         ValueError: a name or value that HTTP cannot carry.
 
     >>> build_request(Request("GET", "/", (1, 1), Headers([("Host", "example")])))
-    b'GET / HTTP/1.1\\r\\nHost: example\\r\\n\\r\\n'
+    b'GET / HTTP/1.1\r\nHost: example\r\n\r\n'
     """
     line = f"{request.method} {request.target} HTTP/{request.version[0]}.{request.version[1]}"
     if not REQUEST_LINE.fullmatch(line):
@@ -335,7 +333,7 @@ def build_request(request: Request) -> bytes:
 
 
 def parse_response(data: bytes, start: int = 0, limits: Limits = Limits()) -> tuple[Response, int] | None:
-    """Read one response's head from ``data[start:]``.  Inverse: :func:`build_response`.
+    r"""Read one response's head from ``data[start:]``.  Inverse: :func:`build_response`.
 
     The body, if there is one, is not part of it: a 101 has none.
 
@@ -346,7 +344,7 @@ def parse_response(data: bytes, start: int = 0, limits: Limits = Limits()) -> tu
     Source:
         RFC 9112 §4, §5.
 
-    >>> response, end = parse_response(b"HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: websocket\\r\\n\\r\\n")
+    >>> response, end = parse_response(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n")
     >>> response.status, response.headers.get("upgrade")
     (101, 'websocket')
     """
@@ -364,7 +362,7 @@ def parse_response(data: bytes, start: int = 0, limits: Limits = Limits()) -> tu
 
 
 def build_response(response: Response) -> bytes:
-    """Write a response.  Inverse: :func:`parse_response`.
+    r"""Write a response.  Inverse: :func:`parse_response`.
 
     Raises:
         ValueError: a header name that is no token, or a value with CR, LF, NUL or
@@ -374,7 +372,7 @@ def build_response(response: Response) -> bytes:
         RFC 9112 §4, RFC 9110 §5.5.
 
     >>> build_response(Response(204, Headers([("Server", "wsref")])))
-    b'HTTP/1.1 204 No Content\\r\\nServer: wsref\\r\\n\\r\\n'
+    b'HTTP/1.1 204 No Content\r\nServer: wsref\r\n\r\n'
     """
     line = f"HTTP/1.1 {response.status} {HTTPStatus(response.status).phrase}"
     return _build_head(line, response.headers) + response.body

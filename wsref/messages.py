@@ -101,14 +101,14 @@ class Assembler:
 
 
 def opcode_and_payload(message: str | bytes | bytearray | memoryview) -> tuple[Opcode, bytes]:
-    """What a message is on the wire: a ``str`` is text, in UTF-8; bytes are binary.
+    r"""What a message is on the wire: a ``str`` is text, in UTF-8; bytes are binary.
 
     Raises:
         TypeError: it is neither.
         UnicodeEncodeError: half a surrogate pair, which UTF-8 cannot say.
 
     >>> opcode_and_payload("€")
-    (<Opcode.TEXT: 1>, b'\\xe2\\x82\\xac')
+    (<Opcode.TEXT: 1>, b'\xe2\x82\xac')
     """
     if isinstance(message, str):
         return Opcode.TEXT, message.encode()
@@ -161,6 +161,4 @@ def decode_some(data: bytes) -> tuple[str, bytes]:
 
 
 def _not_utf8(why: str, octets: bytes) -> ProtocolError:
-    return ProtocolError(
-        f"text that is not UTF-8: {why}: '{octets[:4].hex(' ')}'", "§8.1", code=CloseCode.INVALID_DATA
-    )
+    return ProtocolError(f"text that is not UTF-8: {why}: '{octets[:4].hex(' ')}'", "§8.1", code=CloseCode.INVALID_DATA)

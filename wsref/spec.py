@@ -107,7 +107,8 @@ NEVER_SENT: Final = frozenset({1004, 1005, 1006, 1015})
 
 class Role(IntEnum):
     """Which end of the connection we are.  They differ in who masks (§5.1), who
-    closes TCP first (§7.1.1) and in the handshake; in nothing else."""
+    closes TCP first (§7.1.1) and in the handshake; in nothing else.
+    """
 
     SERVER = 0
     CLIENT = 1

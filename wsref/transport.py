@@ -350,6 +350,7 @@ class TLSTransport(Transport):
                     pass  # the next receive finds out
 
     def receive(self, size: int, timeout: float) -> bytes | None:
+        """As in plain TCP; ``size`` counts bytes that have been decrypted."""
         pieces = []
         while True:
             try:

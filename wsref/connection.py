@@ -174,8 +174,10 @@ class Connection:
                     self._at = end
                     return self._control_frame(header, data[begin:end])
 
-                if header.fin and header.opcode and not self._message.opcode and len(data) >= end:
-                    # Most messages are one frame, all here: no assembling (FASTPATH).
+                whole = header.fin and header.opcode is not Opcode.CONTINUATION and len(data) >= end
+                if whole and self._message.opcode is None:
+                    # Most messages are one frame, all here.  The lines below this block
+                    # would do: 4.5 µs for 32 bytes of text, instead of 2.7 µs.
                     payload = data[begin:end]
                     if masked:
                         payload = apply_mask(payload, header.masking_key)

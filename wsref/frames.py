@@ -36,8 +36,9 @@ from .spec import (
 class Header(NamedTuple):
     """What stands before a frame's payload.
 
-    (A NamedTuple, as it is made for every frame: a frozen dataclass of six fields
-    takes 1.2 µs to make, this takes 0.3 µs.)
+    (A NamedTuple, as one is made for every frame: 0.44 µs; a frozen dataclass with these
+    fields takes 0.89 µs.  The figures in this package are the best of many runs with
+    CPython 3.11 on one machine: compare them with each other only.)
     """
 
     fin: bool
@@ -215,9 +216,9 @@ _XOR = [
     for key in range(256)
 ]
 
-#: Bytes.  From here on four ``translate`` calls beat one big-integer XOR, which is
-#: quadratic nowhere but makes three passes through Python's 30-bit digits.
-_TRANSLATE_FROM = 1024
+#: Bytes.  From about here on the four look-ups win: 1 KiB takes 3.6 µs with them and
+#: 3.2 µs with the XOR, 4 KiB 9.2 and 10.5 µs, 64 KiB 105 and 146 µs.
+_TRANSLATE_FROM = 2048
 
 
 def apply_mask(data: bytes, key: bytes) -> bytes:

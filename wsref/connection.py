@@ -135,6 +135,8 @@ class Connection:
             self._ended = True
             if self._closed:
                 self.state = State.CLOSED
+        elif self._closed:
+            pass  # §7.1.7: it is not processed, so it need not be kept
         elif self._at == len(self._received):
             self._received, self._at = data, 0
         else:
@@ -224,15 +226,14 @@ class Connection:
         Close frame, the endpoint MUST send a Close frame in response."
         """
         code, reason = parse_close_payload(payload)
-        by_us = self._close_sent is not None
-        reply = self._close_frame(payload[:2])  # "typically echos the status code it received"
+        reply = self._close_frame(payload[:2], "receive Close")  # "typically echos the status code it received"
         self._over("receive Close")
-        return Closed(int(code), reason, self._close_sent, True, by_us, None, reply)
+        return Closed(int(code), reason, self._close_sent, True, not reply, None, reply)
 
     def _fail(self, error: ProtocolError) -> Closed:
         """§7.1.7, *Fail the WebSocket Connection*: say why, and use nothing more."""
         reason = str(error).encode()[: MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore").encode()
-        reply = self._close_frame(error.code.to_bytes(2, "big") + reason)
+        reply = self._close_frame(error.code.to_bytes(2, "big") + reason, "fail")
         self._over("fail")
         return Closed(int(CloseCode.ABNORMAL), "", self._close_sent, False, True, error, reply)
 
@@ -246,15 +247,19 @@ class Connection:
 
     def _over(self, cause: str) -> None:
         """No more events.  §7.1.7: "MUST NOT continue to attempt to process data"."""
-        self.state = TRANSITIONS[self.state, cause]
-        self._closed = True
+        with self._closing:
+            self.state = TRANSITIONS[self.state, cause]
+            if self._ended and self.state is not State.CLOSED:  # TCP had ended before this was taken
+                self.state = TRANSITIONS[self.state, "TCP ends"]
+            self._closed = True
         self._received, self._at, self._header, self._missing = b"", 0, None, 0
 
-    def _close_frame(self, payload: bytes) -> bytes:
-        """A Close frame; or b"" if ours has been sent: each side sends one."""
+    def _close_frame(self, payload: bytes, cause: str) -> bytes:
+        """A Close frame; or b"" if ours has been sent (each side sends one), or TCP has ended."""
         with self._closing:
-            if self._close_sent is not None:
+            if self.state is not State.OPEN:
                 return b""
+            self.state = TRANSITIONS[self.state, cause]
             self._close_sent = int.from_bytes(payload[:2], "big") or int(CloseCode.NO_STATUS)
         return self._frame(Opcode.CLOSE, payload)
 
@@ -305,12 +310,13 @@ class Connection:
     def _ping_or_pong(self, opcode: Opcode, data: bytes) -> bytes:
         if self.state is not State.OPEN:
             raise ConnectionClosed(f"cannot send a {opcode.name}: the connection is {self.state.name}")
-        if len(data) > MAX_CONTROL_PAYLOAD:
-            raise ValueError(f"a {opcode.name} holds at most 125 bytes (§5.5), not {len(data)}")
-        return self._frame(opcode, bytes(data))
+        payload = bytes(memoryview(data))  # bytes(5) would be five zeros
+        if len(payload) > MAX_CONTROL_PAYLOAD:
+            raise ValueError(f"a {opcode.name} holds at most 125 bytes (§5.5), not {len(payload)}")
+        return self._frame(opcode, payload)
 
     def close(self, code: int | None = CloseCode.NORMAL, reason: str = "") -> bytes:
-        """The bytes of a Close; b"" if one has been sent already.
+        """The bytes of a Close; b"" if one has been sent already, or TCP has ended.
 
         The connection is CLOSING from now on: nothing more can be sent, and the peer's
         Close is waited for.  Messages may come before it.
@@ -321,10 +327,7 @@ class Connection:
         Raises:
             TypeError, ValueError: see :func:`~wsref.closing.build_close_payload`.
         """
-        wire = self._close_frame(build_close_payload(code, reason, role=self.role))
-        if wire:
-            self.state = TRANSITIONS[self.state, "send Close"]
-        return wire
+        return self._close_frame(build_close_payload(code, reason, role=self.role), "send Close")
 
     def _frame(self, opcode: Opcode, payload: bytes, *, fin: bool = True) -> bytes:
         if self.role is Role.SERVER:

@@ -18,10 +18,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
-from http import HTTPStatus
 
 from .errors import HTTPError, shown
-from .http11 import TOKEN, Headers, Request, Response, host_and_port
+from .http11 import TOKEN, Headers, Request, Response, host_and_port, reason_phrase
 from .spec import GUID, KEY_BYTES, VERSIONS
 
 # -- Chapter 2: upgrade detection ---------------------------------------------
@@ -211,7 +210,7 @@ def check_origin(request: Request, *, allowed: Collection[str] = (), secure: boo
     if origin is None or origin in allowed or "*" in allowed:
         return
     if loopback:
-        hosts = (_authority(origin), host_and_port(request.headers.get("Host") or "", 80))
+        hosts = (_authority(origin), host_and_port(request.host, 80))
         if all(pair and is_loopback(pair[0]) for pair in hosts):
             return
     elif _is_same_origin(origin, request, secure):
@@ -240,7 +239,7 @@ def _authority(origin: str) -> tuple[str, int] | None:
 def _is_same_origin(origin: str, request: Request, secure: bool) -> bool:
     """RFC 6454 §5: the same scheme, host and port."""
     scheme, port = ("https", 443) if secure else ("http", 80)
-    ours = host_and_port(request.headers.get("Host") or "", port)
+    ours = host_and_port(request.host, port)
     return origin.startswith(scheme + "://") and ours is not None and _authority(origin) == ours
 
 
@@ -328,6 +327,7 @@ def answer(
     RFC 9112 §9.6: ``Connection: close``.  RFC 9110 §6.6.1: a Date.  A 426 keeps its
     connection option ``upgrade`` beside ``close``.
     """
+    headers = tuple(headers)
     upgrade = any(name == "Upgrade" for name, _ in headers)
     fields = [
         ("Date", formatdate(usegmt=True)),
@@ -348,7 +348,7 @@ def refusal(error: HTTPError) -> Response:
     else; curl and the developer tools do.
     """
     lines = str(error).split("\n")
-    text = f"{error.status} {HTTPStatus(error.status).phrase}\n\n" + "".join(f"- {line}\n" for line in lines)
+    text = f"{error.status} {reason_phrase(error.status)}\n\n" + "".join(f"- {line}\n" for line in lines)
     return answer(error.status, text.encode(), headers=error.headers)
 
 
@@ -387,10 +387,14 @@ def prefers_html(request: Request) -> bool:
     >>> prefers_html(browser)
     True
     """
-    weights = {"text/html": 0.0, "text/plain": 0.0}
+    weights: dict[str, float] = {}
     for element in request.headers.elements("Accept"):
         media, *parameters = (part.strip() for part in element.lower().split(";"))
         weight = next((part[2:] for part in parameters if part.startswith("q=")), "1")
-        if media in weights and re.fullmatch(r"[01](\.[0-9]{0,3})?", weight):
+        if re.fullmatch(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?", weight):
             weights[media] = float(weight)
-    return weights["text/html"] > weights["text/plain"]
+
+    def rank(media: str) -> float:  # the most specific range that the media type is in counts
+        return next((weights[name] for name in (media, "text/*", "*/*") if name in weights), 0.0)
+
+    return rank("text/html") > rank("text/plain")

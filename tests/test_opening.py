@@ -10,7 +10,7 @@ import pytest
 from conftest import wait_until
 from rawclient import ACCEPT, KEY, TEXT, connected, frame, text, upgrade
 
-from wsref import Echo, HTTPError, Limits, WebSocketHandler
+from wsref import Echo, HTTPError, Limits, WebSocketHandler, WebSocketServer
 from wsref.apps import Demo
 from wsref.http11 import Request, parse_response
 
@@ -133,6 +133,10 @@ class TestUpgradeDetectionAndFallback:
         assert "\r\nUpgrade: websocket\r\n" in head
         assert re.search(r"\r\nConnection: Upgrade, close\r\n", head)
         assert 'new WebSocket("ws://' in body
+
+    def test_what_the_426_invites_to_paste_into_a_console_is_harmless(self, serve):
+        request = b'GET /");alert(1)// HTTP/1.1\r\nHost: x\r\n\r\n'
+        assert 'new WebSocket("ws://x/")' in ask(serve(), request)[2]
 
     def test_a_browser_gets_the_page_as_the_body(self, serve):
         status, head, body = ask(serve(), b"GET / HTTP/1.1\r\nHost: x\r\nAccept: text/html,*/*;q=0.8\r\n\r\n")
@@ -270,6 +274,10 @@ class TestOrigin:
 
     def test_a_name_that_was_made_to_point_here_may_not(self, serve):
         assert ask(serve(), upgrade(Host="evil.example:80", Origin="http://evil.example"))[0] == 403
+
+    def test_one_origin_alone_is_no_list(self):
+        with pytest.raises(TypeError):
+            WebSocketServer(("127.0.0.1", 0), Echo, allowed_origins="https://good.com")
 
     def test_an_allowed_origin_may_come(self, serve):
         with connected(serve(allowed_origins=["https://example.com", "null"]), None) as client:

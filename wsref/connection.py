@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .closing import TRANSITIONS, build_close_payload, parse_close_payload
@@ -79,7 +79,7 @@ class Closed:
     sent: int | None
     clean: bool
     by_us: bool
-    error: ProtocolError | None
+    error: ProtocolError | None = field(compare=False)  # exceptions are equal to themselves only
     reply: bytes
 
 

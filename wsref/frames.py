@@ -175,6 +175,9 @@ def parse_frame(
 def build_header(opcode: Opcode, length: int, *, fin: bool = True, rsv: int = 0, masking_key: bytes = b"") -> bytes:
     """Write one frame's header.  Inverse: :func:`parse_header`.
 
+    It writes what it is told, also what no peer may send; who sends keeps the rules
+    (:class:`~wsref.connection.Connection`), and who tests a peer may break them.
+
     Args:
         length: Of the payload, bytes.
         masking_key: 4 bytes if we are a client, b"" if we are a server.

@@ -130,10 +130,7 @@ class Request:
         >>> Request("GET", "http://example:81/chat", (1, 1), Headers([("Host", "proxy")])).host
         'example:81'
         """
-        if self.target.startswith("/"):
-            return self.headers.get("Host") or ""
-        rest = self.target.partition("://")[2]
-        return rest[: len(rest) - len(_after_authority(self.target))]
+        return self.headers.get("Host") or "" if self.target.startswith("/") else _authority(self.target)
 
     @property
     def query(self) -> dict[str, list[str]]:
@@ -156,6 +153,12 @@ class Response:
     status: int
     headers: Headers
     body: bytes = b""
+
+
+def _authority(target: str) -> str:
+    """``host:port`` of a target in absolute-form; "" of one in origin-form."""
+    rest = "" if target.startswith("/") else target.partition("://")[2]
+    return rest.removesuffix(_after_authority(target))
 
 
 def _after_authority(target: str) -> str:
@@ -297,6 +300,8 @@ def parse_request_line(line: bytes) -> tuple[str, str, tuple[int, int]]:
         raise HTTPError(505, f"this server speaks HTTP/1.1, not HTTP/{major}.{minor}", "RFC 9110 §15.6.6")
     if not re.match(r"/|https?://[^/?:]", target, re.IGNORECASE):
         raise HTTPError(400, f"the target must begin with '/' or 'http://', not {shown(target)}", "RFC 6455 §4.2.1")
+    if not HOST.fullmatch(_authority(target)):
+        raise HTTPError(400, f"the target must name a host and perhaps a port, not {shown(target)}", "RFC 9110 §4.2")
     return method, target, (int(major), int(minor))
 
 

@@ -42,8 +42,11 @@ class Assembler:
 
     def __init__(self, limits: Limits = Limits()) -> None:
         self.limits = limits
+        self._begin_message()
+
+    def _begin_message(self) -> None:
         self.opcode: Opcode | None = None  # TEXT or BINARY while a message is open
-        self.room = limits.max_message_size  # bytes that the open message may still get
+        self.room = self.limits.max_message_size  # bytes that the open message may still get
         self._empty = 0  # fragments without payload in it
         # Text is kept as bytes too: a StringIO keeps what it is given in a list at first,
         # and takes 28 times the payload when "€" comes byte by byte.
@@ -96,7 +99,7 @@ class Assembler:
             raise _not_utf8("the text ends inside a character", self._tail)
         text = self.opcode is Opcode.TEXT
         message = str(self._data.getbuffer(), "utf-8") if text else self._data.getvalue()
-        self.__init__(self.limits)  # type: ignore[misc]
+        self._begin_message()
         return message
 
 

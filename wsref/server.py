@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import logging
+import re
 import socket
 import socketserver
 import ssl
@@ -274,8 +275,13 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         self.server.count(refused=1)
         self.log(logging.INFO, f"426: {request.method} {shown(request.path)}")
         scheme = "wss" if self._transport.secure else "ws"
-        host = request.headers.get("Host") or self.server.host_and_port
-        response = handshake.upgrade_required(request, self.server.page, f"{scheme}://{host}{request.path}")
+        # The text invites to paste this into a console: only what is harmless there is echoed.
+        host, path = request.host, request.path
+        if not re.fullmatch(r"[0-9A-Za-z.:\[\]-]{1,100}", host):
+            host = self.server.host_and_port
+        if not re.fullmatch(r"[0-9A-Za-z._~%/-]{1,100}", path):
+            path = "/"
+        response = handshake.upgrade_required(request, self.server.page, f"{scheme}://{host}{path}")
         with contextlib.suppress(ConnectionClosed):
             self.respond(self._without_body_for_head(response))
 
@@ -491,6 +497,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         page: HTML for browsers that come without an upgrade; None: wsref's own page.
     Raises:
         OSError: the address cannot be bound.
+        TypeError: ``allowed_origins`` is a str.
 
     Attributes:
         limits: As given.
@@ -514,6 +521,8 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         page: bytes | None = None,
     ) -> None:
         self.limits = limits
+        if isinstance(allowed_origins, str):
+            raise TypeError("allowed_origins is a list of origins, not one str")
         self.allowed_origins = frozenset(allowed_origins)
         self.page = PAGE.read_bytes() if page is None else page
         self.counts = Counts()

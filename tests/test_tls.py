@@ -21,6 +21,10 @@ def contexts(certificate):
     return tls_context(*certificate), client
 
 
+#: For broadcasts in a loop that waits for nobody.
+PATIENT = Limits(max_backlog=100_000_000, max_backlog_messages=100_000, shutdown_timeout=0.5)
+
+
 class TestTLS:
     """T20, T21, F19."""
 
@@ -83,7 +87,7 @@ class TestTLS:
         assert codes == [1006]
 
     def test_a_reader_and_broadcasters_share_a_connection(self, serve, contexts):
-        server = serve(ssl_context=contexts[0], limits=Limits(max_backlog_messages=100_000, shutdown_timeout=0.5))
+        server = serve(ssl_context=contexts[0], limits=PATIENT)
         per_thread, threads = 300, 4
         with connected(server, context=contexts[1]) as client:
             wait_until(lambda: server.handlers)

@@ -50,7 +50,7 @@ class Limits:
 
     max_connections: int = limit(1024, "connections", "at a time; more: 503")
     max_backlog: int = limit(1024 * 1024, "bytes", "of broadcasts not yet read by one client; more: dropped")
-    max_backlog_messages: int = limit(64, "messages", "of broadcasts not yet read by one client; more: dropped")
+    max_backlog_messages: int = limit(1024, "messages", "of broadcasts not yet read by one client; more: dropped")
     shutdown_timeout: float = limit(1.5, "seconds", "for clients to answer Close 1001 when the server ends")
 
     def __post_init__(self) -> None:

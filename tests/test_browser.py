@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from wsref import WebSocketServer
+from wsref import Compression, WebSocketServer
 from wsref.apps import Demo
 from wsref.server import PAGE
 
@@ -338,6 +338,21 @@ def test_a_name_that_points_to_loopback_by_dns_rebinding_is_refused(
 def test_the_page_opened_as_a_file_says_what_to_do_instead(driver: webdriver.Chrome) -> None:
     page = Page(driver, PAGE.as_uri())
     page.sees("note", "Open the URL that wsref printed")
+
+
+def test_the_browser_agrees_on_compression_and_its_messages_come_back_equal(driver: webdriver.Chrome) -> None:
+    """RFC 7692, with the implementation in Chromium."""
+    with started(compression=Compression()) as server:
+        page = Page(driver, address(server)).is_open()
+        assert "permessage-deflate" in page["handshake-response"].text
+        for words in ("short", "long enough to be compressed, " * 10, "long enough to be compressed, " * 10):
+            page.fill("text", words, Keys.ENTER)
+            page.wait(lambda words=words: page.log()[-1] == ("message", words), "the echo")
+        page.click("send-big")
+        page.sees("message", "(204,800 characters), equal to what was sent")
+        (handler,) = server.handlers
+        assert handler.extensions.startswith("permessage-deflate")
+        driver.get("about:blank")
 
 
 def test_a_page_that_came_over_https_opens_wss(driver: webdriver.Chrome, certificate: tuple[str, str]) -> None:

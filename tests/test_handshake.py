@@ -176,6 +176,39 @@ BREAKS = {
         for value in ("", " ", ",", "foo;bar", "a b", "a/b", "a, b c", "chat, chat", 'a"', "a@b", "\xe9", "a=b", "(a)")
     ]
     + [request(("Sec-WebSocket-Protocol", "a"), ("Sec-WebSocket-Protocol", "b, a"))],
+    "extensions": [
+        request(("Sec-WebSocket-Extensions", value))
+        for value in (
+            "",
+            " ",
+            ",",
+            ";",
+            "=",
+            "foo;",
+            "foo;=",
+            "foo;=b",
+            "foo;a=",
+            "foo;a=b=c",
+            "foo;;a",
+            "foo a",
+            "foo=a",
+            "foo;a b",
+            "foo,;a",
+            'foo;a="',
+            'foo;a="b',
+            'foo;a="b" c',
+            'foo;a="b"c',
+            'foo;a="b c"',
+            'foo;a=""',
+            'foo;a="b,c"',
+            'foo;"a"=b',
+            '"foo"',
+            "foo;a=b@",
+            "f/oo",
+            "foo;a=\xe9",
+        )
+    ]
+    + [request(("Sec-WebSocket-Extensions", "foo"), ("Sec-WebSocket-Extensions", "bar; ="))],
     "body": [
         request(("Content-Length", value))
         for value in ("5", "-1", "+0", "1e1", "", "00", "0x0", "0, 5", "\uff10", "0 ")
@@ -232,11 +265,12 @@ class TestRules:
                     ("Upgrade", "h2c"),
                     ("Connection", "Upgrade"),
                     ("Sec-WebSocket-Protocol", ","),
+                    ("Sec-WebSocket-Extensions", ";"),
                     ("Content-Length", "5"),
                 ]
             ),
         )
-        assert names(broken_rules(bad)) == ["method", "upgrade", "key", "version", "protocol", "body"]
+        assert names(broken_rules(bad)) == ["method", "upgrade", "key", "version", "protocol", "extensions", "body"]
         with pytest.raises(HTTPError) as caught:
             validate(bad)
         lines = str(caught.value).split("\n")
@@ -607,6 +641,7 @@ class TestRefusals:
     def test_no_control_character_is_reflected(self, nasty):
         bad = request(
             ("Sec-WebSocket-Protocol", f"a{nasty} b"),
+            ("Sec-WebSocket-Extensions", f"a; {nasty}"),
             ("Content-Length", nasty),
             method=f"P{nasty}",
             Upgrade=f"x{nasty}",

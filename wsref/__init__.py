@@ -14,7 +14,8 @@ floor  module       chapter  in one line
 2      closing      8        the closing handshake: states, the Close payload, its codes
 3      handshake    2-5, 11  a request to a 101, or to a refusal that says why
 3      messages     7        fragments to whole str and bytes, UTF-8 checked on arrival
-4      connection   6-8      all of that as one endpoint: bytes in, events out
+3      deflate      9        permessage-deflate: one message in, one message out
+4      connection   6-9      all of that as one endpoint: bytes in, events out
 5      transport    11       the only code that touches a socket: TCP, TLS, deadlines
 6      server       1-11     threads and hooks; ``handle()`` is the contents page
 7      apps         10       two small applications: an echo and a chat
@@ -35,6 +36,7 @@ A server takes these lines::
 
 from .apps import Chat, Echo
 from .connection import Closed, Connection, Message, Ping, Pong
+from .deflate import Compression
 from .errors import ConnectionClosed, HTTPError, ProtocolError
 from .limits import Limits
 from .server import Delivery, WebSocketHandler, WebSocketServer, running
@@ -46,6 +48,7 @@ __all__ = [
     "Chat",
     "CloseCode",
     "Closed",
+    "Compression",
     "Connection",
     "ConnectionClosed",
     "Delivery",

@@ -24,6 +24,7 @@ from typing import TextIO
 
 from . import __version__
 from .apps import Demo
+from .deflate import Compression
 from .limits import Limits
 from .server import WebSocketServer
 
@@ -85,6 +86,14 @@ def build_parser() -> argparse.ArgumentParser:
         type=_origin,
         help="let pages from this origin connect, such as https://example.com; null for pages opened as files; "
         "* for all; may be given several times (default: pages from this very server only)",
+    )
+    add(
+        "--no-compression",
+        dest="compression",
+        action="store_const",
+        const=None,
+        default=Compression(),
+        help="do not agree on permessage-deflate with clients that offer it",
     )
     add(
         "--max-message-size",
@@ -154,6 +163,7 @@ def serve(options: argparse.Namespace) -> int:
             limits=limits,
             allowed_origins=options.allow_origin,
             ssl_context=context,
+            compression=options.compression,
         )
     except OSError as error:
         raise CommandError(why_not_bound(error, options.host, options.port)) from None

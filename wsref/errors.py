@@ -41,7 +41,8 @@ class ProtocolError(Exception):
 
     Args:
         reason: What is wrong, and what came instead.
-        section: The section of RFC 6455 that says so, such as ``"§5.2"``.
+        section: Where the rule stands: ``"§5.2"`` is RFC 6455's, others are named, as in
+            ``"RFC 7692 §6"``.
         code: The close code that the peer is told, 1002 unless a better one fits.
 
     >>> print(ProtocolError("RSV1 is set", "§5.2"))
@@ -49,7 +50,7 @@ class ProtocolError(Exception):
     """
 
     def __init__(self, reason: str, section: str, *, code: int = CloseCode.PROTOCOL_ERROR) -> None:
-        super().__init__(f"{reason} (RFC 6455 {section})")
+        super().__init__(f"{reason} ({section})" if section.startswith("RFC") else f"{reason} (RFC 6455 {section})")
         self.reason = reason
         self.section = section
         self.code = int(code)

@@ -71,7 +71,8 @@ def parse_header(
             False for what a server sent.
         max_payload: Bytes.  A data frame that declares more fails here, before
             anything is kept for it.
-        rsv_allowed: The RSV bits to which an extension gave a meaning.
+        rsv_allowed: The RSV bits to which an extension gave a meaning, on the first frame
+            of a message.
     Returns:
         The header; or None: not all here yet.
     Raises:
@@ -98,6 +99,8 @@ def parse_header(
         raise ProtocolError(f"RSV bits {rsv >> 4:03b} are set, and no extension defines them", "§5.2")
     if opcode is None:
         raise ProtocolError(f"opcode {first & OPCODE:#x} is reserved", "§5.2")
+    if rsv and (opcode & CONTROL or opcode is Opcode.CONTINUATION):
+        raise ProtocolError(f"RSV1 is for the first frame of a message, not for {opcode.name}", "RFC 7692 §6")
     if opcode & CONTROL and not fin:
         raise ProtocolError(f"a control frame ({opcode.name}) must not be fragmented", "§5.5")
     if opcode & CONTROL and length > MAX_CONTROL_PAYLOAD:
@@ -124,11 +127,7 @@ def parse_header(
     if len(data) < end:
         return None
     if length > max_payload and not opcode & CONTROL:
-        raise ProtocolError(
-            f"a frame declares {length} bytes, and the message may have {max_payload} more",
-            "§10.4",
-            code=CloseCode.TOO_BIG,
-        )
+        raise too_big(length, max_payload)
 
     key = b""
     if masked:
@@ -137,6 +136,12 @@ def parse_header(
             return None
         end += MASKING_KEY_BYTES
     return Header(fin > 0, rsv, opcode, length, key, end - start)
+
+
+def too_big(length: int, room: int) -> ProtocolError:
+    """A frame that is longer than the message may get (§10.4)."""
+    what = f"a frame declares {length} bytes, and the message may have {room} more"
+    return ProtocolError(what, "§10.4", code=CloseCode.TOO_BIG)
 
 
 def parse_frame(

@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from email.utils import formatdate
+from typing import NamedTuple
 
 from .errors import HTTPError, shown
 from .http11 import TOKEN, Headers, Request, Response, host_and_port, reason_phrase
@@ -107,6 +108,14 @@ def _protocols(request: Request) -> str | None:
     return _unless(good and (not lines or bool(offered)), ", ".join(lines))
 
 
+def _extensions(request: Request) -> str | None:
+    try:
+        parse_extensions(request.headers.get("Sec-WebSocket-Extensions"))
+    except ValueError as error:
+        return str(error)
+    return None
+
+
 def _body(request: Request) -> str | None:
     lengths = request.headers.lines("Content-Length")
     if "Transfer-Encoding" in request.headers:
@@ -137,6 +146,12 @@ RULES: tuple[Rule, ...] = (
         "Sec-WebSocket-Protocol, if present, must be a list of different tokens",
         "RFC 6455 §4.1, §4.2.1",
         _protocols,
+    ),
+    Rule(
+        "extensions",
+        "Sec-WebSocket-Extensions, if present, must be a list of names with parameters",
+        "RFC 6455 §9.1",
+        _extensions,
     ),
     Rule(
         "body",
@@ -172,6 +187,93 @@ def validate(request: Request) -> None:
         reason = "\n".join(f"{rule.text}; got {came} ({rule.section})" for rule, came in broken)
         headers = tuple(header for rule, _ in broken for header in rule.headers)
         raise HTTPError(max(rule.status for rule, _ in broken), reason, headers=headers)
+
+
+# -- Chapter 9: extensions ------------------------------------------------------
+
+
+class Extension(NamedTuple):
+    """One element of Sec-WebSocket-Extensions: something offered, or accepted."""
+
+    name: str
+    parameters: tuple[tuple[str, str | None], ...]  # each with its value, if it has one
+
+
+#: The words of the grammar: a token, a quoted string, or a separator.
+_WORD = re.compile(rf'({TOKEN}|"(?:[^"\\]|\\.)*"|[,;=])[ \t]*')
+
+
+def parse_extensions(value: str | None) -> list[Extension]:
+    """Read Sec-WebSocket-Extensions, all its lines joined with commas.
+
+    Args:
+        value: None if there is no such header.
+    Returns:
+        The elements in order: the client's preference comes first.
+    Raises:
+        ValueError: it does not follow the grammar; says where.
+    Cost:
+        Linear in the value's length, whatever it is.
+    Source:
+        RFC 6455 §9.1.
+
+    >>> parse_extensions('foo, permessage-deflate; client_max_window_bits; server_max_window_bits="10"')
+    ... # doctest: +NORMALIZE_WHITESPACE
+    [Extension(name='foo', parameters=()),
+     Extension(name='permessage-deflate',
+               parameters=(('client_max_window_bits', None), ('server_max_window_bits', '10')))]
+    >>> parse_extensions("foo; =1")
+    Traceback (most recent call last):
+        ...
+    ValueError: neither a name nor name=value: '=1'
+    """
+    extensions = []
+    for element in _split(_words(value or ""), ","):
+        if element:  # RFC 9110 §5.6.1.2: empty ones are ignored
+            first, *parameters = _split(element, ";")
+            name, value_of_name = _name_and_value(first)
+            if value_of_name is not None:
+                raise ValueError(f"an extension's name has no value: {shown(''.join(first))}")
+            extensions.append(Extension(name, tuple(_name_and_value(part) for part in parameters)))
+    if value is not None and not extensions:
+        raise ValueError("an empty list")
+    return extensions
+
+
+def _words(value: str) -> list[str]:
+    words, at = [], len(value) - len(value.lstrip(" \t"))
+    while at < len(value):
+        found = _WORD.match(value, at)
+        if not found:
+            raise ValueError(f"neither a word nor a separator: {shown(value[at:])}")
+        words.append(found[1])
+        at = found.end()
+    return words
+
+
+def _split(words: list[str], separator: str) -> list[list[str]]:
+    parts: list[list[str]] = [[]]
+    for word in words:
+        if word == separator:
+            parts.append([])
+        else:
+            parts[-1].append(word)
+    return parts
+
+
+def _name_and_value(words: list[str]) -> tuple[str, str | None]:
+    """§9.1: "the value after quoted-string unescaping MUST conform to the 'token' ABNF"."""
+    match words:
+        case [name]:
+            value = None
+        case [name, "=", value]:
+            if value.startswith('"'):
+                value = re.sub(r"\\(.)", r"\1", value[1:-1])
+        case _:
+            name = value = ""
+    if not all(re.fullmatch(TOKEN, word) for word in (name, value) if word is not None):
+        raise ValueError(f"neither a name nor name=value: {shown(''.join(words))}")
+    return name, value
 
 
 # -- Chapter 11: who may come from where ----------------------------------------
@@ -286,12 +388,13 @@ def choose_subprotocol(request: Request, supported: Iterable[str]) -> str | None
     return next((name for name in supported if name in offered), None)
 
 
-def complete_upgrade(request: Request, subprotocol: str | None = None) -> Response:
+def complete_upgrade(request: Request, subprotocol: str | None = None, extensions: str | None = None) -> Response:
     r"""Accept: the 101 after which the connection speaks WebSocket.
 
     Args:
         request: One that :func:`validate` let pass.
         subprotocol: One that the client offered, or None.
+        extensions: What was agreed, as Sec-WebSocket-Extensions says it, or None.
     Raises:
         ValueError: the subprotocol was not offered.
     Source:
@@ -313,6 +416,8 @@ def complete_upgrade(request: Request, subprotocol: str | None = None) -> Respon
         if subprotocol not in request.headers.elements("Sec-WebSocket-Protocol"):
             raise ValueError(f"subprotocol {subprotocol!r} was not offered by the client (RFC 6455 §4.2.2)")
         headers.append(("Sec-WebSocket-Protocol", subprotocol))
+    if extensions is not None:
+        headers.append(("Sec-WebSocket-Extensions", extensions))
     return Response(101, Headers(headers))
 
 

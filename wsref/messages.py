@@ -16,7 +16,7 @@ import codecs
 import io
 
 from .errors import ProtocolError
-from .frames import Header
+from .frames import Header, too_big
 from .limits import Limits
 from .spec import CloseCode, Opcode
 
@@ -40,13 +40,20 @@ class Assembler:
     'Hello'
     """
 
-    def __init__(self, limits: Limits = Limits()) -> None:
+    def __init__(self, limits: Limits = Limits(), *, compression: bool = False) -> None:
         self.limits = limits
+        self._wire_limit = limits.max_message_size
+        if compression:
+            # What cannot be compressed gets longer by it: by 5 bytes in some thousand, if
+            # the sender is sensible, and by an eighth if it is not.
+            self._wire_limit += limits.max_message_size // 8 + 64
         self._begin_message()
 
     def _begin_message(self) -> None:
         self.opcode: Opcode | None = None  # TEXT or BINARY while a message is open
-        self.room = self.limits.max_message_size  # bytes that the open message may still get
+        self.compressed = False  # RSV1 was set on its first frame: RFC 7692 §6
+        self.room = self._wire_limit  # bytes of payload that it may still get
+        self._size = 0  # bytes of it so far, decompressed
         self._empty = 0  # fragments without payload in it
         # Text is kept as bytes too: a StringIO keeps what it is given in a list at first,
         # and takes 28 times the payload when "€" comes byte by byte.
@@ -64,8 +71,13 @@ class Assembler:
             if self.opcode is not None:
                 raise ProtocolError(f"a {header.opcode.name} frame before the last message is complete", "§5.4")
             self.opcode = header.opcode
+            self.compressed = header.rsv > 0
+            if not self.compressed:
+                self.room = self.limits.max_message_size
         elif self.opcode is None:
             raise ProtocolError("a continuation frame, and there is no message to continue", "§5.4")
+        if header.length > self.room:
+            raise too_big(header.length, self.room)
         self.room -= header.length
         if not header.length and not header.fin:
             self._empty += 1
@@ -77,14 +89,19 @@ class Assembler:
                 )
 
     def add(self, piece: bytes) -> None:
-        """A piece of the payload, unmasked: a whole frame's, or what has come of it.
+        """A piece of the payload, unmasked and decompressed: all of it, or what has come.
 
         Raises:
             ProtocolError: 1007 at the first octet that cannot be UTF-8, though the
-                message, and even the frame, is not complete.
+                message, and even the frame, is not complete; 1009 when the message gets
+                too long by decompressing it.
         Cost:
             O(len(piece)), amortized.
         """
+        self._size += len(piece)
+        if self._size > self.limits.max_message_size:
+            what = f"the message is longer than {self.limits.max_message_size} bytes when decompressed"
+            raise ProtocolError(what, "§10.4", code=CloseCode.TOO_BIG)
         if self.opcode is Opcode.TEXT:
             _, self._tail = decode_some(self._tail + piece if self._tail else piece)
         self._data.write(piece)

@@ -22,8 +22,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from . import handshake
+from . import deflate, handshake
 from .connection import Closed, Connection, Message, Pong
+from .deflate import Compression
 from .errors import ConnectionClosed, HTTPError, shown
 from .frames import Frame, build_frame
 from .http11 import Request, Response, build_response, find_end_of_head, parse_head
@@ -60,6 +61,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         request: The opening handshake's :class:`~wsref.http11.Request`; cookies are in
             ``request.headers``, a query in ``request.query``.
         subprotocol: The one chosen, or None.
+        extensions: What was agreed, such as ``permessage-deflate``, or None.
         closed: How it ended, a :class:`~wsref.connection.Closed`; None before that.
         server: The :class:`WebSocketServer`.
     """
@@ -104,19 +106,23 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
 
     # -- What a subclass calls ---------------------------------------------------
 
-    def send(self, message: str | bytes | bytearray | memoryview) -> None:
+    def send(self, message: str | bytes | bytearray | memoryview, *, compress: bool = True) -> None:
         """Send one message: text if it is a ``str``, else binary.
 
         When it returns, the kernel has all of it.  It waits while the peer does not
         read, for ``limits.send_timeout`` at most.
 
+        Args:
+            message: What to send.
+            compress: Whether it may be compressed, where that was agreed.  Say False for
+                secrets: see :mod:`wsref.deflate`.
         Raises:
             ConnectionClosed: the connection is closing or closed, or the peer does not
                 read.  Not all of the message was sent, and nothing more can be.
             TypeError, ValueError: this is no message.
         """
         with self._transport.write_lock:
-            self._transport.send(self._connection.send(message))
+            self._transport.send(self._connection.send(message, compress=compress))
 
     def ping(self, data: bytes = b"") -> None:
         """Send a Ping; the answer comes to :meth:`on_pong`.
@@ -163,6 +169,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         self._early = b""  # what came after the head: it belongs to the WebSocket
         self._close_deadline = None
         self.subprotocol: str | None = None
+        self.extensions: str | None = None
         self.closed: Closed | None = None
         self.server.enter(self)
 
@@ -255,8 +262,9 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             HTTPError: 500: :meth:`choose_subprotocol` chose what was not offered.
         """
         self.subprotocol = self.choose_subprotocol(request)
+        self.extensions = self.choose_extensions(request)
         try:
-            response = handshake.complete_upgrade(request, self.subprotocol)
+            response = handshake.complete_upgrade(request, self.subprotocol, self.extensions)
         except ValueError as error:
             logger.error("%s", error)
             raise HTTPError(500, "the server chose a subprotocol that was not offered", "RFC 6455 §4.2.2") from None
@@ -266,6 +274,24 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
     def choose_subprotocol(self, request: Request) -> str | None:
         """The first of :attr:`subprotocols` that the client offers, or None."""
         return handshake.choose_subprotocol(request, self.subprotocols)
+
+    # -- Chapter 9: compression ---------------------------------------------------------
+
+    def choose_extensions(self, request: Request) -> str | None:
+        """Agree on permessage-deflate, if the client offers it and the server likes it.
+
+        Returns:
+            What the answer's Sec-WebSocket-Extensions says; None: nothing.
+        """
+        wish = self.server.compression
+        if wish is None:
+            return None
+        for offer in handshake.parse_extensions(request.headers.get("Sec-WebSocket-Extensions")):
+            if offer.name == deflate.NAME and (accepted := deflate.accept_offer(offer.parameters, wish)):
+                agreement, response = accepted
+                self._connection = Connection(Role.SERVER, self.limits, agreement=agreement, compression=wish)
+                return response
+        return None
 
     # -- Chapter 5: the 426 fallback ----------------------------------------------------
 
@@ -494,6 +520,9 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         allowed_origins: Pages from these origins may connect, besides those from this
             very server; see :func:`wsref.handshake.check_origin`.
         ssl_context: Speak TLS (wss) with this certificate.
+        compression: Agree on permessage-deflate with clients that offer it.  None: with
+            none; it costs memory for each connection and time for each message, and who
+            sends secrets must think about it first (:mod:`wsref.deflate`).
         page: HTML for browsers that come without an upgrade; None: wsref's own page.
     Raises:
         OSError: the address cannot be bound.
@@ -518,6 +547,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         limits: Limits = Limits(),
         allowed_origins: Collection[str] = (),
         ssl_context: ssl.SSLContext | None = None,
+        compression: Compression | None = None,
         page: bytes | None = None,
     ) -> None:
         self.limits = limits
@@ -527,6 +557,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         self.page = PAGE.read_bytes() if page is None else page
         self.counts = Counts()
         self.flusher = Flusher()
+        self.compression = compression
         self._ssl_context = ssl_context
         self._lock = threading.Condition()  # for all that follows; notified when a thread ends
         self._workers: set[threading.Thread] = set()
@@ -564,7 +595,8 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
     ) -> Delivery:
         """Send one message to many, and wait for none of them.
 
-        It is encoded once.  What a client's connection does not take at once is kept for
+        It is encoded once, and therefore not compressed: what is compressed depends on what
+        each client got before.  What a client's connection does not take at once is kept for
         it and sent when it does.  A client for whom more than ``limits.max_backlog``
         bytes or ``limits.max_backlog_messages`` messages would be kept, or that takes
         nothing for ``limits.send_timeout``, is dropped: its connection ends, with 1006.

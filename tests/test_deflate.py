@@ -1,0 +1,480 @@
+"""Chapter 9: permessage-deflate, without I/O.  RFC 7692."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import tracemalloc
+import zlib
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wsref import Closed, Connection, Limits, Message, Ping, ProtocolError, Role
+from wsref.deflate import (
+    Agreement,
+    Compression,
+    Deflater,
+    Inflater,
+    accept_offer,
+    accept_response,
+    build_element,
+    build_offer,
+)
+from wsref.frames import Frame, build_frame
+from wsref.handshake import parse_extensions
+from wsref.spec import RSV1, Opcode
+
+KEY = b"\x01\x02\x03\x04"
+
+
+def wire(*frames: Frame) -> bytes:
+    return b"".join(build_frame(frame, KEY) for frame in frames)
+
+
+def compressed(payload: bytes, *, fin: bool = True, opcode: Opcode = Opcode.TEXT) -> Frame:
+    return Frame(opcode, payload, fin, RSV1)
+
+
+def server(agreement: Agreement = Agreement(), **options) -> Connection:
+    return Connection(Role.SERVER, agreement=agreement, **options)
+
+
+def events(connection: Connection, data: bytes, size: int = 1 << 30) -> list:
+    found = []
+    for start in range(0, len(data), size):
+        connection.receive(data[start : start + size])
+        while (event := connection.next_event()) is not None:
+            found.append(event)
+    return found
+
+
+def offer(value: str) -> list[tuple[str, str | None]]:
+    (extension,) = parse_extensions(value)
+    return list(extension.parameters)
+
+
+class TestOffers:
+    """RFC 7692 §7.1: what a server takes, and what it must decline."""
+
+    @pytest.mark.parametrize(
+        ("parameters", "answer"),
+        [
+            ("", "server_max_window_bits=12"),
+            ("; client_max_window_bits", "server_max_window_bits=12; client_max_window_bits=12"),
+            ("; client_max_window_bits=15", "server_max_window_bits=12; client_max_window_bits=12"),
+            ("; client_max_window_bits=10", "server_max_window_bits=12; client_max_window_bits=10"),
+            ("; client_max_window_bits=8", "server_max_window_bits=12; client_max_window_bits=8"),
+            ("; server_max_window_bits=9", "server_max_window_bits=9"),
+            ('; server_max_window_bits="9"', "server_max_window_bits=9"),
+            ("; server_max_window_bits=15", "server_max_window_bits=12"),
+            ("; server_no_context_takeover", "server_no_context_takeover; server_max_window_bits=12"),
+            ("; client_no_context_takeover", "client_no_context_takeover; server_max_window_bits=12"),
+        ],
+    )
+    def test_an_offer_is_answered_with_what_was_asked_or_less(self, parameters, answer):
+        _, response = accept_offer(offer("permessage-deflate" + parameters))
+        assert response == f"permessage-deflate; {answer}"
+
+    @pytest.mark.parametrize(
+        "parameters",
+        [
+            "server_no_context_takeover=1",
+            'server_no_context_takeover="true"',
+            "client_no_context_takeover=x",
+            "server_no_context_takeover; server_no_context_takeover",
+            "server_max_window_bits",
+            "server_max_window_bits=7",
+            "server_max_window_bits=8",  # zlib has no such window
+            "server_max_window_bits=16",
+            "server_max_window_bits=08",
+            "server_max_window_bits=+9",
+            "server_max_window_bits=1e1",
+            "server_max_window_bits=99999999999999999999",
+            "client_max_window_bits=7",
+            "client_max_window_bits=16",
+            "client_max_window_bits=012",
+            "client_max_window_bits; client_max_window_bits=12",
+            "foo",
+            "foo=1",
+            "__class__",
+            "hasOwnProperty",
+        ],
+    )
+    def test_an_offer_with_a_mistake_is_declined(self, parameters):
+        assert accept_offer(offer(f"permessage-deflate; {parameters}")) is None
+
+    def test_a_parameter_may_have_no_digits_of_other_scripts(self):
+        assert accept_offer([("server_max_window_bits", "1\uff10")]) is None
+        assert accept_offer([("server_max_window_bits", "\u0669")]) is None
+
+    def test_a_server_that_wants_no_context_takeover_says_so(self):
+        _, response = accept_offer([], Compression(context_takeover=False, window_bits=15))
+        assert response == "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+
+    def test_client_max_window_bits_is_not_returned_to_a_client_that_did_not_offer_it(self):
+        agreement, response = accept_offer([], Compression(window_bits=9))
+        assert "client_max_window_bits" not in response
+        assert agreement.client_max_window_bits == 15
+
+    def test_the_response_says_what_was_agreed(self):
+        for bits, more in itertools.product(range(9, 16), itertools.product([False, True], repeat=2)):
+            agreement = Agreement(*more, bits, 24 - bits)
+            client = Compression(window_bits=15)
+            assert accept_response(offer(build_element(agreement)), client) == agreement
+
+    @pytest.mark.parametrize("value", [0, 8, 16, "12"])
+    def test_a_wish_that_zlib_cannot_fulfil_is_refused(self, value):
+        with pytest.raises((ValueError, TypeError)):
+            Compression(window_bits=value)
+
+
+class TestResponses:
+    """RFC 7692 §7.1: what a client must not accept."""
+
+    @pytest.mark.parametrize(
+        ("parameters", "words"),
+        [
+            ("server_max_window_bits=12; foo", "no parameter 'foo'"),
+            ("server_no_context_takeover=1", "takes no value"),
+            ("server_max_window_bits", "8 to 15"),
+            ("client_max_window_bits", "8 to 15"),  # in a response it needs a value
+            ("server_max_window_bits=13", "12 was the most"),
+            ("server_max_window_bits=12; client_max_window_bits=8", "zlib cannot"),
+            ("client_max_window_bits=12; client_max_window_bits=12", "twice"),
+        ],
+    )
+    def test_an_answer_that_the_offer_does_not_allow_fails_the_connection(self, parameters, words):
+        with pytest.raises(ProtocolError, match=words):
+            accept_response(offer(f"permessage-deflate; {parameters}"))
+
+    def test_an_answer_that_ignores_what_we_asked_for_fails_the_connection(self):
+        with pytest.raises(ProtocolError, match="server_max_window_bits is 15"):
+            accept_response([])
+        with pytest.raises(ProtocolError, match="server_no_context_takeover is missing"):
+            accept_response([], Compression(window_bits=15, context_takeover=False))
+
+    def test_our_offer_and_our_answer_fit(self):
+        for window, takeover in itertools.product(range(9, 16), [False, True]):
+            wish = Compression(window_bits=window, context_takeover=takeover)
+            agreement, response = accept_offer(offer(build_offer(wish)))
+            agreed = accept_response(offer(response), wish)
+            assert agreed.client_max_window_bits <= agreement.client_max_window_bits
+            assert replace(agreed, client_max_window_bits=0) == replace(agreement, client_max_window_bits=0)
+
+
+# RFC 7692 §7.2.3: payloads, and what they mean.
+HELLO = {
+    "7.2.3.1 one block": bytes.fromhex("f248cdc9c90700"),
+    "7.2.3.3 no compression": bytes.fromhex("000500faff48656c6c6f00"),
+    "7.2.3.4 BFINAL": bytes.fromhex("f348cdc9c9070000"),
+    "7.2.3.5 two blocks": bytes.fromhex("f248050000 00ffffcac9c90700".replace(" ", "")),
+}
+
+
+class TestVectors:
+    """RFC 7692 §7.2.3, all of them."""
+
+    @pytest.mark.parametrize("name", HELLO)
+    def test_each_form_of_hello_is_hello_and_so_is_what_follows(self, name):
+        data = wire(compressed(HELLO[name]), Frame(Opcode.TEXT, b"plain"), compressed(HELLO["7.2.3.1 one block"]))
+        expected = [Message("Hello"), Message("plain"), Message("Hello")]
+        assert events(server(), data) == expected
+        assert events(server(), data, 1) == expected
+        for cut in range(1, len(data)):
+            connection = server()
+            assert events(connection, data[:cut]) + events(connection, data[cut:]) == expected
+
+    def test_7_2_3_1_in_two_fragments_cut_anywhere(self):
+        payload = HELLO["7.2.3.1 one block"]
+        for cut in range(len(payload) + 1):
+            frames = [compressed(payload[:cut], fin=False), Frame(Opcode.PING, b"?")]
+            frames.append(Frame(Opcode.CONTINUATION, payload[cut:]))
+            assert [type(event) for event in events(server(), wire(*frames))] == [Ping, Message]
+
+    def test_7_2_3_1_as_we_send_it_in_fragments(self):
+        connection = server(compression=Compression(threshold=0))
+        assert connection.send("Hello", fragment_size=3).hex(" ") == "41 03 f2 48 cd 00 03 c9 c9 07 80 01 00"
+
+    def test_7_2_3_2_the_second_hello_refers_to_the_first(self):
+        connection = server(compression=Compression(threshold=0))
+        assert connection.send("Hello").hex(" ") == "c1 07 f2 48 cd c9 c9 07 00"
+        assert connection.send("Hello").hex(" ") == "c1 05 f2 00 11 00 00"
+        data = wire(compressed(HELLO["7.2.3.1 one block"]), compressed(bytes.fromhex("f200110000")))
+        assert events(server(), data) == [Message("Hello"), Message("Hello")]
+
+    def test_7_2_3_2_without_context_takeover_it_does_not(self):
+        connection = server(Agreement(server_no_context_takeover=True), compression=Compression(threshold=0))
+        assert connection.send("Hello") == connection.send("Hello")
+        data = wire(compressed(HELLO["7.2.3.1 one block"]), compressed(bytes.fromhex("f200110000")))
+        first, second = events(server(Agreement(client_no_context_takeover=True)), data)
+        assert first == Message("Hello")
+        assert isinstance(second, Closed)
+        assert second.sent == 1007
+
+    def test_7_2_3_6_the_empty_message_is_one_byte(self):
+        connection = server(compression=Compression(threshold=0))
+        for _ in range(3):
+            assert connection.send("").hex(" ") == "c1 01 00"
+            assert connection.send("Hello")[:1] == b"\xc1"
+        assert events(server(), wire(compressed(b"\0"), compressed(b"\0"))) == [Message(""), Message("")]
+
+    def test_a_payload_of_no_byte_at_all_is_empty_too(self):
+        assert events(server(), wire(compressed(b""), compressed(HELLO["7.2.3.1 one block"]))) == [
+            Message(""),
+            Message("Hello"),
+        ]
+
+    def test_many_final_blocks_in_one_message(self):
+        block = zlib.compressobj(wbits=-15)
+        one = block.compress(b"Hello") + block.flush()
+        payload = one * 1000 + b"\0"
+        assert events(server(), wire(compressed(payload))) == [Message("Hello" * 1000)]
+
+
+class TestRSV1:
+    """RFC 7692 §6."""
+
+    @pytest.mark.parametrize(
+        "frames",
+        [
+            [Frame(Opcode.PING, b"", rsv=RSV1)],
+            [Frame(Opcode.CLOSE, b"", rsv=RSV1)],
+            [Frame(Opcode.TEXT, b"x", False), Frame(Opcode.CONTINUATION, b"y", rsv=RSV1)],
+            [compressed(b"\xf2", fin=False), Frame(Opcode.CONTINUATION, b"\x48", rsv=RSV1)],
+            [Frame(Opcode.TEXT, b"", rsv=0x20)],
+            [Frame(Opcode.TEXT, b"", rsv=0x70)],
+        ],
+    )
+    def test_where_it_may_not_stand_it_fails_the_connection_with_1002(self, frames):
+        (closed,) = events(server(), wire(*frames))
+        assert closed.sent == 1002
+
+    def test_without_the_extension_it_fails_the_connection_with_1002(self):
+        (closed,) = events(Connection(Role.SERVER), wire(compressed(HELLO["7.2.3.1 one block"])))
+        assert closed.sent == 1002
+        assert "RSV bits 100" in str(closed.error)
+
+    def test_it_is_never_set_on_what_is_sent_uncompressed(self):
+        connection = server(compression=Compression(threshold=10))
+        assert connection.send("short")[0] == 0x81
+        assert connection.send("secret " * 10, compress=False)[0] == 0x81
+        assert connection.send("long enough")[0] == 0xC1
+        assert connection.ping(b"x" * 100)[0] == 0x89
+
+    def test_data_that_looks_compressed_is_given_as_it_is_without_it(self):
+        payload = HELLO["7.2.3.1 one block"]
+        assert events(server(), wire(Frame(Opcode.BINARY, payload))) == [Message(payload)]
+
+
+class TestBadData:
+    """RFC 6455 §7.4.1: 1007 for data "not consistent with the type of the message"."""
+
+    @pytest.mark.parametrize(
+        "payload",
+        ["ff", "06", "0001000000", "4b4c4c0400ff", "f200110000"],  # the last: a reference to nothing
+    )
+    def test_what_is_not_deflate_fails_the_connection_with_1007(self, payload):
+        got = events(server(), wire(compressed(bytes.fromhex(payload) + bytes(20)), Frame(Opcode.TEXT, b"never")))
+        assert [closed.sent for closed in got] == [1007]
+        assert "cannot be decompressed" in str(got[0].error)
+
+    def test_text_that_is_not_utf_8_when_decompressed_fails_at_once(self):
+        deflater = Deflater(Agreement(), Role.CLIENT)
+        payload = deflater.compress(b"ok\xff" + b"x" * 1000)
+        connection = server()
+        (closed,) = events(connection, wire(compressed(payload, fin=False)))
+        assert closed.sent == 1007
+
+    @given(st.binary(max_size=200))
+    @settings(max_examples=300, deadline=None)
+    def test_whatever_comes_it_is_a_message_or_1007_or_1009(self, payload):
+        for event in events(server(limits=Limits(max_message_size=5000)), wire(compressed(payload))):
+            assert isinstance(event, Message) or event.sent in (1007, 1009)
+
+
+class TestBounds:
+    """No limit is checked after memory was taken."""
+
+    def bomb(self, size: int) -> bytes:
+        zeros = zlib.compressobj(9, wbits=-15)
+        return zeros.compress(bytes(size)) + zeros.flush(zlib.Z_SYNC_FLUSH)[:-4]
+
+    @pytest.mark.parametrize("more", [-1, 0, 1, 2])
+    @pytest.mark.parametrize("limit", [1000, 65_535, 65_536, 65_537, 200_000])
+    def test_the_limit_counts_what_comes_out_and_nothing_is_cut_off(self, limit, more):
+        for content in (bytes(limit + more), random.Random(1).randbytes(limit + more)):
+            payload = Deflater(Agreement(), Role.CLIENT).compress(content)
+            frame = compressed(payload, opcode=Opcode.BINARY)
+            (event,) = events(server(limits=Limits(max_message_size=limit)), wire(frame))
+            if more <= 0:
+                assert event == Message(content)
+            else:
+                assert event.sent == 1009
+
+    def test_a_bomb_takes_no_more_memory_than_the_limit(self):
+        limit = 10 * 1024 * 1024
+        bomb = wire(compressed(self.bomb(1 << 28), opcode=Opcode.BINARY))
+        assert len(bomb) < 275_000  # 1000:1
+        connection = server(limits=Limits(max_message_size=limit))
+        tracemalloc.start()
+        try:
+            got = events(connection, bomb, 65_536)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert [closed.sent for closed in got] == [1009]
+        assert peak < limit * 9 // 8 + 1_000_000  # a growing buffer keeps an eighth in hand
+
+    def test_ten_thousand_small_bombs_with_context_takeover_are_ten_thousand_messages(self):
+        deflater = Deflater(Agreement(), Role.CLIENT)
+        bombs = b"".join(wire(compressed(deflater.compress(bytes(5000)), opcode=Opcode.BINARY)) for _ in range(10_000))
+        assert len(bombs) < 300_000  # for 50 MB
+        assert events(server(), bombs, 65_536) == [Message(bytes(5000))] * 10_000
+
+    def test_many_tiny_compressed_fragments_are_one_message(self):
+        content = bytes(range(256)) * 400
+        payload = Deflater(Agreement(), Role.CLIENT).compress(content)
+        frames = [compressed(payload[:1], fin=False, opcode=Opcode.BINARY)]
+        frames += [Frame(Opcode.CONTINUATION, payload[i : i + 1], False) for i in range(1, len(payload))]
+        assert events(server(), wire(*frames, Frame(Opcode.CONTINUATION))) == [Message(content)]
+
+    def test_an_uncompressed_message_has_the_same_limit_as_without_the_extension(self):
+        connection = server(limits=Limits(max_message_size=100))
+        assert events(connection, wire(Frame(Opcode.BINARY, bytes(100)))) == [Message(bytes(100))]
+        (closed,) = events(connection, wire(Frame(Opcode.BINARY, bytes(101))))
+        assert closed.sent == 1009
+        assert closed.error.reason == "a frame declares 101 bytes, and the message may have 100 more"
+
+    def test_an_idle_connection_has_no_zlib_objects(self):
+        assert Deflater(Agreement(), Role.SERVER)._zlib is None
+        assert Inflater(Agreement(), Role.SERVER)._zlib is None
+
+
+agreements = st.builds(
+    Agreement,
+    st.booleans(),
+    st.booleans(),
+    st.integers(9, 15),
+    st.integers(9, 15),
+)
+texts = st.text(max_size=300) | st.sampled_from(["", "Hello", "chat " * 1000]) | st.binary(max_size=3000)
+
+
+def chat_lines() -> list[bytes]:
+    """2,000 lines as people write them, more or less: 45 bytes each on average."""
+    rnd = random.Random(42)
+    names = ["Ann", "Bo", "Chandra", "Dmitri", "Eve", "Femi"]
+    words = [
+        "the",
+        "a",
+        "to",
+        "and",
+        "you",
+        "I",
+        "it",
+        "is",
+        "that",
+        "was",
+        "for",
+        "of",
+        "in",
+        "on",
+        "are",
+        "with",
+        "my",
+        "we",
+        "have",
+        "this",
+        "be",
+        "not",
+        "what",
+        "so",
+        "but",
+        "do",
+        "there",
+        "at",
+        "if",
+        "they",
+        "can",
+        "get",
+        "like",
+        "just",
+        "no",
+        "all",
+        "up",
+        "out",
+        "about",
+        "one",
+        "good",
+        "know",
+        "how",
+        "when",
+        "who",
+        "time",
+        "see",
+        "come",
+        "here",
+        "make",
+        "then",
+        "now",
+    ]
+    return [
+        f"{rnd.choice(names)}: {' '.join(rnd.choice(words) for _ in range(rnd.randint(2, 18)))}".encode()
+        for _ in range(2000)
+    ]
+
+
+class TestFigures:
+    """What the docstrings say was measured, measured."""
+
+    def ratio(self, lines: list[bytes], agreement: Agreement, wish: Compression = Compression()) -> float:
+        deflater = Deflater(agreement, Role.SERVER, wish)
+        return round(sum(len(deflater.compress(line)) for line in lines) / sum(map(len, lines)), 2)
+
+    def test_what_context_takeover_buys_on_chat_like_text(self):
+        lines = chat_lines()
+        assert sum(map(len, lines)) / len(lines) == pytest.approx(45, abs=0.5)
+        small = Agreement(server_max_window_bits=12)
+        assert self.ratio(lines, small) == pytest.approx(0.47, abs=0.03)
+        assert self.ratio(lines, replace(small, server_no_context_takeover=True)) == pytest.approx(0.93, abs=0.03)
+        assert self.ratio(lines, Agreement(), Compression(15, 8)) == pytest.approx(0.42, abs=0.03)
+
+
+class TestRoundTrips:
+    """What one end sends the other gets, whatever was agreed; and zlib agrees."""
+
+    @given(agreements, st.lists(texts, max_size=8), st.data())
+    @settings(max_examples=150, deadline=None)
+    def test_any_messages_in_any_fragments_in_any_pieces_both_ways(self, agreement, messages, data):
+        wish = Compression(threshold=data.draw(st.sampled_from([0, 10, 1000])))
+        ends = [Connection(role, agreement=agreement, compression=wish) for role in Role]
+        for sender, receiver in (ends, reversed(ends)):
+            sent = b""
+            for message in messages:
+                sent += sender.send(message, fragment_size=data.draw(st.none() | st.integers(1, 500)))
+                sent += sender.ping(b"between")
+            size = data.draw(st.integers(1, 5000))
+            assert [event.data for event in events(receiver, sent, size) if isinstance(event, Message)] == messages
+
+    @given(st.integers(9, 15), st.lists(st.binary(max_size=5000), min_size=1, max_size=5), st.booleans())
+    @settings(max_examples=100, deadline=None)
+    def test_zlib_with_the_agreed_window_reads_what_we_send(self, bits, messages, forget):
+        deflater = Deflater(Agreement(forget, False, bits, 15), Role.SERVER)
+        reader = zlib.decompressobj(-bits)
+        for message in messages:
+            if forget:
+                reader = zlib.decompressobj(-bits)
+            payload = deflater.compress(message)
+            assert not payload.endswith(b"\0\0\xff\xff")
+            assert reader.decompress(payload + b"\0\0\xff\xff") == message
+
+    @given(st.integers(8, 15), st.integers(0, 9), st.integers(1, 9), st.binary(max_size=70_000))
+    @settings(max_examples=60, deadline=None)
+    def test_we_read_what_zlib_writes_with_the_agreed_window(self, bits, level, memory, message):
+        writer = zlib.compressobj(level, zlib.DEFLATED, -max(bits, 9), memory)
+        payload = writer.compress(message) + writer.flush(zlib.Z_SYNC_FLUSH)[:-4]
+        inflater = Inflater(Agreement(client_max_window_bits=max(bits, 9)), Role.SERVER)
+        assert b"".join([*inflater.inflate(payload), *inflater.end_message()]) == message

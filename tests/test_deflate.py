@@ -367,60 +367,9 @@ def chat_lines() -> list[bytes]:
     """2,000 lines as people write them, more or less: 45 bytes each on average."""
     rnd = random.Random(42)
     names = ["Ann", "Bo", "Chandra", "Dmitri", "Eve", "Femi"]
-    words = [
-        "the",
-        "a",
-        "to",
-        "and",
-        "you",
-        "I",
-        "it",
-        "is",
-        "that",
-        "was",
-        "for",
-        "of",
-        "in",
-        "on",
-        "are",
-        "with",
-        "my",
-        "we",
-        "have",
-        "this",
-        "be",
-        "not",
-        "what",
-        "so",
-        "but",
-        "do",
-        "there",
-        "at",
-        "if",
-        "they",
-        "can",
-        "get",
-        "like",
-        "just",
-        "no",
-        "all",
-        "up",
-        "out",
-        "about",
-        "one",
-        "good",
-        "know",
-        "how",
-        "when",
-        "who",
-        "time",
-        "see",
-        "come",
-        "here",
-        "make",
-        "then",
-        "now",
-    ]
+    text = "the a to and you I it is that was for of in on are with my we have this be not what so but do there at if "
+    text += "they can get like just no all up out about one good know how when who time see come here make then now"
+    words = text.split()
     return [
         f"{rnd.choice(names)}: {' '.join(rnd.choice(words) for _ in range(rnd.randint(2, 18)))}".encode()
         for _ in range(2000)

@@ -70,7 +70,8 @@ class TestFirstByte:
         for first in range(256):
             fin, rsv, opcode = first >> 7, first & 0x70, first & 15
             data = bytes([first, 0x80 if masked else 0]) + (KEY if masked else b"")
-            good = (rsv | rsv_allowed) == rsv_allowed and opcode in (0, 1, 2, 8, 9, 10) and (fin or opcode < 8)
+            allowed = rsv_allowed if opcode in (1, 2) else 0  # RFC 7692 §6: on the first frame of a message
+            good = (rsv | allowed) == allowed and opcode in (0, 1, 2, 8, 9, 10) and (fin or opcode < 8)
             if good:
                 taken += 1
                 header = parse_header(data, masked=masked, rsv_allowed=rsv_allowed)
@@ -80,8 +81,9 @@ class TestFirstByte:
             else:
                 code, section, at = fails(data, masked=masked, rsv_allowed=rsv_allowed)
                 assert (code, at) == (1002, 2), "both bytes are judged before the third is there"
-                assert section == ("§5.2" if opcode not in (0, 1, 2, 8, 9, 10) or rsv & ~rsv_allowed else "§5.5")
-        assert taken == (6 + 3) * {0: 1, 0x40: 2, 0x70: 8}[rsv_allowed]
+                unknown = opcode not in (0, 1, 2, 8, 9, 10) or rsv & ~rsv_allowed
+                assert section == ("§5.2" if unknown else "RFC 7692 §6" if rsv else "§5.5")
+        assert taken == 2 + 4 * {0: 1, 0x40: 2, 0x70: 8}[rsv_allowed] + 3
 
 
 class TestSecondByte:
@@ -217,6 +219,8 @@ class TestRoundTrips:
     def test_a_frame(self, opcode, payload, fin, rsv, key, before, after):
         if opcode >= 8:
             payload, fin = payload[:125], True
+        if opcode not in (1, 2):
+            rsv = 0
         one = Frame(opcode, payload, fin, rsv)
         wire = build_frame(one, key)
         assert wire == frame(int(opcode), payload, fin=fin, rsv=rsv, key=key)

@@ -286,7 +286,7 @@ class TestHelp:
 
     def test_the_log_is_coloured_by_force_color_and_never_with_no_color(self):
         program = (
-            "import sys; from wsref.cli import set_up_log; import logging;"
+            "import sys; from wsref.terminal import set_up_log; import logging;"
             "set_up_log('info', sys.stderr); logging.getLogger('wsref').warning('x')"
         )
         for variables, coloured in [

@@ -32,6 +32,7 @@ FLOORS = {
     "server": 6,
     "client": 6,
     "apps": 7,
+    "terminal": 7,
     "steps": 7,
     "explain": 7,
     "check": 8,

@@ -19,6 +19,7 @@ floor  module       chapter  in one line
 5      transport    11       the only code that touches a socket: TCP, TLS, deadlines
 6      server       1-11     threads and hooks; ``handle()`` is the contents page
 7      apps         10       two small applications: an echo and a chat
+7      terminal              what the commands share: colour or not, the log
 9      cli                   ``python -m wsref``
 =====  ===========  =======  ==========================================================
 

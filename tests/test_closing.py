@@ -22,7 +22,7 @@ def refused(payload):
 
 
 class TestCodes:
-    """RFC 6455 §7.4; RELIABILITY T12"""
+    """RFC 6455 §7.4"""
 
     def test_of_all_65536_codes_just_these_may_travel(self):
         assert {code for code in range(-1, 65537) if may_travel(code)} == TRAVELS

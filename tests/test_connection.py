@@ -36,7 +36,7 @@ def fed(role, *wires, limits=Limits()):
 
 
 class TestEvents:
-    """DESIGN §3: events are pulled"""
+    """events are pulled"""
 
     @ROLES
     def test_messages_come_out_whole_and_in_order(self, role):
@@ -580,7 +580,7 @@ class TestSending:
 
 
 class TestThreads:
-    """RELIABILITY F10, T28: any thread may close"""
+    """any thread may close"""
 
     @ROLES
     def test_two_threads_that_close_at_once_send_one_close(self, role):
@@ -685,7 +685,7 @@ def cut_up(wire, cuts):
 
 
 class TestAnyWay:
-    """RFC 6455 §5.4, §6.2; RELIABILITY F3: frame boundaries and packets mean nothing"""
+    """RFC 6455 §5.4, §6.2: frame boundaries and packets mean nothing"""
 
     @prop
     @given(conversations(), st.lists(st.integers(0, 2000), max_size=12))

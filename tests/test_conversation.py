@@ -1,6 +1,17 @@
 """Chapters 6 to 8 and 10 over real sockets: hooks, order, closing, and nothing lost.
 
-N1 to N8 are the statements of what "nothing lost" means.
+"Nothing lost", as statements that can be checked:
+
+N1  Every complete valid message that came before a Close or a failure is given to the
+    handler once, whole, in order.
+N2  Replies to messages that came before the peer's Close leave before our answer to it.
+N3  ``send`` returns when the kernel has the whole frame, else it raises, and nothing
+    more is written; frames of two senders never mix.
+N4  A clean close is the only proof that the peer got everything, and the API says so.
+N5  Codes are truthful: what was received is not mixed up with what was sent.
+N6  ``on_open`` and ``on_close`` once for each connection; accepted = refused + opened.
+N7  A broadcast says what became of it for each client; a drop is never silent.
+N8  When the server ends, each client gets 1001 or is cut in bounded time.
 """
 
 from __future__ import annotations
@@ -390,7 +401,7 @@ class TestKeepAlive:
 
 
 class TestBroadcast:
-    """Chapter 10; RELIABILITY T13, N7."""
+    """Chapter 10: it waits for nobody, and what is dropped is reported."""
 
     @pytest.fixture
     def room(self, serve):

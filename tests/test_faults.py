@@ -1,4 +1,4 @@
-"""RELIABILITY §5 and §6 over real sockets: what clients do when things go wrong.
+"""Faults over real sockets: what clients do when things go wrong.
 
 While each fault happens, a healthy client must not notice, and afterwards nothing may
 be left: no thread, no file, no handler (the ``serve`` fixture looks).
@@ -49,7 +49,7 @@ PLACES = {
 
 
 class TestTheClientGoes:
-    """F1, F7, F8, T15: by RST, by FIN, in the middle of anything."""
+    """By RST, by FIN, in the middle of anything."""
 
     @pytest.mark.parametrize("place", PLACES)
     @pytest.mark.parametrize("how", ["RST", "FIN"])
@@ -103,7 +103,7 @@ class TestTheClientGoes:
 
 
 class TestPieces:
-    """F3, F4: how the bytes are cut makes no difference."""
+    """How the bytes are cut makes no difference."""
 
     WIRE = (
         text("one") + frame(TEXT, "€".encode()[:2], fin=False) + frame(9, b"?") + frame(0, "€".encode()[2:]) + close()
@@ -125,7 +125,7 @@ class TestPieces:
 
 
 class TestFloods:
-    """T4 to T8: refused in time, with the right code, and without memory."""
+    """Refused in time, with the right code, and without memory."""
 
     @pytest.mark.parametrize(
         ("wire", "code"),
@@ -173,7 +173,7 @@ class TestFloods:
 
 
 class TestManyConnections:
-    """T1, T16, F13, F14."""
+    """A thousand at once, and a hundred that say nothing."""
 
     @pytest.fixture(autouse=True)
     def room(self):
@@ -220,7 +220,7 @@ class TestManyConnections:
 
 
 class TestTheSystemRunsOut:
-    """T17, F15."""
+    """No file descriptors, and signals in the middle of calls."""
 
     def test_no_file_descriptors_left_is_survived_without_spinning(self, serve, log, monkeypatch):
         server = serve()
@@ -242,7 +242,7 @@ class TestTheSystemRunsOut:
         assert log.text.count("cannot accept connections") == 1
 
     def test_signals_that_interrupt_calls_lose_nothing(self, serve):
-        """F5."""
+        """PEP 475."""
         server = serve()
         signal.signal(signal.SIGALRM, lambda *_: None)
         signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
@@ -258,7 +258,7 @@ class TestTheSystemRunsOut:
 
 
 class TestSlow:
-    """F6, F17: who is slow is waited for, within bounds."""
+    """Who is slow is waited for, within bounds."""
 
     def test_a_client_that_reads_late_gets_everything_in_order(self, serve):
         class Handler(WebSocketHandler):

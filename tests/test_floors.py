@@ -16,7 +16,7 @@ from wsref.limits import Limits
 
 PACKAGE = Path(wsref.__file__).parent
 
-#: DESIGN.md §3.  A module imports only from strictly lower floors.
+#: A module imports only from strictly lower floors.
 FLOORS = {
     "spec": 0,
     "limits": 1,
@@ -79,7 +79,7 @@ def upward(name: str, source: str) -> list[str]:
 
 
 class TestFloors:
-    """DESIGN.md §3"""
+    """Which floor may use which"""
 
     @pytest.mark.parametrize("file", SOURCES)
     def test_a_module_imports_only_from_floors_below_its_own(self, file):

@@ -61,7 +61,7 @@ class TestGoldenVectors:
 
 
 class TestFirstByte:
-    """RFC 6455 §5.2: FIN, RSV, opcode (RELIABILITY T10)"""
+    """RFC 6455 §5.2: FIN, RSV, opcode"""
 
     @pytest.mark.parametrize("masked", [True, False], ids=["server", "client"])
     @pytest.mark.parametrize("rsv_allowed", [0, 0x40, 0x70])

@@ -266,7 +266,7 @@ for _host in (
 
 
 class TestBadHeads:
-    """RFC 9112 §2.2, §3, §5; RFC 9110 §5; RELIABILITY §4"""
+    """RFC 9112 §2.2, §3, §5; RFC 9110 §5"""
 
     @pytest.mark.parametrize("name", BAD)
     def test_it_is_refused_in_whatever_pieces_it_comes(self, name):

@@ -289,7 +289,7 @@ class TestOrigin:
 
 
 class TestFull:
-    """RELIABILITY T16: more connections than there may be."""
+    """more connections than there may be."""
 
     def test_the_one_too_many_gets_503_with_retry_after_and_the_next_a_place(self, serve):
         server = serve(limits=Limits(max_connections=2))

@@ -1,4 +1,4 @@
-"""Chapter 11: wss; RELIABILITY §3: TLS and threads."""
+"""Chapter 11: wss: TLS and threads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATIENT = Limits(max_backlog=100_000_000, max_backlog_messages=100_000, shutdown
 
 
 class TestTLS:
-    """T20, T21, F19."""
+    """RFC 6455 §10.6; and OpenSSL's objects, which are for one thread at a time."""
 
     def test_an_echo_over_wss_small_and_large(self, serve, contexts):
         server = serve(ssl_context=contexts[0])

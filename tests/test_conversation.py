@@ -16,6 +16,7 @@ N8  When the server ends, each client gets 1001 or is cut in bounded time.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import queue
@@ -102,7 +103,7 @@ class TestHooks:
             assert other.frame() == (TEXT, b"alive")
         assert "ZeroDivisionError: on purpose" in log.text
 
-    @pytest.mark.parametrize("error", [SystemExit, MemoryError])
+    @pytest.mark.parametrize("error", [SystemExit, MemoryError, KeyboardInterrupt, asyncio.CancelledError])
     @pytest.mark.parametrize("hook", ["on_open", "on_message", "on_pong", "on_close"])
     def test_nothing_that_a_hook_raises_ends_the_server(self, serve, hook, error, log):
         def fail(self, *args):
@@ -314,6 +315,121 @@ class TestNothingLost:
         assert "did not answer Close 1001" in log.text
 
 
+class TestWhenThingsCross:
+    """What a review found: what is posted, claimed or raised at an awkward moment."""
+
+    def test_a_close_that_waits_behind_a_frame_leaves_though_the_peers_close_comes_first(self, serve, journal):
+        server = serve(journal, limits=Limits(shutdown_timeout=5))
+        with connected(server) as client:
+            _, handler = journal.next()
+            blob = bytes(20_000_000)
+            server.broadcast(blob)  # the kernel takes a part of it
+            handler.go_away()
+            client.send(close(4000))
+            assert client.frame() == (BINARY, blob)
+            assert client.closed()[0] == 1001
+            kind, code, _, closed = journal.next()
+            assert (kind, code, closed.sent, closed.clean) == ("close", 4000, 1001, True)
+
+    def test_a_close_that_could_not_be_sent_is_not_said_to_be_sent(self, serve, journal):
+        server = serve(journal, limits=Limits(send_timeout=0.2, shutdown_timeout=0.5))
+        with connected(server):
+            _, handler = journal.next()
+            server.broadcast(bytes(20_000_000))
+            handler.close(4000)
+            closed = journal.next()[3]
+            assert (closed.code, closed.sent, closed.clean) == (1006, None, False)
+
+    def test_a_dropped_client_is_reported_once(self, serve, journal):
+        server = serve(journal)
+        with connected(server):
+            journal.next()
+            dropped = [len(server.broadcast(bytes(1_000_000)).dropped) for _ in range(40)]
+            assert sum(dropped) == 1
+
+    def test_a_burst_of_small_broadcasts_is_no_reason_to_drop_who_reads(self, serve, journal):
+        server = serve(journal)
+        with connected(server) as client:
+            _, handler = journal.next()
+            handler._transport.write_lock.acquire()  # as a sender does that was just interrupted
+            for n in range(5000):
+                assert not server.broadcast(str(n)).dropped
+            handler._transport.write_lock.release()
+            for n in range(5000):
+                assert client.frame() == (TEXT, str(n).encode())
+
+    def test_the_error_of_another_connection_is_an_error_of_the_hook(self, serve, log):
+        class Relay(Echo):
+            def on_message(self, message):
+                raise ConnectionClosed("of somebody else")
+
+        with connected(serve(Relay)) as client:
+            client.send(text("x"))
+            assert client.frame() == (CLOSE, struct.pack("!H", 1011))
+        assert "a hook failed" in log.text
+
+    @pytest.mark.parametrize("hook", ["check_request", "choose_subprotocol"])
+    def test_a_hook_that_fails_in_the_handshake_is_a_500_and_counted(self, serve, hook, log):
+        def fail(self, request):
+            raise ZeroDivisionError
+
+        server = serve(type("Handler", (Echo,), {hook: fail}))
+        with connected(server, None) as client:
+            client.send(upgrade())
+            assert client.rest().startswith(b"HTTP/1.1 500 ")
+        assert server.counts.refused == 1
+
+    def test_nothing_can_be_sent_before_the_connection_is_open(self, serve, log):
+        class Handler(Echo):
+            def check_request(self, request):
+                self.send("too early")
+
+        with connected(serve(Handler), None) as client:
+            client.send(upgrade())
+            assert client.rest().startswith(b"HTTP/1.1 500 ")
+        assert "not open yet" in log.text
+
+    def test_a_send_that_is_interrupted_is_followed_by_nothing(self, serve, journal, monkeypatch):
+        server = serve(journal)
+        with connected(server) as client:
+            _, handler = journal.next()
+
+            def interrupted(rest):
+                raise KeyboardInterrupt
+
+            monkeypatch.setattr(handler._transport, "_send_rest", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                handler.send(bytes(20_000_000))
+            with pytest.raises(ConnectionClosed, match="interrupted"):
+                handler.send("after that")
+            assert len(client.rest()) < 20_000_000
+
+    def test_the_flusher_outlives_a_transport_that_fails(self, serve, journal, monkeypatch, log):
+        server = serve(journal, limits=Limits(max_backlog=100_000_000, shutdown_timeout=0.5))
+        with connected(server) as bad, connected(server) as good:
+            handlers = {journal.next()[1] for _ in range(2)}
+            (broken,) = (h for h in handlers if h.client_address == bad.socket.getsockname())
+            server.broadcast(bytes(20_000_000))
+            monkeypatch.setattr(broken._transport, "flush", lambda: 1 // 0)
+            assert good.frame() == (BINARY, bytes(20_000_000))
+            wait_until(lambda: server.counts.closed == 1)
+
+    def test_a_flusher_whose_thread_cannot_start_tries_again(self, serve, journal, monkeypatch):
+        server = serve(journal, limits=Limits(max_backlog=100_000_000, shutdown_timeout=0.5))
+        with connected(server) as client:
+            journal.next()
+
+            def refuse(thread):
+                raise RuntimeError("can't start new thread")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(threading.Thread, "start", refuse)
+                server.broadcast(bytes(20_000_000))
+            server.broadcast("and one more")
+            assert client.frame() == (BINARY, bytes(20_000_000))
+            assert client.frame() == (TEXT, b"and one more")
+
+
 class TestClosing:
     """RFC 6455 §5.5.1, §7."""
 
@@ -464,7 +580,7 @@ class TestBroadcast:
         assert "the peer does not read" in log.text
 
     def test_who_reads_late_gets_all_that_was_kept_in_order(self, room):
-        server, (client,) = room(1, max_backlog=50_000_000, max_backlog_messages=10_000)
+        server, (client,) = room(1, max_backlog=50_000_000)
         kept = 0
         n = 0
         while kept < 20:  # until the kernel takes no more, and some beyond
@@ -482,7 +598,7 @@ class TestBroadcast:
         direct.join(10)
 
     def test_who_takes_nothing_for_the_send_timeout_is_dropped_by_the_flusher(self, room, log):
-        server, _ = room(1, send_timeout=0.2, max_backlog=50_000_000, max_backlog_messages=10_000)
+        server, _ = room(1, send_timeout=0.2, max_backlog=50_000_000)
         for _ in range(300):  # 30 MB: more than any kernel holds for one connection
             server.broadcast(bytes(100_000))
         wait_until(lambda: server.counts.closed == 1)
@@ -505,7 +621,7 @@ class TestBroadcast:
 
     def test_nothing_follows_a_close_though_broadcasts_go_on(self, room):
         for _ in range(20):
-            server, (client,) = room(1, max_backlog_messages=1_000_000)
+            server, (client,) = room(1)
             (handler,) = server.handlers
             stop = threading.Event()
 

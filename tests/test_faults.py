@@ -269,6 +269,7 @@ class TestSlow:
         server = serve(Handler)
         with connected(server) as client:
             client.send(text("go"))
+            wait_until(lambda: server.handlers)
             (handler,) = server.handlers
             wait_until(lambda: handler._transport.write_lock.locked())
             for n in range(200):

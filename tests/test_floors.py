@@ -33,12 +33,13 @@ FLOORS = {
     "client": 6,
     "apps": 7,
     "terminal": 7,
-    "steps": 7,
+    "steps": 8,
+    "source": 9,
     "explain": 7,
     "check": 8,
-    "": 8,  # wsref itself, that is __init__: the contents page of what is below
-    "cli": 9,
-    "__main__": 10,
+    "": 9,  # wsref itself, that is __init__: the contents page of what is below
+    "cli": 10,
+    "__main__": 11,
 }
 
 MODULES = {path.stem: path for path in sorted(PACKAGE.glob("*.py")) if path.stem != "__init__"}

@@ -297,7 +297,7 @@ class TestFull:
             status, head, body = ask(server, upgrade())
             assert status == 503
             assert "\r\nRetry-After: 5\r\n" in head
-            assert "all 2 connections" in body
+            assert "at most 2 are served" in body
             first.send(frame(8, b"\x03\xe8"))
             assert first.closed()[0] == 1000
             wait_until(lambda: len(server._workers) < 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import threading
@@ -22,7 +23,7 @@ def contexts(certificate):
 
 
 #: For broadcasts in a loop that waits for nobody.
-PATIENT = Limits(max_backlog=100_000_000, max_backlog_messages=100_000, shutdown_timeout=0.5)
+PATIENT = Limits(max_backlog=100_000_000, shutdown_timeout=0.5)
 
 
 class TestTLS:
@@ -85,6 +86,46 @@ class TestTLS:
             client.socket.shutdown(socket.SHUT_RDWR)  # of TCP, under the TLS session
             assert ended.wait(10)
         assert codes == [1006]
+
+    def test_a_close_notify_is_the_end_and_is_answered_at_once(self, serve, contexts):
+        server = serve(ssl_context=contexts[0])
+        with connected(server, context=contexts[1]) as client:
+            raw = client.socket.unwrap()  # ours is sent, and theirs is waited for
+            raw.close()
+        wait_until(lambda: server.counts.closed == 1)
+
+    @pytest.mark.parametrize("early", [True, False])
+    def test_a_record_that_comes_byte_by_byte_does_not_outwit_a_deadline(self, serve, contexts, early):
+        limits = Limits(head_timeout=0.3, ping_interval=0.1, ping_timeout=0.2, shutdown_timeout=0.5)
+        server = serve(ssl_context=contexts[0], limits=limits)
+        with connected(server, None if early else "/", context=contexts[1]) as client:
+            raw = socket.socket(fileno=os.dup(client.socket.fileno()))  # beside the TLS session
+            with raw, pytest.raises(OSError):
+                raw.sendall(b"\x17\x03\x03\x40\x00")
+                for _ in range(1000):
+                    raw.sendall(b"x")
+                    threading.Event().wait(0.01)
+        wait_until(lambda: not server._workers)
+
+    def test_a_peer_that_makes_tls_refuse_to_write_hurts_nobody_else(self, serve, contexts, log):
+        """As one does that stops inside a KeyUpdate: OpenSSL says "want read" to a write."""
+        server = serve(WebSocketHandler, ssl_context=contexts[0])
+        with connected(server, context=contexts[1]) as bad, connected(server, context=contexts[1]) as good:
+            wait_until(lambda: len(server.handlers) == 2)
+            port = bad.socket.getsockname()[1]
+            (broken,) = (handler for handler in server.handlers if handler.client_address[1] == port)
+
+            class Stuck:
+                def write(self, data):
+                    raise ssl.SSLWantReadError
+
+                def __getattr__(self, name):
+                    return getattr(real, name)
+
+            real, broken._transport._tls = broken._transport._tls, Stuck()
+            delivery = server.broadcast("to all")
+            assert delivery.dropped == [broken]
+            assert good.frame() == (TEXT, b"to all")
 
     def test_a_reader_and_broadcasters_share_a_connection(self, serve, contexts):
         server = serve(ssl_context=contexts[0], limits=PATIENT)

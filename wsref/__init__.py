@@ -20,7 +20,9 @@ floor  module       chapter  in one line
 6      server       1-11     threads and hooks; ``handle()`` is the contents page
 7      apps         10       two small applications: an echo and a chat
 7      terminal              what the commands share: colour or not, the log
-9      cli                   ``python -m wsref``
+8      steps        1-11     the server after chapter N, by taking later chapters away
+9      source       1-11     the program of a step, as one file
+10     cli                   ``python -m wsref``
 =====  ===========  =======  ==========================================================
 
 A server takes these lines::
@@ -40,8 +42,9 @@ from .connection import Closed, Connection, Message, Ping, Pong
 from .deflate import Compression
 from .errors import ConnectionClosed, HTTPError, ProtocolError
 from .limits import Limits
-from .server import Delivery, WebSocketHandler, WebSocketServer, running
+from .server import Delivery, WebSocketHandler, WebSocketServer
 from .spec import CloseCode, Opcode, Role, State
+from .steps import running
 
 __version__ = "0.1.0"
 

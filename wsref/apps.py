@@ -7,6 +7,7 @@ like: a handler is a class, and its hooks are what happens.
 from __future__ import annotations
 
 import itertools
+import threading
 
 from .server import WebSocketHandler
 from .spec import CloseCode
@@ -31,14 +32,16 @@ class Chat(WebSocketHandler):
     MAX_NAME = 32  # characters
 
     nick = ""
+    _joining = threading.Lock()  # two who come at once shall not get one name
 
     def on_open(self) -> None:
         """Find a name that is free, and tell everyone."""
         wanted = self.request.query.get("name", [""])[0]
         wanted = "".join(filter(str.isprintable, wanted)).replace(":", "").strip(" *")[: self.MAX_NAME] or "guest"
-        others = {other.nick for other in self.room()}
         names = itertools.chain([wanted], (f"{wanted} {n}" for n in itertools.count(2)))
-        self.nick = next(name for name in names if name not in others)
+        with self._joining:
+            others = {other.nick for other in self.room() if other is not self}
+            self.nick = next(name for name in names if name not in others)
         self.say(f"* {self.nick} has joined; here: {', '.join(sorted(others - {''} | {self.nick}))}")
 
     def on_message(self, message: str | bytes) -> None:

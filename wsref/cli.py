@@ -1,4 +1,4 @@
-"""Floor 9: ``python -m wsref``, the command line.
+"""Floor 10: ``python -m wsref``, the command line.
 
 What a program may want to read goes to standard output, the log to standard error.
 Exit codes: 0, all went well; 1, it could not be done; 2, the command line makes no
@@ -21,10 +21,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 
 from . import __version__
-from .apps import Demo
 from .deflate import Compression
 from .limits import Limits
 from .server import WebSocketServer
+from .source import source_at
+from .steps import LAST, SEEN, handler_at, page_at
 from .terminal import CommandError, set_up_log
 
 DEFAULT_HOST = "127.0.0.1"
@@ -83,6 +84,14 @@ def build_parser() -> argparse.ArgumentParser:
         "* for all; may be given several times (default: pages from this very server only)",
     )
     add(
+        "--step",
+        metavar="N",
+        type=_step,
+        default=LAST,
+        help=f"run the server as it stood after chapter N, 1 to {LAST}",
+    )
+    add("--source", action="store_true", help="with --step: print the program of that step instead of running it")
+    add(
         "--no-compression",
         dest="compression",
         action="store_const",
@@ -119,6 +128,13 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _step(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,2}", text) or int(text) not in SEEN:
+        chapters = "\n".join(f"  {step:2}  {seen}" for step, seen in SEEN.items())
+        raise argparse.ArgumentTypeError(f"a step is a chapter from 1 to {LAST}, not {text!r}:\n{chapters}")
+    return int(text)
+
+
 def _origin(text: str) -> str:
     """Origins are compared as text, so they must be written as browsers write them."""
     if text in ("*", "null"):
@@ -132,8 +148,7 @@ def _origin(text: str) -> str:
 
 def limits_table() -> str:
     """:class:`~wsref.limits.Limits` as a table."""
-    rows = [(row.name, f"{row.default:g} {row.metadata['unit']}", row.metadata["why"]) for row in fields(Limits)]
-    rows = [(name, re.sub(r"^1\.04858e\+06", "1048576", value), why) for name, value, why in rows]
+    rows = [(row.name, f"{row.default:.10g} {row.metadata['unit']}", row.metadata["why"]) for row in fields(Limits)]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     lines = (f"  {name:{widths[0]}}  {value:{widths[1]}}  {why}" for name, value, why in rows)
     return "limits (the names are those of wsref.Limits):\n" + "\n".join(lines)
@@ -144,7 +159,12 @@ def limits_table() -> str:
 
 def serve(options: argparse.Namespace) -> int:
     """``python -m wsref serve``: until Ctrl-C or SIGTERM."""
+    if options.source:
+        print(source_at(options.step), end="")
+        return 0
     set_up_log(options.log_level, sys.stderr)
+    if options.certfile and options.step < LAST:
+        raise CommandError(f"TLS comes in chapter 11: leave out --step {options.step}, or --certfile")
     try:
         limits = Limits(max_message_size=options.max_message_size, max_connections=options.max_connections)
     except ValueError as error:
@@ -154,7 +174,8 @@ def serve(options: argparse.Namespace) -> int:
     try:
         server = WebSocketServer(
             (options.host, options.port),
-            Demo,
+            handler_at(options.step),
+            page=None if options.step == LAST else page_at(options.step),
             limits=limits,
             allowed_origins=options.allow_origin,
             ssl_context=context,
@@ -166,25 +187,33 @@ def serve(options: argparse.Namespace) -> int:
     with told_to_stop() as wait_for_signal, server:
         thread = threading.Thread(target=server.serve_forever, name="wsref accepts", daemon=True)
         thread.start()
-        print(welcome(server), flush=True)
+        say(welcome(server, options.step))
         wait_for_signal()
         print("\nClosing: 1001 to everyone.", file=sys.stderr, flush=True)
         server.shutdown()
     return 0
 
 
-def welcome(server: WebSocketServer) -> str:
+def say(words: str) -> None:
+    """Print, and do not mind that nobody listens any more (``python -m wsref | head -0``)."""
+    try:
+        print(words, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
+
+
+def welcome(server: WebSocketServer, step: int = LAST) -> str:
     """What ``serve`` says first: the one URL to open."""
     scheme, address = server.url.split("://")
     everywhere = address.startswith(("0.0.0.0:", "[::]:"))
     if everywhere:
         address = "localhost:" + address.rpartition(":")[2]
-    lines = [
-        f"Open {scheme.replace('ws', 'http')}://{address}/ in a browser.  Ctrl-C ends it.",
-        "",
-        f"  {scheme}://{address}/echo  sends back what you send",
-        f"  {scheme}://{address}/chat  sends it to everyone",
-    ]
+    lines = [f"Open {scheme.replace('ws', 'http')}://{address}/ in a browser.  Ctrl-C ends it.", ""]
+    if step < LAST:
+        lines.append(f"  After chapter {step} of {LAST}: {SEEN[step]}.")
+    else:
+        lines.append(f"  {scheme}://{address}/echo  sends back what you send")
+        lines.append(f"  {scheme}://{address}/chat  sends it to everyone")
     if everywhere:
         lines.append("\n  It listens on all addresses of this machine: others on your network can connect.")
     return "\n".join(lines)
@@ -278,7 +307,7 @@ def make_room_for(connections: int) -> None:
         import resource
 
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = connections + 64
+        wanted = connections + 256  # those turned away, the listener, files, Python's own
         if soft != resource.RLIM_INFINITY and soft < wanted:
             most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

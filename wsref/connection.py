@@ -68,8 +68,9 @@ class Closed:
         reason: What the peer's Close said besides.
         sent: The code of the Close that we have sent or are to send (``reply``): 1005
             if it has none, None if there is no such Close.
-        clean: Whether both have sent a Close (§7.1.4).  Only then is it certain that
-            all we sent before ours has reached the peer's program.
+        clean: Whether both have sent a Close (§7.1.4).  If it was ours that came first,
+            and the peer's answered it, then all we sent before has reached its program;
+            of nothing else can that be said.
         by_us: Whether the end began here: with our Close, or with an error.
         error: The rule that the peer broke, if that is why.
         reply: The Close that we owe, or b"".

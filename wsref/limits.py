@@ -9,6 +9,7 @@ and a precedent.  Each is checked *before* memory is taken for what exceeds it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -50,11 +51,10 @@ class Limits:
 
     max_connections: int = limit(1024, "connections", "at a time; more: 503")
     max_backlog: int = limit(1024 * 1024, "bytes", "of broadcasts not yet read by one client; more: dropped")
-    max_backlog_messages: int = limit(1024, "messages", "of broadcasts not yet read by one client; more: dropped")
     shutdown_timeout: float = limit(1.5, "seconds", "for clients to answer Close 1001 when the server ends")
 
     def __post_init__(self) -> None:
         for row in fields(self):
             value = getattr(self, row.name)
-            if not value > 0:  # written so that NaN is refused too
+            if not 0 < value < math.inf:  # written so that NaN is refused too
                 raise ValueError(f"{row.name} must be more than 0 {row.metadata['unit']}, not {value!r}")

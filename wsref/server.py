@@ -17,7 +17,7 @@ import socketserver
 import ssl
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,8 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                 read.  Not all of the message was sent, and nothing more can be.
             TypeError, ValueError: this is no message.
         """
+        if not self._upgraded:
+            raise ConnectionClosed("the connection is not open yet")
         with self._transport.write_lock:
             self._transport.send(self._connection.send(message, compress=compress))
 
@@ -131,6 +133,8 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             ConnectionClosed: as :meth:`send`.
             ValueError: more than 125 bytes.
         """
+        if not self._upgraded:
+            raise ConnectionClosed("the connection is not open yet")
         with self._transport.write_lock:
             self._transport.send(self._connection.ping(data))
 
@@ -146,6 +150,8 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         Raises:
             TypeError, ValueError: a code or a reason that no Close may carry.
         """
+        if not self._upgraded:
+            return self.cut("closed before it was open")
         with self._transport.write_lock, contextlib.suppress(ConnectionClosed):
             if wire := self._connection.close(code, reason):
                 self._close_deadline = time.monotonic() + self.server.limits.close_timeout
@@ -184,6 +190,9 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             self.complete_upgrade(request)  # chapter 4: 101
         except HTTPError as error:
             return self.abort_handshake(error)  # chapter 3: ... else 400
+        except Exception:
+            logger.exception("%s: the handshake failed", self.name)
+            return self.abort_handshake(HTTPError(500, "the server failed", "RFC 9110 §15.6.1"))
         self.converse()  # chapters 6 to 9: frames, messages, closing
 
     def finish(self) -> None:
@@ -203,8 +212,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             HTTPError: 400, 414, 431 or 505: no head that we take; 408: it took too
                 long; 0: there is nobody to answer.
         """
-        if isinstance(self._transport, TLSTransport):
-            self._transport.handshake(self._head_deadline)
+        self._transport.handshake(self._head_deadline)
         data, checked = b"", 0
         while (end := find_end_of_head(data, checked, self.limits)) is None:
             left = self._head_deadline - time.monotonic()
@@ -266,7 +274,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         try:
             response = handshake.complete_upgrade(request, self.subprotocol, self.extensions)
         except ValueError as error:
-            logger.error("%s", error)
+            self.log(logging.ERROR, str(error))
             raise HTTPError(500, "the server chose a subprotocol that was not offered", "RFC 6455 §4.2.2") from None
         with contextlib.suppress(ConnectionClosed):  # then the first read finds out
             self.respond(response)
@@ -325,28 +333,42 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         self.log(logging.INFO, f"101: {shown(self.request.path)}")
         if self._early:
             self._connection.receive(self._early)
-        on_message: Callable[[str | bytes], object] = self.on_message
-        hook: Callable[[], object] | None = self.on_open
+        try:
+            self.take_leave(self._call_hooks())
+        finally:
+            self.server.ended(self)
+
+    def _call_hooks(self) -> Closed:
+        """``on_open``, then all that happens, until the connection is over."""
+        opened, failed = False, False
         while True:
             try:
-                if hook is not None:
-                    first, hook = hook, None
-                    first()
-                closed = self._exchange(on_message)
-                break
-            except ConnectionClosed as error:
-                # A hook was sending to a client that had gone: no fault of the hook's.
-                # What the client sent before is still given to it.
-                self.log(logging.DEBUG, f"not sent: {error}")
-            except (Exception, SystemExit):
-                logger.exception("%s: a hook failed", self.name)
-                on_message = _ignore  # its state is anybody's guess
-                self.close(CloseCode.INTERNAL_ERROR)
-        self._over(closed)
+                if not opened:
+                    opened = True
+                    self.on_open()
+                return self.exchange(deliver=not failed)
+            except BaseException as error:  # a hook may raise anything, and we must end well
+                if isinstance(error, ConnectionClosed) and not self.can_send():
+                    # It was sending to a client that had gone: no fault of the hook's.
+                    # What the client sent before is still given to it.
+                    self.log(logging.DEBUG, f"not sent: {error}")
+                else:
+                    logger.exception("%s: a hook failed", self.name)
+                    failed = True  # its state is anybody's guess: it is given nothing more
+                    self.close(CloseCode.INTERNAL_ERROR)
 
-    def _exchange(self, on_message: Callable[[str | bytes], object]) -> Closed:
-        """Take what happens, in order, and answer it, until the connection is over."""
+    def can_send(self) -> bool:
+        """Whether the connection is open, as far as we know."""
+        return self._connection.state is State.OPEN and not self._transport.broken
+
+    def exchange(self, deliver: bool) -> Closed:
+        """Take what happens, in order, and answer it, until the connection is over.
+
+        Args:
+            deliver: Whether messages and Pongs are given to the hooks.
+        """
         connection = self._connection
+        on_message = self.on_message if deliver else _ignore
         while True:
             while (event := connection.next_event()) is not None:
                 if isinstance(event, Message):
@@ -357,11 +379,11 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                     if event.reply:
                         with self._transport.write_lock:
                             self._transport.send(event.reply)
-                    if isinstance(event, Pong):
+                    if isinstance(event, Pong) and deliver:
                         self.on_pong(event.data)
-            connection.receive(self._wait_for_bytes())
+            connection.receive(self.wait_for_bytes())
 
-    def _wait_for_bytes(self) -> bytes:
+    def wait_for_bytes(self) -> bytes:
         """What comes next; b"" if nothing will.  Silence is answered by a Ping."""
         limits, transport = self.limits, self._transport
         size = min(max(self._connection.missing, READ_SIZE), MAX_READ_SIZE)
@@ -385,14 +407,15 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             with contextlib.suppress(ConnectionClosed):
                 self.ping()
 
-    def _over(self, closed: Closed) -> None:
+    def take_leave(self, closed: Closed) -> None:
         """Both Closes, an error, or the end of TCP: the last words, the log, the hook."""
-        if closed.reply:
-            try:
-                with self._transport.write_lock:
-                    self._transport.send(closed.reply, last=True)
-            except ConnectionClosed:
-                closed = replace(closed, clean=False, sent=None)
+        with contextlib.suppress(ConnectionClosed), self._transport.write_lock:
+            if closed.reply:
+                self._transport.send(closed.reply, last=True)
+            else:
+                self._transport.send_posted()  # our own Close may be waiting there
+        if not self._transport.last_sent:  # whatever we meant to send, it has not been sent
+            closed = replace(closed, clean=False, sent=None)
         self.closed = closed
         why = str(closed.error or "") or self._transport.broken or shown(closed.reason)
         who, how = "us" if closed.by_us else "the client", "clean" if closed.clean else "not clean"
@@ -405,7 +428,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             self.on_close(closed.code, closed.reason)
         except ConnectionClosed as error:
             self.log(logging.DEBUG, f"not sent: {error}")
-        except (Exception, SystemExit):
+        except BaseException:
             logger.exception("%s: on_close failed", self.name)
 
     # -- Chapter 10: many clients ------------------------------------------------------------
@@ -556,7 +579,6 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         self.allowed_origins = frozenset(allowed_origins)
         self.page = PAGE.read_bytes() if page is None else page
         self.counts = Counts()
-        self.flusher = Flusher()
         self.compression = compression
         self._ssl_context = ssl_context
         self._lock = threading.Condition()  # for all that follows; notified when a thread ends
@@ -569,6 +591,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         self._complained = 0.0  # monotonic seconds: when accepting last failed
         found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family, *_, bound = found[0]
+        self.flusher = Flusher()
         super().__init__(bound[:2], handler)  # type: ignore[arg-type]
         self.is_loopback = handshake.is_loopback(str(self.server_address[0]))
 
@@ -598,8 +621,8 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         It is encoded once, and therefore not compressed: what is compressed depends on what
         each client got before.  What a client's connection does not take at once is kept for
         it and sent when it does.  A client for whom more than ``limits.max_backlog``
-        bytes or ``limits.max_backlog_messages`` messages would be kept, or that takes
-        nothing for ``limits.send_timeout``, is dropped: its connection ends, with 1006.
+        bytes would be kept, or that takes nothing for ``limits.send_timeout``, is dropped:
+        its connection ends, with 1006.
         All clients see broadcasts in the same order.
 
         Args:
@@ -613,7 +636,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         delivery = Delivery()
         with self._broadcasting:
             for handler in self.handlers if to is None else to:
-                if handler.ready_state is State.OPEN:
+                if handler.can_send():
                     try:
                         (delivery.sent if handler.post(wire) else delivery.kept).append(handler)
                     except ConnectionClosed:
@@ -631,7 +654,10 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
             self._going_down = True
             handlers = tuple(self._handlers)
         for handler in handlers:
-            handler.go_away()
+            try:
+                handler.go_away()
+            except Exception:  # one that fails must not keep the others from hearing it
+                logger.exception("%s: unexpected", handler.name)
         if not self._wait_for_threads(self.limits.shutdown_timeout):
             with self._lock:
                 handlers = tuple(self._handlers)
@@ -675,10 +701,11 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
             handler.go_away()
 
     def ended(self, handler: WebSocketHandler) -> None:
-        """Its connection is over."""
+        """Its connection is over; says so a second time without effect."""
         with self._lock:
-            self.counts.closed += 1
-            self._open.discard(handler)
+            if handler in self._open:
+                self.counts.closed += 1
+                self._open.discard(handler)
 
     def leave(self, handler: WebSocketHandler) -> None:
         """Its TCP connection has ended."""
@@ -739,7 +766,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         self.count(refused=1)
         error = HTTPError(
             503,
-            f"all {self.limits.max_connections} connections are taken",
+            f"no thread is free for another connection; at most {self.limits.max_connections} are served",
             "RFC 9110 §15.6.4",
             headers=(("Retry-After", "5"),),
         )
@@ -770,23 +797,3 @@ def _name_of(address: Any) -> str:
     """``host:port`` of a socket's address, IPv6 in brackets."""
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-@contextlib.contextmanager
-def running(handler: type[WebSocketHandler], **options: Any) -> Iterator[str]:
-    """Run a server on a free port of loopback, in the background, and stop it in the end.
-
-    Args:
-        handler: As for :class:`WebSocketServer`.
-        options: As for :class:`WebSocketServer`.
-    Yields:
-        Its URL.
-    """
-    with WebSocketServer(("127.0.0.1", 0), handler, **options) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="wsref server")
-        thread.start()
-        try:
-            yield server.url
-        finally:
-            server.shutdown()
-            thread.join()

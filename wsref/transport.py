@@ -2,24 +2,27 @@
 
 Nothing here knows what the bytes mean.  What it promises:
 
-* Nothing waits without a bound.  The deadlines are the kernel's (``SO_RCVTIMEO``,
-  ``SO_SNDTIMEO``): ``socket.settimeout`` would make Python ask the kernel "ready?"
-  before every call, and its one timeout serves both directions, so that impatience
-  in reading cuts what is being written.
+* Nothing waits without a bound.  (``socket.settimeout`` would not do: Python then asks
+  the kernel "ready?" before every call, and its one timeout serves both directions, so
+  that impatience in reading cuts what is being written.)
 * What is sent is sent whole, or never followed by anything: half a frame on the wire
   makes garbage of all that comes after it.
 * Any thread may send, one at a time (:attr:`Transport.write_lock`), while one thread
   receives.  TLS makes that hard, see :class:`TLSTransport`.
 * :meth:`Transport.post` never waits at all: what the kernel does not take at once,
   the :class:`Flusher` sends when it does.
+
+It needs a POSIX system: ``SO_RCVTIMEO`` as a timeval, ``MSG_DONTWAIT``, ``poll``.
 """
 
 from __future__ import annotations
 
-import selectors
+import logging
+import select
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 from collections import deque
@@ -27,18 +30,13 @@ from collections import deque
 from .errors import ConnectionClosed, HTTPError
 from .limits import Limits
 
+logger = logging.getLogger("wsref")
+
 #: Bytes.  Who takes fewer than these within the send timeout is not reading.
 MIN_PROGRESS = 64 * 1024
 
 #: Bytes that are read and thrown away at most while the peer ends its side of TCP.
 MAX_DISCARDED = 1024 * 1024
-
-#: Bytes that are encrypted at a time: what a sender keeps twice.
-TLS_PIECE = 256 * 1024
-
-#: "Do not wait, this once."  Windows has no such flag: there a post may wait for as
-#: long as a send.
-DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)
 
 
 class Transport:
@@ -46,10 +44,11 @@ class Transport:
 
     Args:
         sock: Connected.  It belongs to the transport from now on.
-        limits: ``send_timeout``, ``max_backlog`` and ``max_backlog_messages`` count here.
+        limits: ``send_timeout`` and ``max_backlog`` count here.
     """
 
     secure = False
+    piece = sys.maxsize  # bytes that are sealed at a time: all of them
 
     def __init__(self, sock: socket.socket, limits: Limits = Limits()) -> None:
         self.limits = limits
@@ -58,25 +57,24 @@ class Transport:
 
         self.write_lock = threading.Lock()  # hold it to call send or flush
         self.broken = ""  # why nothing more can be written; "": it can
-        self._cut = memoryview(b"")  # the rest of something of which the kernel took a part
+        self.last_sent = False  # the kernel has all that was sent or posted as the last
+        self.progress = time.monotonic()  # seconds: when the kernel last took something that had to wait
 
-        self._backlog: deque[bytes] = deque()  # posted, and not yet given to the kernel
+        self._backlog: deque[bytes] = deque()  # posted, and not yet begun to be sent
         self._backlog_size = 0  # bytes in it
         self._last_posted = False  # nothing may follow
         self._backlog_lock = threading.Lock()  # for the few lines that change these three
+        self._begun = memoryview(b"")  # the rest of what was posted and begun to be sent, not sealed yet
+        self._cut = memoryview(b"")  # the rest of something sealed, of which the kernel took a part
         self._close_lock = threading.Lock()  # so that nobody calls a number that was closed and given away
-        self.progress = time.monotonic()  # seconds: when the kernel last took some of the backlog
 
         sock.setblocking(True)
         # A frame is a whole: holding it back until the last one is acknowledged
         # (Nagle's algorithm) gains nothing, and costs up to 40 ms.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._set_timeout(socket.SO_SNDTIMEO, limits.send_timeout)
 
-    def _set_timeout(self, option: int, seconds: float) -> None:
-        seconds = max(seconds, 0.001)  # 0 would mean: for ever
-        timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
-        self._socket.setsockopt(socket.SOL_SOCKET, option, timeval)
+    def handshake(self, deadline: float) -> None:
+        """What comes before the first byte of HTTP: in plain TCP, nothing."""
 
     def fileno(self) -> int:
         """The file descriptor; -1 when closed."""
@@ -93,8 +91,11 @@ class Transport:
             b"" when the peer has ended TCP, by a FIN or by a RST; None when nothing
             came in time.
         """
+        # The kernel counts: SO_RCVTIMEO costs nothing unless it changes.
         if timeout != self._receive_timeout:
-            self._set_timeout(socket.SO_RCVTIMEO, timeout)
+            seconds = max(timeout, 0.001)  # 0 would mean: for ever
+            timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
             self._receive_timeout = timeout
         try:
             return self._socket.recv(size)
@@ -115,55 +116,82 @@ class Transport:
         Raises:
             ConnectionClosed: not all of it was sent; nothing can be, any more.
         """
-        if self.broken:
-            raise ConnectionClosed(self.broken)
         if last:
             with self._backlog_lock:
                 self._last_posted = True  # from here on nothing is added to the backlog
-        if self._cut or self._backlog:
-            self._send_backlog()
+        if self.broken or self.has_backlog:
+            self.send_posted()
         if self._last_posted and not last:
             raise ConnectionClosed("a Close has been sent")
-        self._write(data)
+        self._send(data)
+        if last:
+            self.last_sent = True
 
-    def _send_backlog(self) -> None:
-        """What was posted until now; those who go on posting shall not hold up the sender."""
-        if self._cut:
-            self._send_whole(self._cut)
-            self._cut = memoryview(b"")
-        for _ in range(len(self._backlog)):
-            self._write(self._next_posted())
+    def send_posted(self) -> None:
+        """Send what was posted until now, waiting as :meth:`send` does.
 
-    def _write(self, data: bytes) -> None:
-        """All of ``data``, and nothing of anybody else's between its bytes."""
-        self._send_whole(data)
+        Raises:
+            ConnectionClosed: as for :meth:`send`.
+        """
+        if self.broken:
+            raise ConnectionClosed(self.broken)
+        posted = len(self._backlog)  # those who go on posting shall not hold up the sender
+        self._send_sealed(self._cut)
+        self._cut = memoryview(b"")
+        self._send(self._begun)
+        self._begun = memoryview(b"")
+        for _ in range(posted):
+            self._send(self._next_posted())
+        self.last_sent = self._last_posted and not self._backlog
 
-    def _send_whole(self, data: bytes | memoryview) -> None:
-        # One call, as a rule, and no question to the clock: the kernel returns early
-        # only when SO_SNDTIMEO has passed with its buffer full, or for a signal.
-        while data:
-            sent = self._try_send(data)
-            if sent == len(data):
-                return
-            if sent < MIN_PROGRESS and not self._is_writable():
-                raise self.give_up(f"the peer has not read for {self.limits.send_timeout:g} s", reset=True)
-            data = memoryview(data)[sent:]
-
-    def _try_send(self, data: bytes | memoryview, flags: int = 0) -> int:
-        """How many bytes the kernel took."""
+    def _send(self, data: bytes | memoryview) -> None:
         try:
-            return self._socket.send(data, flags)
-        except BlockingIOError:  # EAGAIN
+            if len(data) <= self.piece:
+                return self._send_sealed(self._seal(data))
+            for start in range(0, len(data), self.piece):
+                self._send_sealed(self._seal(data[start : start + self.piece]))
+        except ConnectionClosed:
+            raise
+        except BaseException:  # a KeyboardInterrupt, say: some of it may be on the wire
+            self.give_up("sending was interrupted")
+            raise
+
+    def _send_sealed(self, data: bytes | memoryview) -> None:
+        sent = self._try_send(data) if data else 0
+        if sent < len(data):
+            self._send_rest(memoryview(data)[sent:])
+
+    def _send_rest(self, rest: memoryview) -> None:
+        """The kernel's buffer is full: the peer must read first."""
+        timeout = self.limits.send_timeout
+        deadline, progress = time.monotonic() + timeout, 0
+        writable = select.poll()
+        writable.register(self._socket, select.POLLOUT)
+        while rest:
+            left = deadline - time.monotonic()
+            if left <= 0 or not writable.poll(left * 1000):
+                raise self.give_up(f"the peer has not read for {timeout:g} s", reset=True)
+            sent = self._try_send(rest)
+            rest = rest[sent:]
+            progress += sent
+            self.progress = time.monotonic()
+            if progress >= MIN_PROGRESS:
+                deadline, progress = self.progress + timeout, 0
+
+    def _try_send(self, data: bytes | memoryview) -> int:
+        """How many bytes the kernel takes now.
+
+        Raises:
+            ConnectionClosed: it takes none any more.
+        """
+        try:
+            return self._socket.send(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
             return 0
         except OSError as error:
             raise self.give_up(f"sending failed: {error.strerror or error}") from None
 
-    def _is_writable(self) -> bool:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._socket, selectors.EVENT_WRITE)
-            return bool(selector.select(0))
-
-    def _seal(self, data: bytes) -> bytes:
+    def _seal(self, data: bytes | memoryview) -> bytes | memoryview:
         """What goes over the wire for ``data``: in plain TCP, the same."""
         return data
 
@@ -178,19 +206,16 @@ class Transport:
             True if all is with the kernel; False if some is kept: give the transport
             to a :class:`Flusher`.
         Raises:
-            ConnectionClosed: the connection is closing, or too much is kept already;
-                then it is given up.
+            ConnectionClosed: the connection is closing, or too much would be kept; then
+                it is given up.
         """
-        if self.broken:
-            raise ConnectionClosed(self.broken)
         with self._backlog_lock:
             if self._last_posted:
                 raise ConnectionClosed("a Close has been sent")
-            if not last and self._backlog:
-                size, messages = self._backlog_size + len(data), len(self._backlog) + 1
-                if size > self.limits.max_backlog or messages > self.limits.max_backlog_messages:
-                    why = f"the peer does not read: {messages} broadcasts, {size} bytes would wait for it"
-                    raise self.give_up(why, reset=True)
+            waiting = self._backlog_size + len(self._begun) + len(self._cut)
+            if waiting and waiting + len(data) > self.limits.max_backlog and not last:
+                why = f"the peer does not read: {waiting} bytes of broadcasts wait for it"
+                raise self.give_up(why, reset=True)
             self._backlog.append(data)
             self._backlog_size += len(data)
             self._last_posted = last
@@ -211,20 +236,24 @@ class Transport:
         """
         if self.broken:
             raise ConnectionClosed(self.broken)
-        while self._cut or self._backlog:
+        while self.has_backlog:
             if not self._cut:
-                self._cut = memoryview(self._seal(self._next_posted()))
-            sent = self._try_send(self._cut, DONT_WAIT)
+                if not self._begun:
+                    self._begun = memoryview(self._next_posted())
+                piece, self._begun = self._begun[: self.piece], self._begun[self.piece :]
+                self._cut = memoryview(self._seal(piece))
+            sent = self._try_send(self._cut)
             if not sent:
                 return False
             self._cut = self._cut[sent:]
             self.progress = time.monotonic()
+        self.last_sent = self._last_posted
         return True
 
     @property
     def has_backlog(self) -> bool:
         """Whether something that was posted is not yet with the kernel."""
-        return bool(self._cut) or bool(self._backlog)
+        return bool(self._backlog or self._cut or self._begun)
 
     def _next_posted(self) -> bytes:
         with self._backlog_lock:
@@ -303,6 +332,7 @@ class TLSTransport(Transport):
     """
 
     secure = True
+    piece = 256 * 1024  # what a sender keeps twice
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext, limits: Limits = Limits()) -> None:
         super().__init__(sock, limits)
@@ -351,35 +381,47 @@ class TLSTransport(Transport):
 
     def receive(self, size: int, timeout: float) -> bytes | None:
         """As in plain TCP; ``size`` counts bytes that have been decrypted."""
-        pieces = []
+        # Half a record, or a record that TLS keeps to itself, is no answer: the timeout
+        # is for what the caller waits for, however often the peer sends something.
+        deadline = time.monotonic() + timeout
         while True:
-            try:
-                with self._tls_lock:
-                    while size > 0 and (piece := self._tls.read(size)):
-                        pieces.append(piece)
-                        size -= len(piece)
-            except ssl.SSLWantReadError:
-                pass
-            except ssl.SSLError:  # close_notify, or records that are none
-                return b"".join(pieces)
+            data = self._decrypt(size)
             self._send_tls_records()
-            if pieces:
-                return b"".join(pieces)
-            data = super().receive(max(size, 16 * 1024 + 512), timeout)  # a record at least
-            if not data:
+            if data is not None:
                 return data
+            left = deadline - time.monotonic()
+            sealed = super().receive(max(size, 16 * 1024 + 512), left) if left > 0 else None  # a record at least
+            if not sealed:
+                return sealed
             with self._tls_lock:
-                self._from_wire.write(data)
+                self._from_wire.write(sealed)
 
-    def _write(self, data: bytes) -> None:
-        for start in range(0, len(data) or 1, TLS_PIECE):
-            self._send_whole(self._seal(data[start : start + TLS_PIECE]))
+    def _decrypt(self, size: int) -> bytes | None:
+        """What can be read now: None if more must come first, b"" at the end."""
+        pieces = []
+        try:
+            with self._tls_lock:
+                while size > 0:
+                    piece = self._tls.read(size)
+                    if not piece:  # close_notify
+                        break
+                    pieces.append(piece)
+                    size -= len(piece)
+        except ssl.SSLWantReadError:
+            return b"".join(pieces) or None
+        except ssl.SSLError:  # records that are none, or were tampered with
+            pass
+        return b"".join(pieces)
 
-    def _seal(self, data: bytes) -> bytes:
-        with self._tls_lock:
-            if data:
-                self._tls.write(data)
-            return self._to_wire.read()
+    def _seal(self, data: bytes | memoryview) -> bytes | memoryview:
+        try:
+            with self._tls_lock:
+                if data:
+                    self._tls.write(data)
+                return self._to_wire.read()
+        except ssl.SSLError as error:
+            # A peer that stops inside a KeyUpdate makes even write say "want read".
+            raise self.give_up(f"TLS cannot send: {error}") from None
 
     def _say_last_words(self) -> None:
         """close_notify: without it a cut cannot be told from an end (RFC 8446 §6.1)."""
@@ -389,8 +431,8 @@ class TLSTransport(Transport):
         except ssl.SSLError:
             pass  # "want read": the peer's close_notify is not waited for
         try:
-            if not self._cut:
-                self._try_send(self._to_wire.read(), DONT_WAIT)
+            if not self.has_backlog:
+                self._try_send(self._to_wire.read())
         except ConnectionClosed:
             pass
 
@@ -416,11 +458,15 @@ class Flusher:
         with self._lock:
             if self._stopped or transport in self._waiting:
                 return
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="wsref flusher", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # "can't start new thread"; perhaps with the next
+                    return
+                self._thread = thread
             transport.progress = time.monotonic()
             self._waiting.add(transport)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="wsref flusher", daemon=True)
-                self._thread.start()
         self._ring()
 
     def _ring(self) -> None:
@@ -454,6 +500,10 @@ class Flusher:
                     done = transport.flush()
                 except ConnectionClosed:
                     done = True
+                except Exception:  # a fault of ours; the others must not wait for it
+                    logger.exception("unexpected")
+                    transport.give_up("the server failed")
+                    done = True
                 finally:
                     transport.write_lock.release()
                 if done:
@@ -466,18 +516,18 @@ class Flusher:
 
     def _wait(self, waiting: list[Transport]) -> None:
         """Until one of them is writable, one has run out of time, or the bell rings."""
+        ready = select.poll()
+        ready.register(self._bell, select.POLLIN)
         timeout = None
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._bell, selectors.EVENT_READ)
-            for transport in waiting:
-                try:
-                    selector.register(transport.fileno(), selectors.EVENT_WRITE)
-                except (ValueError, KeyError, OSError):
-                    timeout = 0.0  # closed meanwhile: it will be forgotten at once
-            if waiting and timeout is None:
-                first = min(transport.progress + transport.limits.send_timeout for transport in waiting)
-                timeout = max(first - time.monotonic(), 0.0) + 0.001
-            selector.select(timeout)
+        for transport in waiting:
+            if transport.fileno() < 0:
+                timeout = 0.0  # closed meanwhile: it will be forgotten at once
+            else:
+                ready.register(transport.fileno(), select.POLLOUT)
+        if waiting and timeout is None:
+            first = min(transport.progress + transport.limits.send_timeout for transport in waiting)
+            timeout = max(first - time.monotonic(), 0.0) + 0.001
+        ready.poll(None if timeout is None else timeout * 1000)
         try:
             self._bell.recv(4096)
         except BlockingIOError:

@@ -400,7 +400,7 @@ class TestWhenThingsCross:
             monkeypatch.setattr(handler._transport, "_send_rest", interrupted)
             with pytest.raises(KeyboardInterrupt):
                 handler.send(bytes(20_000_000))
-            with pytest.raises(ConnectionClosed, match="interrupted"):
+            with pytest.raises(ConnectionClosed):
                 handler.send("after that")
             assert len(client.rest()) < 20_000_000
 

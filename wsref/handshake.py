@@ -312,7 +312,7 @@ def check_origin(request: Request, *, allowed: Collection[str] = (), secure: boo
     if origin is None or origin in allowed or "*" in allowed:
         return
     if loopback:
-        hosts = (_authority(origin), host_and_port(request.host, 80))
+        hosts = (_host_of(origin), host_and_port(request.host, 80))
         if all(pair and is_loopback(pair[0]) for pair in hosts):
             return
     elif _is_same_origin(origin, request, secure):
@@ -330,7 +330,7 @@ def _is_origin(origin: str) -> bool:
     return re.fullmatch(r"null|[a-z][a-z0-9+.\-]*://[a-z0-9.\-_\[\]:]+", origin) is not None
 
 
-def _authority(origin: str) -> tuple[str, int] | None:
+def _host_of(origin: str) -> tuple[str, int] | None:
     """Host and port of an origin of the web, exactly as a browser writes it; else None."""
     if not _is_origin(origin) or not origin.startswith(("http://", "https://")):
         return None
@@ -342,7 +342,7 @@ def _is_same_origin(origin: str, request: Request, secure: bool) -> bool:
     """RFC 6454 §5: the same scheme, host and port."""
     scheme, port = ("https", 443) if secure else ("http", 80)
     ours = host_and_port(request.host, port)
-    return origin.startswith(scheme + "://") and ours is not None and _authority(origin) == ours
+    return origin.startswith(scheme + "://") and ours is not None and _host_of(origin) == ours
 
 
 def is_loopback(host: str) -> bool:

@@ -33,6 +33,9 @@ CUT_FROM = (spec, errors, limits, http11, handshake)
 
 #: The ground that the handler stands on, simpler than in server.py and transport.py.
 GROUND = '''
+logger = logging.getLogger("wsref")
+
+
 class Transport:
     """One TCP connection, read with a deadline."""
 
@@ -148,8 +151,10 @@ def _on_top_of_wsref(step: int) -> str:
     handler = f"class After{step}({', '.join([*names, _class_name(app)])}):\n"
     handler += f'    """After chapter {step}: {SEEN[step]}."""\n'
     sources = [*stand_ins, app, handler]
-    imports = _imports("\n".join(sources), _imported_by(steps) | _imported_by(sys.modules["wsref.apps"]))
     main = MAIN.format(server=f'WebSocketServer(("127.0.0.1", 8765), After{step})')
+    known = {"Chat": "from wsref.apps import Chat"} | _imported_by(steps) | _imported_by(sys.modules["wsref.apps"])
+    del known[_class_name(app)]  # it is written out
+    imports = _imports("\n".join(sources) + main, known)
     return "\n".join([imports, *("\n" + source.rstrip() + "\n" for source in sources)]) + main
 
 

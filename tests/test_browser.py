@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from wsref import Compression, WebSocketServer
+from wsref import Compression, Limits, WebSocketServer
 from wsref.apps import Demo
 from wsref.server import PAGE
+from wsref.wire import page_with_wire, with_wire
 
 try:
     from selenium import webdriver
@@ -40,9 +41,9 @@ MISSING = [
 
 
 @contextlib.contextmanager
-def started(**options: object) -> Iterator[WebSocketServer]:
+def started(handler: type[Demo] = Demo, **options: object) -> Iterator[WebSocketServer]:
     """What ``python -m wsref`` serves, on a free port, in this process."""
-    with WebSocketServer(("127.0.0.1", 0), Demo, **options) as server:
+    with WebSocketServer(("127.0.0.1", 0), handler, **options) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="wsref server")
         thread.start()
         try:
@@ -353,6 +354,34 @@ def test_the_browser_agrees_on_compression_and_its_messages_come_back_equal(driv
         (handler,) = server.handlers
         assert handler.extensions.startswith("permessage-deflate")
         driver.get("about:blank")
+
+
+def test_the_wire_panel_shows_what_browsers_hide_and_draws_it(driver: webdriver.Chrome) -> None:
+    handler, watches = with_wire()
+    limits = Limits(ping_interval=0.2)
+    page_bytes = page_with_wire(PAGE.read_bytes())
+    with started(handler, tap=watches.tap, page=page_bytes, limits=limits) as server:
+        page = Page(driver, address(server)).is_open()
+        page.fill("text", "see me", Keys.ENTER)
+
+        def told() -> list[str]:
+            return driver.execute_script(
+                "return Array.from(document.querySelectorAll('#wire-lines button'), button => button.textContent)"
+            )
+
+        for words in ("GET /echo?wire=", "101 Switching Protocols", "'see me'", "PING", "PONG"):
+            page.wait(lambda words=words: any(words in line for line in told()), words)
+        driver.execute_script(
+            "Array.from(document.querySelectorAll('#wire-lines button'))"
+            ".find(button => button.textContent.includes('see me')).click()"
+        )
+        page.wait(lambda: driver.execute_script("return document.getElementById('wire-picture').naturalWidth") > 100, "")
+        assert "see me" in driver.find_element("id", "wire-text").get_attribute("textContent")
+        driver.get("about:blank")
+
+
+def test_without_a_wire_the_page_has_no_panel(page: Page) -> None:
+    assert not page["wire"].is_displayed()
 
 
 def test_a_page_that_came_over_https_opens_wss(driver: webdriver.Chrome, certificate: tuple[str, str]) -> None:

@@ -35,6 +35,11 @@ FLOORS = {
     "terminal": 7,
     "steps": 8,
     "source": 9,
+    "picture": 4,
+    "trace": 8,
+    "wire": 9,
+    "decode": 9,
+    "connect": 9,
     "explain": 7,
     "check": 8,
     "": 9,  # wsref itself, that is __init__: the contents page of what is below

@@ -15,12 +15,16 @@ floor  module       chapter  in one line
 3      handshake    2-5, 11  a request to a 101, or to a refusal that says why
 3      messages     7        fragments to whole str and bytes, UTF-8 checked on arrival
 3      deflate      9        permessage-deflate: one message in, one message out
+4      picture               a description of bytes, and how it is drawn: text, SVG
 4      connection   6-9      all of that as one endpoint: bytes in, events out
 5      transport    11       the only code that touches a socket: TCP, TLS, deadlines
 6      server       1-11     threads and hooks; ``handle()`` is the contents page
 7      apps         10       two small applications: an echo and a chat
+7      explain               the wire made visible: bytes to a description
 7      terminal              what the commands share: colour or not, the log
 8      steps        1-11     the server after chapter N, by taking later chapters away
+8      trace                 every byte that passes, explained: ``--trace``
+9      wire         6        the page's wire panel: a connection as the server saw it
 9      source       1-11     the program of a step, as one file
 10     cli                   ``python -m wsref``
 =====  ===========  =======  ==========================================================

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Collection
 
 from .server import WebSocketHandler
 from .spec import CloseCode
@@ -68,7 +69,7 @@ class Chat(WebSocketHandler):
 class Demo(Chat):
     """Both on one port: the chat at ``/chat``, the echo at ``/`` and ``/echo``."""
 
-    paths = ("/", "/echo", "/chat")
+    paths: Collection[str] = ("/", "/echo", "/chat")
     subprotocols = ("chat", "echo")  # for trying out what a browser does with one
 
     def on_open(self) -> None:

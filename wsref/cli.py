@@ -22,11 +22,15 @@ from dataclasses import fields
 
 from . import __version__
 from .deflate import Compression
+from .handshake import is_loopback
 from .limits import Limits
 from .server import WebSocketServer
 from .source import source_at
 from .steps import LAST, SEEN, handler_at, page_at
-from .terminal import CommandError, set_up_log
+from .terminal import CommandError, set_up_log, wants_colour
+from .trace import Printer, Recorder
+from .transport import Tap, Tapped
+from .wire import page_with_wire, with_wire
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -91,6 +95,19 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"run the server as it stood after chapter N, 1 to {LAST}",
     )
     add("--source", action="store_true", help="with --step: print the program of that step instead of running it")
+    add(
+        "--trace",
+        metavar="FILE",
+        nargs="?",
+        const="-",
+        help="explain every byte that passes, to standard error; or, to FILE, as JSON lines for decode --replay",
+    )
+    add(
+        "--wire",
+        action=argparse.BooleanOptionalAction,
+        help="the page shows what passes on its connection (default: if it listens on this machine only, "
+        "there is no --trace, and no --step)",
+    )
     add(
         "--no-compression",
         dest="compression",
@@ -171,11 +188,20 @@ def serve(options: argparse.Namespace) -> int:
         raise CommandError(str(error)) from None
     context = tls_context(options.certfile, options.keyfile)
     make_room_for(limits.max_connections)
+    handler, page, tap = handler_at(options.step), page_at(options.step), tracer(options.trace)
+    if options.wire is None:
+        options.wire = is_loopback(options.host) and tap is None and options.step == LAST
+    elif options.wire and (tap is not None or options.step < LAST):
+        raise CommandError("--wire goes with neither --trace nor --step")
+    if options.wire:
+        handler, watches = with_wire()
+        page, tap = page_with_wire(page), watches.tap
     try:
         server = WebSocketServer(
             (options.host, options.port),
-            handler_at(options.step),
-            page=None if options.step == LAST else page_at(options.step),
+            handler,
+            page=page,
+            tap=tap,
             limits=limits,
             allowed_origins=options.allow_origin,
             ssl_context=context,
@@ -252,6 +278,18 @@ def told_to_stop() -> Iterator[Callable[[], object]]:
         signal.set_wakeup_fd(fd_before)
         ours.close()
         written_by_python.close()
+
+
+def tracer(file: str | None) -> Callable[[Tapped, str], Tap | None] | None:
+    """What ``--trace`` asks for: None, standard error, or a file."""
+    if file is None:
+        return None
+    if file == "-":
+        return Printer(sys.stderr, colour=wants_colour(sys.stderr)).tap
+    try:
+        return Recorder(open(file, "w", encoding="utf-8")).tap
+    except OSError as error:
+        raise CommandError(f"cannot write {file}: {error.strerror}") from None
 
 
 def tls_context(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:

@@ -17,7 +17,7 @@ import socketserver
 import ssl
 import threading
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from .http11 import Request, Response, build_response, find_end_of_head, parse_h
 from .limits import Limits
 from .messages import opcode_and_payload
 from .spec import CloseCode, Role, State
-from .transport import Flusher, TLSTransport, Transport, TurnedAway
+from .transport import Flusher, Tap, Tapped, TappedTLS, TLSTransport, Transport, TurnedAway
 
 logger = logging.getLogger("wsref")
 
@@ -168,7 +168,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         """Called by socketserver.  What it calls ``request`` is the socket."""
         self.limits = limits = self.server.limits
         self._head_deadline = time.monotonic() + limits.head_timeout
-        self._transport = self.server.wrap(self.request)
+        self._transport = self.server.wrap(self.request, self.client_address)
         self._connection = Connection(Role.SERVER, limits)
         self._upgraded = False
         self._heard = False  # whether a byte has come
@@ -547,6 +547,8 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
             none; it costs memory for each connection and time for each message, and who
             sends secrets must think about it first (:mod:`wsref.deflate`).
         page: HTML for browsers that come without an upgrade; None: wsref's own page.
+        tap: Makes, of each connection's transport and client's address, what is told of all
+            bytes that pass (see :class:`~wsref.transport.Tapped`); None: nobody is told.
     Raises:
         OSError: the address cannot be bound.
         TypeError: ``allowed_origins`` is a str.
@@ -572,6 +574,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         ssl_context: ssl.SSLContext | None = None,
         compression: Compression | None = None,
         page: bytes | None = None,
+        tap: Callable[[Tapped, str], Tap | None] | None = None,
     ) -> None:
         self.limits = limits
         if isinstance(allowed_origins, str):
@@ -580,6 +583,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         self.page = PAGE.read_bytes() if page is None else page
         self.counts = Counts()
         self.compression = compression
+        self.tap = tap
         self._ssl_context = ssl_context
         self._lock = threading.Condition()  # for all that follows; notified when a thread ends
         self._workers: set[threading.Thread] = set()
@@ -677,11 +681,17 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
 
     # -- What its handlers call --------------------------------------------------
 
-    def wrap(self, sock: socket.socket) -> Transport:
-        """A socket to a transport, plain or TLS."""
+    def wrap(self, sock: socket.socket, address: Any) -> Transport:
+        """A socket to a transport: plain or TLS, with a tap or without."""
+        if self.tap is None:
+            if self._ssl_context is not None:
+                return TLSTransport(sock, self._ssl_context, self.limits)
+            return Transport(sock, self.limits)
+        tapped: Tapped = Tapped(sock, self.limits)
         if self._ssl_context is not None:
-            return TLSTransport(sock, self._ssl_context, self.limits)
-        return Transport(sock, self.limits)
+            tapped = TappedTLS(sock, self._ssl_context, self.limits)
+        tapped.tap = self.tap(tapped, _name_of(address))
+        return tapped
 
     def enter(self, handler: WebSocketHandler) -> None:
         """A handler has a connection."""

@@ -198,7 +198,9 @@ def handler_at(step: int, handler: type[WebSocketHandler] | None = None) -> type
 
 
 def page_at(step: int) -> bytes:
-    """The client page, which says which step it talks to."""
+    """The client page, which says which step it talks to, unless it is the last."""
+    if step == LAST:
+        return PAGE.read_bytes()
     note = f'<p id="step">The server stands after chapter {step} of {LAST}: {SEEN[step]}.</p>'
     return PAGE.read_bytes().replace(b'<p id="step" hidden></p>', note.encode())
 

@@ -26,6 +26,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from .errors import ConnectionClosed, HTTPError
 from .limits import Limits
@@ -435,6 +436,34 @@ class TLSTransport(Transport):
                 self._try_send(self._to_wire.read())
         except ConnectionClosed:
             pass
+
+
+#: Told of bytes as the protocol above has them, in order: whether we sent them, and which.
+#: b"" received is the end of TCP.
+Tap = Callable[[bool, bytes], None]
+
+
+class Tapped(Transport):
+    """A transport that tells a tap what passes.  In a class of its own: others pay nothing."""
+
+    tap: Tap | None = None
+
+    def receive(self, size: int, timeout: float) -> bytes | None:
+        """As without a tap."""
+        data = super().receive(size, timeout)
+        if self.tap is not None and data is not None:
+            self.tap(False, data)
+        return data
+
+    def _seal(self, data: bytes | memoryview) -> bytes | memoryview:
+        # All that is sent comes by here once, whole or in pieces, before TLS.
+        if self.tap is not None and data:
+            self.tap(True, bytes(data))
+        return super()._seal(data)
+
+
+class TappedTLS(Tapped, TLSTransport):
+    """The same over TLS."""
 
 
 class Flusher:

@@ -1,0 +1,204 @@
+"""Every byte that passes, explained: on a terminal, in a file, and on the page's wire panel."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from conftest import wait_until
+from rawclient import CLOSE, PONG, TEXT, close, connected, frame, text, upgrade
+
+from wsref import Compression, Echo
+from wsref.cli import tls_context
+from wsref.trace import Printer, Recorder, lines, replay
+from wsref.transport import Tapped, Transport
+from wsref.wire import page_with_wire, with_wire
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+
+def talk(server, context=None):
+    with connected(server, None, context=context) as client:
+        client.open("/chat?x=1", Sec_WebSocket_Extensions="permessage-deflate")
+        client.send(text("hi \x1b[31m\r\n") + frame(9, b"?") + frame(TEXT, b"hel", fin=False) + frame(0, b"lo"))
+        for _ in range(3):
+            client.frame()
+        client.send(close(4000, "bye"))
+        client.closed()
+
+
+class TestPrinter:
+    """``--trace``"""
+
+    @pytest.fixture
+    def printed(self, serve):
+        stream = io.StringIO()
+        server = serve(Echo, tap=Printer(stream).tap, compression=Compression(threshold=1000))
+        talk(server)
+        wait_until(lambda: not server._workers)
+        return stream.getvalue()
+
+    def test_it_shows_both_handshakes_each_frame_and_the_end(self, printed):
+        for words in (
+            "got  GET /chat?x=1 HTTP/1.1",
+            "    Sec-WebSocket-Version: 13",
+            "sent HTTP/1.1 101 Switching Protocols",
+            "    Sec-WebSocket-Extensions: permessage-deflate",
+            r"got  TEXT, FIN, masked, 10 bytes: 'hi \x1b[31m\r\n'",
+            "got  PING, FIN, masked, 1 byte",
+            "sent PONG, FIN, 1 byte",
+            "got  TEXT, masked, 3 bytes: 'hel'",
+            "got  CONTINUATION, FIN, masked, 2 bytes: 'lo'",
+            "sent TEXT, FIN, 5 bytes: 'hello'",
+            "got  CLOSE, FIN, masked, 5 bytes: 4000 'bye'",
+            "sent CLOSE, FIN, 2 bytes: 4000",
+        ):
+            assert words in printed, printed
+
+    def test_it_shows_the_bytes_masked_and_unmasked(self, printed):
+        assert "    header  01 83 01 02 03 04\n    payload 69 67 6f\n         is 68 65 6c\n" in printed
+
+    def test_no_control_character_of_a_peer_gets_through(self, printed):
+        assert all(character.isprintable() or character == "\n" for character in printed)
+
+    def test_a_long_payload_is_cut(self, serve):
+        stream = io.StringIO()
+        server = serve(Echo, tap=Printer(stream).tap)
+        with connected(server) as client:
+            client.send(frame(2, bytes(500_000)))
+            client.frame()
+        wait_until(lambda: not server._workers)
+        assert max(map(len, stream.getvalue().splitlines())) < 250
+        assert len(stream.getvalue()) < 3000
+
+    def test_what_is_wrong_is_said(self, serve):
+        stream = io.StringIO()
+        with connected(serve(Echo, tap=Printer(stream, colour=True).tap)) as client:
+            client.send(frame(TEXT, b"x", key=None))
+            client.closed()
+        assert "\x1b[31mTEXT, FIN, 1 byte: 'x'; WRONG: " in stream.getvalue()
+
+    def test_over_tls_it_shows_what_tls_carries(self, serve, certificate):
+        import ssl
+
+        stream = io.StringIO()
+        server = serve(Echo, tap=Printer(stream).tap, ssl_context=tls_context(*certificate))
+        talk(server, ssl.create_default_context(cafile=certificate[0]))
+        assert "got  GET /chat?x=1 HTTP/1.1" in stream.getvalue()
+
+    def test_without_a_tap_a_transport_has_no_line_for_one(self, serve):
+        server = serve()
+        with connected(server):
+            wait_until(lambda: server.handlers)
+            assert type(server.handlers[0]._transport) is Transport
+        assert "tap" not in Transport.receive.__code__.co_names + Transport._seal.__code__.co_names
+        assert "tap" in Tapped.receive.__code__.co_names
+
+
+class TestRecorder:
+    """``--trace FILE``, and what ``decode --replay FILE`` draws again."""
+
+    def test_what_was_recorded_is_explained_again_as_it_was(self, serve):
+        file, seen = io.StringIO(), []
+
+        class Both(Recorder):
+            def tell(self, one):
+                seen.append(one)
+                super().tell(one)
+
+        server = serve(Echo, tap=Both(file).tap, compression=Compression(threshold=0))
+        with connected(server, None) as client:
+            client.open()
+            client.dribble(text("dribbled"))
+            assert client.frame() == (TEXT, b"dribbled")
+            client.send(close())
+            client.closed()
+        wait_until(lambda: not server._workers)
+        records = file.getvalue().splitlines()
+        assert all(json.loads(record)["peer"].startswith("127.0.0.1:") for record in records)
+        assert [one.descriptions for one in replay(records)] == [one.descriptions for one in seen]
+        assert [list(lines(one))[1:] for one in replay(records)] == [list(lines(one))[1:] for one in seen]
+
+    @pytest.mark.parametrize("line", ["", "{}", "[]", '{"at": 1, "peer": "x", "sent": true, "data": "zz"}', "null"])
+    def test_a_line_that_is_no_record_is_named(self, line):
+        with pytest.raises(ValueError, match="line 1 is no record of --trace"):
+            list(replay([line]))
+
+
+class TestWire:
+    """The page's wire panel, by hand."""
+
+    @pytest.fixture
+    def server(self, serve):
+        handler, watches = with_wire()
+        return serve(handler, tap=watches.tap)
+
+    def told(self, client):
+        opcode, payload = client.frame()
+        assert opcode == TEXT
+        return json.loads(payload)
+
+    def test_a_watcher_is_told_what_passes_on_the_connection_with_its_token(self, server):
+        with connected(server, f"/wire?of={TOKEN}") as watcher:
+            wait_until(lambda: server.handlers and server.handlers[0]._watch)
+            with connected(server, f"/echo?wire={TOKEN}") as client:
+                client.send(text("hi"))
+                assert client.frame() == (TEXT, b"hi")
+                what = [self.told(watcher) for _ in range(4)]
+                assert [one["sent"] for one in what] == [False, True, False, True]
+                assert what[0]["what"].startswith("GET /echo?wire=")
+                assert what[1]["what"] == "HTTP/1.1 101 Switching Protocols"
+                assert what[2]["what"] == "TEXT, FIN, masked, 2 bytes: 'hi'"
+                watcher.send(text(str(what[2]["number"])))
+                picture = self.told(watcher)
+                assert picture["svg"].startswith("<svg ")
+                assert "TEXT" in picture["text"]
+                client.send(frame(9, b"?"))
+                assert client.frame() == (PONG, b"?")
+                assert self.told(watcher)["what"].startswith("PING")
+
+    def test_other_connections_are_nobodys_business(self, server):
+        with connected(server, f"/wire?of={TOKEN}") as watcher:
+            wait_until(lambda: server.handlers and server.handlers[0]._watch)
+            for path in ("/echo", "/echo?wire=", f"/echo?wire={TOKEN[::-1]}"):
+                with connected(server, path) as client:
+                    client.send(text("secret"))
+                    assert client.frame() == (TEXT, b"secret")
+                    (other,) = (h for h in server.handlers if h.client_address == client.socket.getsockname())
+                    assert other._transport.tap is None
+            watcher.send(close())
+            assert watcher.frame()[0] == CLOSE  # and nothing before it
+
+    @pytest.mark.parametrize("token", ["", "short", TOKEN.upper(), TOKEN + "0"])
+    def test_a_token_that_is_none_is_refused(self, server, token):
+        with connected(server, f"/wire?of={token}") as client:
+            assert client.frame()[1][:2] == b"\x03\xf0"  # 1008
+            client.send(close(1008))
+
+    def test_a_token_cannot_be_taken_over(self, server):
+        with connected(server, f"/wire?of={TOKEN}"):
+            wait_until(lambda: server.handlers and server.handlers[0]._watch)
+            with connected(server, f"/wire?of={TOKEN}") as second:
+                assert second.frame()[1][:2] == b"\x03\xf0"
+                second.send(close(1008))
+
+    def test_what_is_not_there_is_not_shown(self, server):
+        with connected(server, f"/wire?of={TOKEN}") as watcher:
+            for nonsense in ("99", "x", "-1", "9" * 20, "1; drop"):
+                watcher.send(text(nonsense))
+            watcher.send(close())
+            assert watcher.frame()[0] == CLOSE
+
+    def test_a_request_that_is_no_http_is_no_matter(self, server):
+        for wire in (b"garbage\r\n\r\n", b"\xff\r\n", b"GET\r\n\r\n", upgrade("/echo?wire=%zz")):
+            with connected(server, None) as client:
+                client.send(wire)
+                client.more()
+
+    def test_the_page_is_told_whether_there_is_a_panel(self):
+        from wsref.server import PAGE
+
+        page = PAGE.read_bytes()
+        assert b'name="wire" content="off"' in page
+        assert b'name="wire" content="on"' in page_with_wire(page)

@@ -13,6 +13,7 @@ import threading
 import time
 
 import pytest
+from conftest import wait_until
 from rawclient import CLOSE, TEXT, RawClient, close, text
 
 from wsref import Limits, __version__
@@ -105,7 +106,7 @@ class TestServe:
         chat.open("/chat?name=Ann")
         assert chat.frame() == (TEXT, b"* Ann has joined; here: Ann")
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_a_signal_sends_1001_to_everyone_and_exits_0_at_once(self, served, number):
         server = served()
         clients = [server.dial() for _ in range(5)]
@@ -127,7 +128,7 @@ class TestServe:
             thread.join()
         assert code == 0
         assert saw == [(CLOSE, b"\x03\xe9")] * 5
-        assert seconds < 2
+        assert seconds < 10  # far less by itself; a test machine may be slow
         again = socket.create_server(server.address)  # the port is free at once
         again.close()
 
@@ -138,7 +139,7 @@ class TestServe:
             client.open()  # the third has not said a word
         code, seconds = server.end()
         assert code == 0
-        assert seconds < 5  # 1.5 by itself; a test machine may be slow
+        assert seconds < 10  # 1.5 by itself; a test machine may be slow
         assert "Traceback" not in server.log
 
     def test_a_second_ctrl_c_ends_it_on_the_spot(self, served):
@@ -208,6 +209,7 @@ class TestErrors:
         ("arguments", "words"),
         [
             (["--host", "no.such.host.invalid"], "no such host"),
+            (["--host", "a" * 70], "not the name of a host"),
             (["--host", "192.0.2.1"], "not an address of this machine"),
             (["--certfile", "/no/such/file"], "cannot read /no/such/file: No such file or directory"),
             (["--keyfile", "/no/such/file"], "--keyfile needs --certfile"),
@@ -248,7 +250,7 @@ class TestErrors:
         )
         for arguments, words in [
             ([cert, str(other)], "is not that of the certificate"),
-            ([str(junk), key], "no PEM of the right kind"),
+            ([str(junk), key], "is no certificate in PEM"),
             ([cert, str(locked)], "has a password"),
         ]:
             done = command("--certfile", arguments[0], "--keyfile", arguments[1])
@@ -265,6 +267,30 @@ class TestErrors:
         done = command(*arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("usage: python -m wsref")
+
+
+class TestNobodyListens:
+    """A pipe whose other end has gone, a full disk, an output that was closed."""
+
+    @pytest.mark.parametrize("shell", [">/dev/full", ">&-", ">&- 2>&-", "| true", "2>&1 | true", "2>/dev/full"])
+    def test_it_serves_all_the_same_and_ends_well(self, shell, tmp_path):
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        pid = tmp_path / "pid"
+        line = f"(echo $BASHPID > {pid}; exec {sys.executable} -m wsref --port {port}; ) {shell}"
+        shell_process = subprocess.Popen(["bash", "-c", line], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+
+        def listening():
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                return True
+
+        wait_until(listening)
+        os.kill(int(pid.read_text()), signal.SIGTERM)
+        assert "Traceback" not in shell_process.communicate(timeout=20)[1]
+
+    def test_help_in_ascii(self):
+        done = command("serve", "-h", env={**ENVIRONMENT, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"})
+        assert (done.returncode, done.stderr) == (0, "")
 
 
 class TestHelp:

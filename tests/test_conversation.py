@@ -312,7 +312,7 @@ class TestNothingLost:
             server.server_close()
             assert time.monotonic() - began < 5
             assert client.closed()[0] == 1001
-        assert "did not answer Close 1001" in log.text
+        assert "not all answered Close 1001" in log.text
 
 
 class TestWhenThingsCross:

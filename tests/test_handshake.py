@@ -573,7 +573,7 @@ class TestOrigin:
         assert not admitted("http://evil.com", extra=[("Sec-WebSocket-Origin", "http://example.com")])
 
     def test_the_403_names_the_flag_that_lets_the_page_in(self):
-        with pytest.raises(HTTPError, match=r"--allow-origin https://good\.com \(RFC 6455"):
+        with pytest.raises(HTTPError, match=r"--allow-origin https://good\.com \(in a program: allowed_origins\)"):
             check_origin(request(("Origin", "https://good.com")), secure=False, loopback=False)
 
     @pytest.mark.parametrize(

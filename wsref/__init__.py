@@ -1,7 +1,8 @@
 """wsref: learn the WebSocket protocol from a server you can read.
 
 The modules, in the order in which to read them.  Each imports only from floors below
-its own; chapters are those of the tutorial.
+its own.  Chapters are what ``python -m wsref --step N`` counts: the server as it stood
+after each.
 
 =====  ===========  =======  ==========================================================
 floor  module       chapter  in one line

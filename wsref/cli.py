@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import errno
+import io
 import os
 import re
 import signal
@@ -19,6 +20,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
+from typing import TextIO
 
 from . import __version__
 from .deflate import Compression
@@ -42,6 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  (None if they were closed)
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that has no § shall not stop us
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
@@ -207,25 +214,26 @@ def serve(options: argparse.Namespace) -> int:
             ssl_context=context,
             compression=options.compression,
         )
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise CommandError(why_not_bound(error, options.host, options.port)) from None
 
     with told_to_stop() as wait_for_signal, server:
         thread = threading.Thread(target=server.serve_forever, name="wsref accepts", daemon=True)
         thread.start()
-        say(welcome(server, options.step))
+        say(welcome(server, options.step), sys.stdout)
         wait_for_signal()
-        print("\nClosing: 1001 to everyone.", file=sys.stderr, flush=True)
+        say("\nClosing: 1001 to everyone.", sys.stderr)
         server.shutdown()
     return 0
 
 
-def say(words: str) -> None:
-    """Print, and do not mind that nobody listens any more (``python -m wsref | head -0``)."""
+def say(words: str, stream: TextIO) -> None:
+    """Print, and do not mind that nobody listens any more (``python -m wsref | head -1``)."""
     try:
-        print(words, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
+        stream.write(words + "\n")
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # or Python complains at its end
 
 
 def welcome(server: WebSocketServer, step: int = LAST) -> str:
@@ -269,7 +277,11 @@ def told_to_stop() -> Iterator[Callable[[], object]]:
             ours.recv(1)
 
     fd_before = signal.set_wakeup_fd(written_by_python.fileno(), warn_on_full_buffer=False)
-    before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    # SIGHUP: the terminal's window was closed; unless nohup has it ignored.
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield wait
     finally:
@@ -316,9 +328,11 @@ def tls_context(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | N
     except ssl.SSLError as error:
         if error.reason == "KEY_VALUES_MISMATCH":
             raise CommandError(f"the key in {keyfile} is not that of the certificate in {certfile}") from None
-        where = certfile if keyfile is None else f"{certfile} or {keyfile}"
-        what = "no certificate with its private key, in PEM," if keyfile is None else "no PEM of the right kind"
-        raise CommandError(f"{what} in {where} ({error.reason or error.strerror})") from None
+        if keyfile is None:
+            what = f"no certificate with its private key, in PEM, in {certfile}; is the key in a --keyfile of its own?"
+        else:
+            what = f"{certfile} is no certificate in PEM, or {keyfile} is no private key in PEM"
+        raise CommandError(what) from None
     return context
 
 
@@ -326,10 +340,12 @@ def _no_password() -> str:
     raise CommandError("the private key has a password; decrypt it first: openssl pkey -in KEY -out PLAIN")
 
 
-def why_not_bound(error: OSError, host: str, port: int) -> str:
+def why_not_bound(error: OSError | UnicodeError, host: str, port: int) -> str:
     """A reason that says what to do."""
+    if isinstance(error, UnicodeError):
+        return f"cannot listen on {host!a}: not the name of a host"
     if isinstance(error, socket.gaierror):
-        return f"cannot listen on {host}: no such host ({error.strerror})"
+        return f"cannot listen on {host!a}: no such host ({error.strerror})"
     if error.errno == errno.EADDRINUSE:
         return f"cannot listen on {host} port {port}: it is in use; try another, --port {port % 65535 + 1}"
     if error.errno == errno.EACCES:

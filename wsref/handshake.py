@@ -321,7 +321,7 @@ def check_origin(request: Request, *, allowed: Collection[str] = (), secure: boo
     if origin == "null":
         reason += " (null is what a page has that was opened as a file)"
     if _is_origin(origin) and len(origin) <= 100:
-        reason += f"; to let it in, start the server with --allow-origin {origin}"
+        reason += f"; to let it in: --allow-origin {origin} (in a program: allowed_origins)"
     raise HTTPError(403, reason, "RFC 6455 §10.2")
 
 

@@ -70,10 +70,10 @@ class Headers:
         name = name.lower()
         return [value for key, value in self._pairs if key.lower() == name]
 
-    def get(self, name: str) -> str | None:
-        """All its lines joined with commas, or None if there are none."""
+    def get(self, name: str, default: str | None = None) -> str | None:
+        """All its lines joined with commas, or the default if there are none."""
         lines = self.lines(name)
-        return ", ".join(lines) if lines else None
+        return ", ".join(lines) if lines else default
 
     def elements(self, name: str) -> list[str]:
         """The elements of a list field over all its lines, empty ones left out.
@@ -417,6 +417,8 @@ def reason_phrase(status: int) -> str:
     >>> reason_phrase(426), reason_phrase(499)
     ('Upgrade Required', '')
     """
+    if status == 414:
+        return "URI Too Long"  # RFC 9110 has renamed it; Python 3.11 has the name of 1999
     try:
         return HTTPStatus(status).phrase
     except ValueError:

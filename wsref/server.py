@@ -81,9 +81,13 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
     def check_request(self, request: Request) -> None:
         """Called before an upgrade is accepted.
 
-        Raise :class:`~wsref.errors.HTTPError` to refuse it, with 401 or 403, say.  This
-        is the place to look at cookies and tokens (compare them by
-        ``hmac.compare_digest``).
+        Raise :class:`~wsref.errors.HTTPError` to refuse it, with 401 or 403, say; what it
+        returns does not matter.  This is the place to look at cookies and tokens::
+
+            def check_request(self, request):
+                token = request.query.get("token", [""])[0]     # or request.headers.get("Cookie", "")
+                if not hmac.compare_digest(token.encode(), TOKEN):
+                    raise HTTPError(401, "who are you?", headers=(("WWW-Authenticate", "Token"),))
         """
 
     def on_open(self) -> None:
@@ -160,7 +164,9 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
     @property
     def ready_state(self) -> State:
         """0 CONNECTING, 1 OPEN, 2 CLOSING or 3 CLOSED, as in the browser."""
-        return self._connection.state if self._upgraded else State.CONNECTING
+        if not self._upgraded:
+            return State.CONNECTING
+        return State.CLOSED if self.closed else self._connection.state
 
     # -- The life of a connection -------------------------------------------------
 
@@ -212,7 +218,10 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             HTTPError: 400, 414, 431 or 505: no head that we take; 408: it took too
                 long; 0: there is nobody to answer.
         """
-        self._transport.handshake(self._head_deadline)
+        try:
+            self._transport.handshake(self._head_deadline)
+        finally:
+            self._heard = self._transport.heard
         data, checked = b"", 0
         while (end := find_end_of_head(data, checked, self.limits)) is None:
             left = self._head_deadline - time.monotonic()
@@ -417,11 +426,13 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         if not self._transport.last_sent:  # whatever we meant to send, it has not been sent
             closed = replace(closed, clean=False, sent=None)
         self.closed = closed
-        why = str(closed.error or "") or self._transport.broken or shown(closed.reason)
+        why = str(closed.error or "") or self._transport.broken
         who, how = "us" if closed.by_us else "the client", "clean" if closed.clean else "not clean"
+        received = f"received {closed.code}" if closed.code != CloseCode.ABNORMAL else "no Close came (1006)"
+        received += f" {shown(closed.reason)}" if closed.reason else ""
         self.log(
             logging.WARNING if closed.error else logging.INFO,
-            f"closed by {who}, {how}: received {closed.code}, sent {closed.sent or 'none'}: {why}",
+            f"closed by {who}, {how}: {received}, sent {closed.sent or 'none'}" + (f": {why}" if why else ""),
         )
         self.server.ended(self)
         try:
@@ -665,13 +676,13 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         if not self._wait_for_threads(self.limits.shutdown_timeout):
             with self._lock:
                 handlers = tuple(self._handlers)
-            logger.warning("%d connections did not answer Close 1001 in time: cut", len(handlers))
+            logger.warning("not all answered Close 1001 in time: %d cut", len(handlers))
             for handler in handlers:
                 handler.cut("the server has ended")
             if not self._wait_for_threads(0.25):
                 with self._lock:
                     names = ", ".join(sorted(worker.name for worker in self._workers)[:10])
-                logger.warning("%d hooks are still running: %s", len(self._workers), names)
+                logger.warning("hooks that are still running: %s", names)
         self.flusher.stop()
         self._turned_away.end()
 

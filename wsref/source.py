@@ -40,6 +40,7 @@ class Transport:
     """One TCP connection, read with a deadline."""
 
     secure = False
+    heard = False
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock

@@ -15,6 +15,8 @@ def wants_colour(stream: TextIO) -> bool:
     """NO_COLOR and FORCE_COLOR decide (https://no-color.org); else whether it is a terminal."""
     if os.environ.get("NO_COLOR"):
         return False
+    if os.environ.get("TERM") == "dumb" and not os.environ.get("FORCE_COLOR"):
+        return False
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 

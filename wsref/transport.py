@@ -49,6 +49,7 @@ class Transport:
     """
 
     secure = False
+    heard = False  # whether a byte has come, before the first of HTTP
     piece = sys.maxsize  # bytes that are sealed at a time: all of them
 
     def __init__(self, sock: socket.socket, limits: Limits = Limits()) -> None:
@@ -360,6 +361,7 @@ class TLSTransport(Transport):
                 if not data:
                     what = "took too long" if data is None else "was cut off by the client"
                     raise HTTPError(0, f"the TLS handshake {what}") from None
+                self.heard = True
                 with self._tls_lock:
                     self._from_wire.write(data)
             except ssl.SSLError as error:

@@ -279,7 +279,7 @@ class TestNothingLost:
                 client.send(end)
                 client.socket.shutdown(socket.SHUT_WR)
                 client.rest()
-        wait_until(lambda: server.counts.closed == 4)
+        wait_until(lambda: server.counts.closed == 4 and not server._workers)
         kinds = [journal.next()[0] for _ in range(9)]
         assert (kinds.count("open"), kinds.count("close")) == (4, 4)
         assert journal.happened.empty()

@@ -303,8 +303,8 @@ class TestFull:
             wait_until(lambda: len(server._workers) < 2)
             with connected(server):
                 pass
-        wait_until(lambda: server.counts.opened == server.counts.closed)
-        assert server.counts.accepted == server.counts.refused + server.counts.opened
+        counts = server.counts
+        wait_until(lambda: counts.accepted == counts.refused + counts.opened and counts.opened == counts.closed)
 
     def test_a_thread_that_cannot_start_is_a_503_and_not_the_end(self, serve, monkeypatch):
         server = serve()

@@ -120,6 +120,26 @@ class TestRecorder:
         assert [one.descriptions for one in replay(records)] == [one.descriptions for one in seen]
         assert [list(lines(one))[1:] for one in replay(records)] == [list(lines(one))[1:] for one in seen]
 
+    def test_decode_replay_draws_it_again(self, serve, tmp_path, capsys):
+        from wsref.cli import main
+
+        file = tmp_path / "trace.jsonl"
+        with file.open("w") as stream:
+            server = serve(Echo, tap=Recorder(stream).tap)
+            with connected(server) as client:
+                client.send(text("hi") + frame(3))
+                client.frame()
+                client.closed()
+            wait_until(lambda: not server._workers)
+        assert main(["decode", "--replay", str(file)]) == 1  # something was wrong: opcode 3
+        printed = capsys.readouterr().out
+        for words in ("got  GET / HTTP/1.1", "TEXT frame from a client", "masking key", "opcode 0x3 is reserved"):
+            assert words in printed
+        assert main(["decode", "--replay", str(tmp_path / "none")]) == 1
+        assert "cannot read" in capsys.readouterr().err
+        assert main(["decode", "--replay", __file__]) == 1
+        assert "line 1 is no record of --trace" in capsys.readouterr().err
+
     @pytest.mark.parametrize("line", ["", "{}", "[]", '{"at": 1, "peer": "x", "sent": true, "data": "zz"}', "null"])
     def test_a_line_that_is_no_record_is_named(self, line):
         with pytest.raises(ValueError, match="line 1 is no record of --trace"):

@@ -26,6 +26,7 @@ floor  module       chapter  in one line
 8      steps        1-11     the server after chapter N, by taking later chapters away
 8      trace                 every byte that passes, explained: ``--trace``
 9      wire         6        the page's wire panel: a connection as the server saw it
+9      decode                ``python -m wsref decode``: a paste to a picture
 9      source       1-11     the program of a step, as one file
 10     cli                   ``python -m wsref``
 =====  ===========  =======  ==========================================================

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import TextIO
 
-from . import __version__
+from . import __version__, decode
 from .deflate import Compression
 from .handshake import is_loopback
 from .limits import Limits
@@ -143,6 +143,7 @@ def build_parser() -> argparse.ArgumentParser:
         default="info",
         help="what is logged to standard error (default: %(default)s)",
     )
+    decode.add_parser(commands)
     return parser
 
 

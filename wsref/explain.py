@@ -25,7 +25,7 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .closing import may_travel, parse_close_payload
 from .deflate import NAME, TAIL, Agreement, Inflater, read_parameters
@@ -91,8 +91,8 @@ NO_LIMITS = Limits(max_message_size=1 << 80, max_empty_fragments=1 << 80)
 _REQUEST = re.compile(
     rf"(?:\r\n)?(?:(?:GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH) |{TOKEN} [!-~]+ HTTP/[0-9])".encode()
 )
-_RESPONSE = re.compile(rb"HTTP/[0-9.]")
-_BEGINNINGS = (b"\r\nGET ", b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ", b"HTTP/1", HTTP2_PREFACE)
+_RESPONSE = re.compile(rb"HTTP/")
+_BEGINNINGS = (b"\r\nGET ", b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ", b"HTTP/1", b"PRI * HTTP/2")
 
 #: RFC 8446 §5.1: the types of a TLS record.
 _TLS_TYPES = {20: "change_cipher_spec", 21: "alert", 22: "handshake", 23: "application_data"}
@@ -376,6 +376,7 @@ class _Message:
             if "too far back" in error.reason and not window_known:
                 self._give_up("it refers to messages before these bytes, so it cannot be inflated here")
                 return
+            self.unread = self.unread or "it is no DEFLATE"
             raise
 
     def _give_up(self, why: str) -> None:
@@ -544,8 +545,9 @@ class Explainer:
     def pending(self) -> Description | None:
         """What has begun and is not complete; None: nothing has."""
         if self._head:
-            if not self._expected:  # so few bytes that they might be anything: then as frames
-                return explain_frames(self._head, masked=self.masked, deflate=self.deflate)[-1]
+            if not self._expected:  # so few bytes that they might be anything: then as a frame
+                (frame,) = explain_frames(self._head, masked=self.masked, deflate=self.deflate)
+                return replace(frame, notes=(*frame.notes, "or it is the beginning of HTTP text, or of TLS"))
             return self._describe_head()
         return None if self._frame is None else self._describe_frame(self._frame)
 
@@ -573,7 +575,7 @@ class Explainer:
             elif self._expected == "response":
                 found = parse_response(self._head)
                 end = None if found is None else found[1]
-            elif self._expected == "tls" and len(self._head) < TLS_HEADER:
+            elif len(self._head) < (TLS_HEADER if self._expected == "tls" else len(HTTP2_PREFACE)):
                 end = None
         except HTTPError:
             pass  # its description will say so
@@ -1180,7 +1182,7 @@ def recognise(data: bytes) -> str | None:
     """
     if _RESPONSE.match(data):
         return "response"
-    if data.startswith(HTTP2_PREFACE):
+    if data.startswith(b"PRI * HTTP/2"):
         return "http2"
     if _REQUEST.match(data):
         return "request"

@@ -24,6 +24,9 @@ from .spec import CloseCode
 FIRST = 32
 LAST = 8
 
+#: Bits in one row of the picture, as in the RFC's.
+ROW = 32
+
 
 def legible(came: str | bytes, limit: int = 60) -> str:
     r"""What a peer sent, quoted and on one line, fit for a terminal: letters stay letters.
@@ -214,9 +217,9 @@ class Description:
 
         Args:
             colour: With ANSI colours.
-            width: Columns.  From 72 on the bits are in rows of 32, else in rows of 16.
+            width: Columns, at least 72: that is what 32 bits and their frame take.
         """
-        return "\n".join(_text(self, _Pen(colour), max(width, 44)))
+        return "\n".join(_text(self, _Pen(colour), max(width, 72)))
 
     def svg(self, *, table: bool = True) -> str:
         """A picture to put into a page or a file: without scripts, and for light and dark.
@@ -258,19 +261,19 @@ class Cell(NamedTuple):
     continued: bool  # the field began in a row above
 
 
-def bit_rows(description: Description, row: int = 32) -> list[list[Cell]]:
+def bit_rows(description: Description) -> list[list[Cell]]:
     """The fields of a frame, cut into rows, and as much of the payload as fills the next row."""
     rows: list[list[Cell]] = []
-    for field in _with_payload(description, row):
+    for field in _with_payload(description):
         digits = _digits(field)
         each = field.bits // len(digits) if digits else 1  # bits for one of them: 1 or 8
         at, end = field.start, field.start + field.bits
         while at < end:
-            stop = min(end, (at // row + 1) * row)
+            stop = min(end, (at // ROW + 1) * ROW)
             part = tuple(digits[(at - field.start) // each : (stop - field.start) // each])
-            while len(rows) <= at // row:
+            while len(rows) <= at // ROW:
                 rows.append([])
-            rows[at // row].append(Cell(field, at % row, stop - at, part, at > field.start))
+            rows[at // ROW].append(Cell(field, at % ROW, stop - at, part, at > field.start))
             at = stop
     return rows
 
@@ -283,12 +286,12 @@ def _digits(field: Field) -> list[str]:
     return octets + ["··"] * (field.bits // 8 - len(octets))
 
 
-def _with_payload(description: Description, row: int) -> Iterator[Field]:
+def _with_payload(description: Description) -> Iterator[Field]:
     yield from description.fields
     payload, end = description.payload, sum(field.bits for field in description.fields)
     if payload is None or not payload.length:
         return
-    room = (-end % row + row) // 8  # the rest of this row, and one more
+    room = (-end % ROW + ROW) // 8  # the rest of this row, and one more
     drawn = min(payload.length, room)
     name = "payload" if drawn == payload.length else f"payload, {drawn} of {payload.length} bytes"
     here = payload.wire[:drawn]
@@ -361,7 +364,7 @@ def _text(description: Description, pen: _Pen, width: int) -> Iterator[str]:
         yield pen(line, "strong")
     yield pen("─" * max(columns(line) for line in title), "soft")
     if description.kind in ("frame", "tls"):
-        yield from _text_bits(description, pen, wrong, 32 if width >= 72 else 16)
+        yield from _text_bits(description, pen, wrong)
         yield ""
         yield from _text_table(description, pen, wrong, width)
     else:
@@ -369,7 +372,7 @@ def _text(description: Description, pen: _Pen, width: int) -> Iterator[str]:
     if description.payload is not None and description.payload.here:
         yield ""
         yield pen(dump_title(description), "strong")
-        yield from ("  " + line for line in dump(description.payload))
+        yield from ("  " + line for line in dump(description.payload, narrow=width < 76))
     if description.steps:
         yield ""
         for step in description.steps:
@@ -377,10 +380,10 @@ def _text(description: Description, pen: _Pen, width: int) -> Iterator[str]:
     yield from _text_end(description, pen, width)
 
 
-def _text_bits(description: Description, pen: _Pen, wrong: set[str], row: int) -> Iterator[str]:
+def _text_bits(description: Description, pen: _Pen, wrong: set[str]) -> Iterator[str]:
     """The picture that the RFC draws, with the bits that came."""
-    rows = bit_rows(description, row)
-    used = max((cell.column + cell.bits for cells in rows for cell in cells), default=row)
+    rows = bit_rows(description)
+    used = max((cell.column + cell.bits for cells in rows for cell in cells), default=ROW)
     yield pen("      " + "".join(f"{n // 10 if n % 10 == 0 else ' '} " for n in range(used)).rstrip(), "soft")
     yield pen("      " + "".join(f"{n % 10} " for n in range(used)).rstrip(), "soft")
     above: list[Cell] = []
@@ -388,7 +391,7 @@ def _text_bits(description: Description, pen: _Pen, wrong: set[str], row: int) -
         yield "     " + pen(_border(above, cells), "soft")
         inside = [_inside(cell) for cell in cells]
         for line in range(max(len(lines) for lines in inside)):
-            margin = f"{number * row // 8:4} " if line == 0 else "     "
+            margin = f"{number * ROW // 8:4} " if line == 0 else "     "
             parts = []
             for cell, lines in zip(cells, inside, strict=True):
                 words = lines[line] if line < len(lines) else ""
@@ -516,9 +519,9 @@ def dump_title(description: Description) -> str:
     return words
 
 
-def dump(payload: Payload) -> list[str]:
+def dump(payload: Payload, *, narrow: bool = False) -> list[str]:
     """Hex and ASCII, what is masked with what it means beside it; the middle of a long one left out."""
-    each = 8 if payload.masking_key else 16
+    each = 8 if payload.masking_key or narrow else 16
     lines = [_dump_line(payload, at, payload.wire, payload.plain, at, each) for at in range(0, len(payload.wire), each)]
     if payload.wire_end:
         left_out = payload.here - len(payload.wire) - len(payload.wire_end)
@@ -579,7 +582,7 @@ _HUES = {
 
 _UNIT = 22  # one bit, in the picture's pixels
 _LEFT = 40
-_WIDTH = _LEFT + 32 * _UNIT + 16
+_WIDTH = _LEFT + ROW * _UNIT + 16
 
 
 def svg_of(descriptions: Sequence[Description], *, table: bool = True) -> str:
@@ -655,7 +658,7 @@ def _svg_parts(description: Description, top: float, table: bool) -> tuple[list[
 def _svg_bits(description: Description, top: float, wrong: set[str]) -> tuple[list[str], float]:
     parts: list[str] = []
     rows = bit_rows(description)
-    used = max((cell.column + cell.bits for cells in rows for cell in cells), default=32)
+    used = max((cell.column + cell.bits for cells in rows for cell in cells), default=ROW)
     for n in range(used):
         parts.append(_svg_text(_LEFT + (n + 0.5) * _UNIT, top + 10, str(n), "mono small soft", _MIDDLE))
     top += 16
@@ -663,7 +666,7 @@ def _svg_bits(description: Description, top: float, wrong: set[str]) -> tuple[li
     for number, cells in enumerate(rows):
         narrow = any(cell.bits == 1 for cell in cells)
         height = 68 if narrow else 46
-        parts.append(_svg_text(_LEFT - 8, top + 19, str(number * 4), "mono small soft", _END))
+        parts.append(_svg_text(_LEFT - 8, top + 19, str(number * ROW // 8), "mono small soft", _END))
         for cell in cells:
             x, room = _LEFT + cell.column * _UNIT, cell.bits * _UNIT
             bad = cell.field.name in wrong
@@ -706,7 +709,7 @@ def _svg_fields(description: Description, top: float, wrong: set[str]) -> tuple[
             parts.append(_svg_text(16, top + 16, "✗", "alarm"))
         parts.append(_svg_text(30, top + 16, where, "mono small soft"))
         names = wrap(field.name, 26)
-        name_x, value_x, meaning_x = (84, 204, 306) if framed else (30, 192, 396)
+        name_x, value_x, meaning_x = (84, 216, 314) if framed else (30, 192, 396)
         for n, line in enumerate(names):
             parts.append(_svg_text(name_x, top + 16 + 16 * n, line, "small strong" if not framed else "strong"))
         for n, line in enumerate(values):
@@ -799,6 +802,7 @@ def _html_row(mark: str, name: str, value: str, meaning: str, section: str) -> s
     return (
         f'<tr style="{_ROW}background:transparent"><td style="{_TD}white-space:nowrap">{mark}<b>{escape(name)}</b></td>'
         f'<td style="{_TD}{_MONO}{breaks}">{escape(value)}</td>'
-        f'<td style="{_TD}">{escape(meaning)} <small style="opacity:.75;white-space:nowrap">{escape(section)}</small>'
+        f'<td style="{_TD}width:60%">{escape(meaning)} '
+        f'<small style="opacity:.75;white-space:nowrap">{escape(section)}</small>'
         "</td></tr>"
     )

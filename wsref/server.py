@@ -176,7 +176,8 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         self._head_deadline = time.monotonic() + limits.head_timeout
         self._transport = self.server.wrap(self.request, self.client_address)
         self._connection = Connection(Role.SERVER, limits)
-        self._upgraded = False
+        self._accepted = False  # 101 is being sent, or was
+        self._upgraded = False  # it has been sent
         self._heard = False  # whether a byte has come
         self._early = b""  # what came after the head: it belongs to the WebSocket
         self._close_deadline = None
@@ -285,6 +286,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         except ValueError as error:
             self.log(logging.ERROR, str(error))
             raise HTTPError(500, "the server chose a subprotocol that was not offered", "RFC 6455 §4.2.2") from None
+        self._accepted = True
         with contextlib.suppress(ConnectionClosed):  # then the first read finds out
             self.respond(response)
 
@@ -469,7 +471,8 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
     def go_away(self) -> None:
         """The server is going down: send Close 1001, without waiting."""
         if not self._upgraded:
-            return self.cut("the server is going down")
+            # Between the two, the 101 goes out; then the server calls again (``opened``).
+            return None if self._accepted else self.cut("the server is going down")
         with contextlib.suppress(ConnectionClosed):
             if wire := self._connection.close(CloseCode.GOING_AWAY, "the server is going down"):
                 self.post(wire, last=True)

@@ -40,6 +40,7 @@ class Served:
             stderr=subprocess.PIPE,
             text=True,
             env=ENVIRONMENT,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # nohup may run the tests
         )
         self.first = self.process.stdout.readline()
         found = re.search(r"(https?)://([^/]+):([0-9]+)/", self.first)

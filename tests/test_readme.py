@@ -1,0 +1,93 @@
+"""The README shows real output, and its commands are what it says they are."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rawclient import close, connected
+
+from wsref import Echo
+from wsref.cli import main
+from wsref.steps import SEEN
+from wsref.trace import Printer
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def shown(command: str) -> str:
+    """What the README shows below a command."""
+    found = re.search(rf"^\$ {re.escape(command)}\n(.*?)^(?:```|\$)", README.read_text("utf-8"), re.M | re.S)
+    assert found, command
+    return found[1]
+
+
+def is_excerpt(excerpt: str, output: str) -> bool:
+    """Whether the lines are in the output, in order; ``...`` stands for some that are left out."""
+    pieces = [piece.strip("\n") for piece in re.split(r"^\.\.\.$", excerpt, flags=re.M)]
+    at = 0
+    for piece in pieces:
+        at = output.find(piece, at)
+        if at < 0:
+            return False
+        at += len(piece)
+    return True
+
+
+def test_the_picture_that_decode_draws(capsys):
+    assert main(["decode", "8185", "37fa213d", "7f9f4d5158"]) == 0
+    assert is_excerpt(shown("python -m wsref decode 8185 37fa213d 7f9f4d5158"), capsys.readouterr().out)
+
+
+def test_the_trace(serve):
+    import io
+
+    stream = io.StringIO()
+    with connected(serve(Echo, tap=Printer(stream).tap), "/echo") as client:
+        client.send(bytes.fromhex("818537fa213d7f9f4d5158") + close())
+        client.closed()
+
+    def without_time(text: str) -> str:
+        return re.sub(r"^[0-9:.]+ 127\.0\.0\.1:[0-9]+ ", "", text, flags=re.M)
+
+    assert is_excerpt(without_time(shown("python -m wsref --trace")), without_time(stream.getvalue()))
+
+
+def test_the_refusal(serve):
+    with connected(serve(), None) as client:
+        client.send(
+            b"GET / HTTP/1.1\r\nHost: 127.0.0.1:8765\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Key: abc\r\n\r\n"
+        )
+        answer = client.rest().decode().replace("\r", "")
+    command = (
+        "curl -i http://127.0.0.1:8765/ -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Sec-WebSocket-Key: abc'"
+    )
+    assert is_excerpt(shown(command), answer)
+
+
+def test_the_table_of_steps():
+    rows = dict(re.findall(r"^\| ([0-9]+) \| ([^|\[]*) \|$", README.read_text("utf-8"), re.M))
+    assert {int(step): seen for step, seen in rows.items()} == SEEN
+
+
+def test_the_table_of_modules():
+    package = README.parent / "wsref"
+    named = re.findall(r"^\| [0-9]+ \| \[`(\w+\.py)`\]\(wsref/(\w+\.py)\)", README.read_text("utf-8"), re.M)
+    assert all(shown == linked for shown, linked in named)
+    assert {name for name, _ in named} == {path.name for path in package.glob("*.py")} - {"__init__.py", "__main__.py"}
+
+
+def test_the_five_line_server_runs(tmp_path):
+    (program,) = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
+    program = program.replace("8765", "0").replace("server.serve_forever()", "print(server.url)")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    assert done.stdout.startswith("ws://127.0.0.1:"), done.stderr
+
+
+@pytest.mark.parametrize("name", re.findall(r"\]\(([^)#:]+)\)", README.read_text("utf-8")))
+def test_what_it_links_to_is_there(name):
+    assert (README.parent / name).exists()

@@ -39,7 +39,7 @@ FLOORS = {
     "trace": 8,
     "wire": 9,
     "decode": 9,
-    "connect": 9,
+    "console": 9,
     "explain": 7,
     "check": 8,
     "": 9,  # wsref itself, that is __init__: the contents page of what is below

@@ -20,12 +20,14 @@ floor  module       chapter  in one line
 4      connection   6-9      all of that as one endpoint: bytes in, events out
 5      transport    11       the only code that touches a socket: TCP, TLS, deadlines
 6      server       1-11     threads and hooks; ``handle()`` is the contents page
+6      client       0        the browser's ``WebSocket``, for Python
 7      apps         10       two small applications: an echo and a chat
 7      explain               the wire made visible: bytes to a description
 7      terminal              what the commands share: colour or not, the log
 8      steps        1-11     the server after chapter N, by taking later chapters away
 8      trace                 every byte that passes, explained: ``--trace``
 9      wire         6        the page's wire panel: a connection as the server saw it
+9      console      0        ``python -m wsref connect``: a client to type at
 9      decode                ``python -m wsref decode``: a paste to a picture
 9      source       1-11     the program of a step, as one file
 10     cli                   ``python -m wsref``
@@ -41,9 +43,18 @@ A server takes these lines::
 
     with WebSocketServer(("127.0.0.1", 8765), Echo) as server:
         server.serve_forever()
+
+And a client these::
+
+    from wsref import connect
+
+    with connect("ws://127.0.0.1:8765/") as ws:
+        ws.send("hi")
+        print(ws.recv())
 """
 
 from .apps import Chat, Echo
+from .client import HandshakeFailed, WebSocket, connect
 from .connection import Closed, Connection, Message, Ping, Pong
 from .deflate import Compression
 from .errors import ConnectionClosed, HTTPError, ProtocolError
@@ -64,6 +75,7 @@ __all__ = [
     "Delivery",
     "Echo",
     "HTTPError",
+    "HandshakeFailed",
     "Limits",
     "Message",
     "Opcode",
@@ -72,8 +84,10 @@ __all__ = [
     "ProtocolError",
     "Role",
     "State",
+    "WebSocket",
     "WebSocketHandler",
     "WebSocketServer",
     "__version__",
+    "connect",
     "running",
 ]

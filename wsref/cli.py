@@ -22,16 +22,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from typing import TextIO
 
-from . import __version__, decode
+from . import __version__, console, decode
 from .deflate import Compression
 from .handshake import is_loopback
 from .limits import Limits
 from .server import WebSocketServer
 from .source import source_at
 from .steps import LAST, SEEN, handler_at, page_at
-from .terminal import CommandError, set_up_log, wants_colour
-from .trace import Printer, Recorder
-from .transport import Tap, Tapped
+from .terminal import CommandError, set_up_log
+from .trace import tracer
 from .wire import page_with_wire, with_wire
 
 DEFAULT_HOST = "127.0.0.1"
@@ -143,6 +142,7 @@ def build_parser() -> argparse.ArgumentParser:
         default="info",
         help="what is logged to standard error (default: %(default)s)",
     )
+    console.add_parser(commands)
     decode.add_parser(commands)
     return parser
 
@@ -196,7 +196,8 @@ def serve(options: argparse.Namespace) -> int:
         raise CommandError(str(error)) from None
     context = tls_context(options.certfile, options.keyfile)
     make_room_for(limits.max_connections)
-    handler, page, tap = handler_at(options.step), page_at(options.step), tracer(options.trace)
+    handler, page, printer = handler_at(options.step), page_at(options.step), tracer(options.trace)
+    tap = None if printer is None else printer.tap
     if options.wire is None:
         options.wire = is_loopback(options.host) and tap is None and options.step == LAST
     elif options.wire and (tap is not None or options.step < LAST):
@@ -291,18 +292,6 @@ def told_to_stop() -> Iterator[Callable[[], object]]:
         signal.set_wakeup_fd(fd_before)
         ours.close()
         written_by_python.close()
-
-
-def tracer(file: str | None) -> Callable[[Tapped, str], Tap | None] | None:
-    """What ``--trace`` asks for: None, standard error, or a file."""
-    if file is None:
-        return None
-    if file == "-":
-        return Printer(sys.stderr, colour=wants_colour(sys.stderr)).tap
-    try:
-        return Recorder(open(file, "w", encoding="utf-8")).tap
-    except OSError as error:
-        raise CommandError(f"cannot write {file}: {error.strerror}") from None
 
 
 def tls_context(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:

@@ -57,11 +57,22 @@ class ProtocolError(Exception):
 
 
 class ConnectionClosed(Exception):
-    """We tried to send on a connection that is closing or closed.
+    """We tried to send on a connection that is closing or closed, or to receive from one that is.
 
     §5.5.1: "The application MUST NOT send any more data frames after sending a
     Close frame."
+
+    Args:
+        why: For whoever reads the log.
+        code: What the peer's Close said, 1005 if it had no code, 1006 if there was no
+            Close; None if that is not known yet.
+        reason: What the peer's Close said besides.
     """
+
+    def __init__(self, why: str, *, code: int | None = None, reason: str = "") -> None:
+        super().__init__(why)
+        self.code = code
+        self.reason = reason
 
 
 def shown(came: str | bytes, limit: int = 60) -> str:

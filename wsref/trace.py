@@ -8,6 +8,7 @@ whoever wants to know.
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,7 @@ from typing import TextIO
 
 from .explain import Explainer
 from .picture import Description
+from .terminal import CommandError, wants_colour
 from .transport import Tap, Tapped
 
 #: Bytes of a frame that are shown in hex on a line.
@@ -30,6 +32,7 @@ class Seen:
     at: float  # seconds since 1970
     peer: str  # host:port
     sent: bool  # by us; else received
+    by_server: bool  # else by the client
     data: bytes  # that completed it; b"" received: the peer has ended TCP
     descriptions: tuple[Description, ...]  # none: it is not complete yet
 
@@ -62,7 +65,7 @@ class Watcher:
                 self._client.deflate = self._server.deflate
         else:
             self._server.key = self._client.key
-        self._tell(Seen(time.time() if at is None else at, self._peer, sent, data, tuple(descriptions)))
+        self._tell(Seen(time.time() if at is None else at, self._peer, sent, by_server, data, tuple(descriptions)))
 
 
 # -- On a terminal ------------------------------------------------------------------
@@ -124,6 +127,10 @@ class Printer:
         """For :class:`~wsref.server.WebSocketServer`."""
         return Watcher(peer, self.tell)
 
+    def client_tap(self, peer: str) -> Tap:
+        """For :func:`wsref.client.connect`."""
+        return Watcher(peer, self.tell, we_are_the_server=False)
+
 
 # -- In a file -----------------------------------------------------------------------
 
@@ -137,12 +144,32 @@ class Recorder(Printer):
             "at": round(seen.at, 6),
             "peer": seen.peer,
             "sent": seen.sent,
+            "by_server": seen.by_server,
             "data": seen.data.hex(),
             "what": [description.one_line for description in seen.descriptions],
         }
         with self._lock:
             self._stream.write(json.dumps(record) + "\n")
             self._stream.flush()
+
+
+def tracer(file: str | None, stream: TextIO | None = None) -> Printer | None:
+    """What ``--trace [FILE]`` asks for.
+
+    Args:
+        file: Where to record; ``-``: print; None: there is no trace.
+        stream: Where to print; None: standard error.
+    Raises:
+        CommandError: the file cannot be written.
+    """
+    if file is None:
+        return None
+    if file == "-":
+        return Printer(stream or sys.stderr, colour=wants_colour(sys.stderr))
+    try:
+        return Recorder(open(file, "w", encoding="utf-8"))
+    except OSError as error:
+        raise CommandError(f"cannot write {file}: {error.strerror}") from None
 
 
 def replay(records: Iterable[str]) -> Iterator[Seen]:
@@ -158,9 +185,10 @@ def replay(records: Iterable[str]) -> Iterator[Seen]:
             record = json.loads(line)
             peer, sent, at = str(record["peer"]), bool(record["sent"]), float(record["at"])
             data = bytes.fromhex(record["data"])
+            we_are_the_server = bool(record["by_server"]) is sent
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"line {number} is no record of --trace: {error}") from None
-        watcher = watchers.setdefault(peer, Watcher(peer, seen.append))
+        watcher = watchers.setdefault(peer, Watcher(peer, seen.append, we_are_the_server=we_are_the_server))
         watcher(sent, data, at)
         yield from seen
         seen.clear()

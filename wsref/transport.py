@@ -331,15 +331,30 @@ class TLSTransport(Transport):
     waits under, and the waiting is done on the plain socket, as without TLS.  Where
     the order of encryption must be the order on the wire, the write lock, which the
     sender holds already, sees to it.
+
+    Args:
+        sock, limits: As for :class:`Transport`.
+        context: Certificates, versions.
+        server_hostname: If we are the client, the host whose certificate must come (it is
+            asked for by this name: SNI); None: we are the server.
     """
 
     secure = True
     piece = 256 * 1024  # what a sender keeps twice
 
-    def __init__(self, sock: socket.socket, context: ssl.SSLContext, limits: Limits = Limits()) -> None:
+    def __init__(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        limits: Limits = Limits(),
+        *,
+        server_hostname: str | None = None,
+    ) -> None:
         super().__init__(sock, limits)
         self._from_wire, self._to_wire = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._from_wire, self._to_wire, server_side=True)
+        self._tls = context.wrap_bio(
+            self._from_wire, self._to_wire, server_side=server_hostname is None, server_hostname=server_hostname
+        )
         self._tls_lock = threading.Lock()
 
     def handshake(self, deadline: float) -> None:
@@ -349,6 +364,8 @@ class TLSTransport(Transport):
             deadline: Monotonic seconds; the client's patience is not ours.
         Raises:
             HTTPError: with status 0: hang up.  No HTTP has been spoken yet.
+            ssl.SSLCertVerificationError: we are the client, and the server's certificate
+                is not to be trusted.
         """
         while True:
             try:
@@ -359,13 +376,15 @@ class TLSTransport(Transport):
                 left = deadline - time.monotonic()
                 data = super().receive(65536, left) if left > 0 else None
                 if not data:
-                    what = "took too long" if data is None else "was cut off by the client"
+                    what = "took too long" if data is None else "was cut off by the peer"
                     raise HTTPError(0, f"the TLS handshake {what}") from None
                 self.heard = True
                 with self._tls_lock:
                     self._from_wire.write(data)
             except ssl.SSLError as error:
                 self._send_tls_records()  # the alert
+                if isinstance(error, ssl.SSLCertVerificationError) and not self._tls.server_side:
+                    raise
                 why = error.reason or str(error)
                 if why == "HTTP_REQUEST":
                     why = "plain HTTP: this port speaks wss:// and https://"

@@ -1,0 +1,1337 @@
+"""Chapter 0: the client: what it sends, what it believes, and how it ends; with servers that others wrote."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import re
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import found, open_files, require, wait_until
+from rawclient import BINARY, CLOSE, PING, PONG, TEXT, frame
+from vectors import all_splits, unframe
+
+from wsref import Compression, ConnectionClosed, Echo, HandshakeFailed, Limits, State, WebSocketHandler
+from wsref.cli import tls_context
+from wsref.client import (
+    ANSWER_RULES,
+    broken_answer_rules,
+    build_handshake,
+    check_answer,
+    connect,
+    new_key,
+    parse_url,
+)
+from wsref.handshake import accept_key, validate, wants_upgrade
+from wsref.http11 import Headers, Response, build_request, parse_request
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # §1.3
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+MESSAGES = ["", "hi", "héllo €😀", b"", b"\x00\xff"]
+MESSAGES += [kind * size for size in (125, 126, 65_535, 65_536, 200_000) for kind in ("x", b"\x07")]
+
+
+def unmasked(opcode, payload=b"", **options):
+    """A frame from a server."""
+    return frame(opcode, payload, key=None, **options)
+
+
+def goodbye(code=1000, reason=b""):
+    return unmasked(CLOSE, code.to_bytes(2, "big") + reason)
+
+
+class Fake:
+    """A server for one connection after another, that says what the test wants it to."""
+
+    def __init__(self, script, host="127.0.0.1"):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.listener = socket.create_server((host, 0), family=family)
+        self.script = script
+        self.requests = []
+        self.failed = None
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    @property
+    def port(self):
+        return self.listener.getsockname()[1]
+
+    @property
+    def url(self):
+        return f"ws://127.0.0.1:{self.port}/"
+
+    def run(self):
+        while True:
+            try:
+                sock, _ = self.listener.accept()
+            except OSError:
+                return
+            sock.settimeout(10)
+            with sock:
+                try:
+                    self.script(self, sock)
+                except Exception as error:  # told to the test in stop()
+                    self.failed = error
+
+    def request(self, sock):
+        """Read the request; its key."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += sock.recv(65536)
+        self.requests.append(data)
+        return re.search(rb"Sec-WebSocket-Key: (.*)\r\n", data)[1].decode()
+
+    def open(self, sock, *, behind=b""):
+        """The opening handshake, with these bytes behind the 101 and in one packet with it."""
+        sock.sendall(good_answer(self.request(sock)) + behind)
+
+    def stop(self):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+        if self.failed is not None:
+            raise self.failed
+
+
+def good_answer(key, *, without=(), extra=(), first="HTTP/1.1 101 Switching Protocols", **instead):
+    pairs = [("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Accept", accept_key(key))]
+    instead = {name.replace("_", "-"): value for name, value in instead.items()}
+    pairs = [(name, instead.get(name, value)) for name, value in pairs if name not in without] + list(extra)
+    return "\r\n".join([first, *(f"{name}: {value}" for name, value in pairs), "", ""]).encode()
+
+
+def frames_until_end(sock):
+    """All that the client sends until it ends TCP, as ``[(first byte, payload), ...]``."""
+    data = b""
+    with contextlib.suppress(ConnectionResetError):
+        while piece := sock.recv(65536):
+            data += piece
+    return unframe(data)
+
+
+@pytest.fixture
+def fake():
+    threads, files = threading.active_count(), open_files()
+    with contextlib.ExitStack() as stack:
+
+        def start(script, **options):
+            server = Fake(script, **options)
+            stack.callback(server.stop)
+            return server
+
+        yield start
+    wait_until(lambda: threading.active_count() <= threads)
+    wait_until(lambda: open_files() <= files)
+
+
+class TestURL:
+    """§3, §11.1.1, §11.1.2"""
+
+    @pytest.mark.parametrize(
+        ("url", "secure", "host", "port", "resource", "authority"),
+        [
+            ("ws://h", False, "h", 80, "/", "h"),
+            ("wss://h", True, "h", 443, "/", "h"),
+            ("WSS://H/P", True, "h", 443, "/P", "h"),
+            ("ws://h:81", False, "h", 81, "/", "h:81"),
+            ("ws://h:80/", False, "h", 80, "/", "h"),
+            ("ws://h:443/", False, "h", 443, "/", "h:443"),
+            ("wss://h:443/", True, "h", 443, "/", "h"),
+            ("wss://h:80/", True, "h", 80, "/", "h:80"),
+            ("ws://h:/", False, "h", 80, "/", "h"),
+            ("ws://h:00081/", False, "h", 81, "/", "h:81"),
+            ("ws://h?a", False, "h", 80, "/?a", "h"),
+            ("ws://h/p?a=b&c", False, "h", 80, "/p?a=b&c", "h"),
+            ("ws://h/p?", False, "h", 80, "/p", "h"),
+            ("ws://h/?a?b/c", False, "h", 80, "/?a?b/c", "h"),
+            ("ws://h/a%23b", False, "h", 80, "/a%23b", "h"),
+            ("ws://h//a/../b", False, "h", 80, "//a/../b", "h"),
+            ("ws://h/é?ü=€", False, "h", 80, "/%C3%A9?%C3%BC=%E2%82%AC", "h"),
+            ("wss://h/😀", True, "h", 443, "/%F0%9F%98%80", "h"),
+            ("ws://bücher.example/", False, "xn--bcher-kva.example", 80, "/", "xn--bcher-kva.example"),
+            ("ws://例え.テスト/", False, "xn--r8jz45g.xn--zckzah", 80, "/", "xn--r8jz45g.xn--zckzah"),
+            ("ws://example.com./", False, "example.com.", 80, "/", "example.com."),
+            ("ws://my_host-1/", False, "my_host-1", 80, "/", "my_host-1"),
+            ("ws://[::1]/", False, "::1", 80, "/", "[::1]"),
+            ("ws://[0:0::1]:81/x", False, "::1", 81, "/x", "[::1]:81"),
+            ("wss://127.0.0.1:8765/", True, "127.0.0.1", 8765, "/", "127.0.0.1:8765"),
+        ],
+    )
+    def test_a_good_one(self, url, secure, host, port, resource, authority):
+        parsed = parse_url(url)
+        assert (parsed.secure, parsed.host, parsed.port, parsed.resource) == (secure, host, port, resource)
+        assert parsed.authority == authority
+        assert parse_url(str(parsed)) == parsed
+
+    @pytest.mark.parametrize(
+        ("url", "words"),
+        [
+            ("ws://h/p#x", "no fragment; a '#' in its path is written %23"),
+            ("ws://h/#", "no fragment"),
+            ("ws://h#", "no fragment"),
+            ("http://h/", "ws or wss, not 'http'; did you mean ws://"),
+            ("HTTPS://h/", "did you mean wss://"),
+            ("ftp://h/", "not 'ftp' (RFC"),
+            ("localhost:8765/x", "is ws://HOST:PORT/PATH"),
+            ("ws:/h/", "is ws://HOST:PORT/PATH"),
+            ("", "is ws://HOST:PORT/PATH"),
+            (" ws://h/", "is ws://HOST:PORT/PATH"),
+            ("ws:///p", "a host is a name or an address, not ''"),
+            ("ws://:80/", "a host is a name"),
+            ("ws://h:0/", "a port is a number from 1 to 65535, not '0'"),
+            ("ws://h:65536/", "a port is"),
+            ("ws://h:0000080/", "a port is"),
+            ("ws://h:８０/", "HOST:PORT"),
+            ("ws://h:-1/", "HOST:PORT"),
+            ("ws://h:80:80/", "HOST:PORT"),
+            ("ws://user:secret@h/", "no user and password"),
+            ("ws://::1/", "IPv6 address in brackets"),
+            ("ws://[::1/", "IPv6 address in brackets"),
+            ("ws://[::1]x/", "IPv6 address in brackets"),
+            ("ws://[::g]/", "in brackets stands an IPv6 address, not '[::g]'"),
+            ("ws://[fe80::1%25eth0]/", "in brackets stands"),
+            ("ws://[127.0.0.1]/", "in brackets stands"),
+            ("ws://a..b/", "a host is"),
+            ("ws://.a/", "a host is"),
+            ("ws://-a/", "a host is"),
+            ("ws://a b/", "a host is"),
+            ("ws://a%41/", "a host is"),
+            ("ws://℀.com/", "a host is"),
+            ("ws://h\r\nX: y/", "HOST:PORT"),
+            ("ws://" + "a" * 64 + "/", "a host is"),
+            ("ws://h/a b", "' ' may not stand in a URL: it is written %20"),
+            ("ws://h/\r\nX: y", r"'\r' may not stand in a URL: it is written %0D"),
+            ("ws://h/?a=[]", "it is written %5B"),
+            ("ws://h/100%", "'%' may not stand in a URL: it is written %25"),
+            ("ws://h/%g1", "%25"),
+            ("ws://h/\x00", "%00"),
+            ("ws://h/\ud800", "surrogates"),
+        ],
+    )
+    def test_one_that_is_none_raises_before_anything_is_done(self, url, words, monkeypatch):
+        monkeypatch.setattr(socket, "getaddrinfo", None)  # whoever calls it fails
+        with pytest.raises(ValueError, match=re.escape(words)) as caught:
+            connect(url)
+        assert "secret" not in str(caught.value)
+
+
+class TestTheRequest:
+    """§4.1, the second list"""
+
+    def test_the_golden_bytes(self):
+        request = build_handshake(
+            parse_url("wss://example.com:8765/chat?x=1"),
+            KEY,
+            subprotocols=["chat", "superchat"],
+            origin="https://example.com",
+            extensions="permessage-deflate",
+            headers=[("Cookie", "a=b"), ("X-Y", "é")],
+        )
+        assert build_request(request) == (
+            b"GET /chat?x=1 HTTP/1.1\r\n"
+            b"Host: example.com:8765\r\n"
+            b"Upgrade: websocket\r\n"
+            b"Connection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            b"Sec-WebSocket-Version: 13\r\n"
+            b"Origin: https://example.com\r\n"
+            b"Sec-WebSocket-Protocol: chat, superchat\r\n"
+            b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+            b"User-Agent: wsref\r\n"
+            b"Cookie: a=b\r\n"
+            b"X-Y: \xe9\r\n\r\n"
+        )
+
+    @pytest.mark.parametrize("url", ["ws://h", "ws://h:81/p", "wss://[::1]:81/?q", "ws://bücher.example/é"])
+    def test_our_own_strict_server_has_nothing_against_it(self, url):
+        wire = build_request(build_handshake(parse_url(url), new_key(), subprotocols=["a"], origin="null"))
+        request, end = parse_request(wire)
+        assert end == len(wire)
+        assert wants_upgrade(request)
+        validate(request)
+
+    def test_the_key_is_16_bytes_and_never_the_same(self):
+        keys = {new_key() for _ in range(10_000)}
+        assert len(keys) == 10_000
+        assert all(len(key) == 24 and len(base64.b64decode(key)) == 16 for key in keys)
+
+    def test_what_is_sent_is_that_and_no_more_before_the_answer(self, fake):
+        def script(server, sock):
+            key = server.request(sock)
+            sock.settimeout(0.2)
+            with pytest.raises(TimeoutError):
+                sock.recv(1)
+            sock.settimeout(10)
+            sock.sendall(good_answer(key))
+            server.frames = frames_until_end(sock)
+
+        server = fake(script)
+        ws = connect(server.url + "chat", compression=None, headers={"Cookie": "a=b"}, limits=QUICK)
+        ws.send("hi")
+        ws.close()
+        lines = server.requests[0].decode().split("\r\n")
+        assert lines[0] == "GET /chat HTTP/1.1"
+        assert lines[1] == f"Host: 127.0.0.1:{server.port}"
+        assert re.fullmatch("Sec-WebSocket-Key: [+/0-9A-Za-z]{22}==", lines[4])
+        assert lines[6:] == ["User-Agent: wsref", "Cookie: a=b", "", ""]
+        wait_until(lambda: hasattr(server, "frames"))
+        assert server.frames == [(0x81, b"hi"), (0x88, b"\x03\xe8")]
+
+    @pytest.mark.parametrize(
+        "names", [["a b"], [""], ["a,b"], ["\r\nX: y"], ["a", "a"], ["é"], ["a\x00"], ["a;b"], ['"a"'], ["a\x7f"]]
+    )
+    def test_subprotocols_that_are_no_tokens_or_stand_twice_are_refused_before_sending(self, names, monkeypatch):
+        monkeypatch.setattr(socket, "getaddrinfo", None)
+        with pytest.raises(ValueError, match="subprotocol"):
+            connect("ws://127.0.0.1:1/", subprotocols=names)
+
+    def test_one_str_is_no_list_of_subprotocols(self):
+        with pytest.raises(TypeError, match="not one str"):
+            connect("ws://127.0.0.1:1/", subprotocols="chat")
+
+    @pytest.mark.parametrize(
+        "header",
+        [
+            ("X", "a\r\nY: b"),
+            ("X", "a\nb"),
+            ("X", "\x00"),
+            ("X\r\nY", "b"),
+            ("X:", "b"),
+            ("", "b"),
+            ("X Y", "b"),
+            ("Host", "b"),
+            ("host", "b"),
+            ("Upgrade", "h2c"),
+            ("Connection", "close"),
+            ("Sec-WebSocket-Key", KEY),
+            ("Sec-WebSocket-Anything", "x"),
+            ("Content-Length", "5"),
+            ("Transfer-Encoding", "chunked"),
+            ("Origin", "null"),
+        ],
+    )
+    def test_headers_that_http_cannot_carry_or_that_are_the_handshakes_own_are_refused(self, header, monkeypatch):
+        monkeypatch.setattr(socket, "getaddrinfo", None)
+        with pytest.raises(ValueError, match="header"):
+            connect("ws://127.0.0.1:1/", origin="http://h", headers=[header])
+        with pytest.raises(ValueError, match="header"):
+            connect("ws://127.0.0.1:1/", origin="http://h\r\nX: y")
+
+    @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+    def test_a_timeout_is_positive(self, timeout):
+        with pytest.raises(ValueError, match="timeout must be more than 0"):
+            connect("ws://127.0.0.1:1/", timeout=timeout)
+
+    def test_an_ssl_context_is_for_wss(self):
+        with pytest.raises(ValueError, match="ssl_context is for wss"):
+            connect("ws://127.0.0.1:1/", ssl_context=ssl.create_default_context())
+
+
+#: A client that does not wait long.
+QUICK = Limits(close_timeout=0.3, linger_timeout=0.3, ping_interval=5, ping_timeout=5)
+
+PMD = ("Sec-WebSocket-Extensions", "permessage-deflate")
+
+#: For each rule, answers that break it and no other.
+BREAKS = {
+    "status": [{"first": f"HTTP/1.1 {status} X"} for status in (200, 204, 301, 400, 403, 404, 426, 503)],
+    "upgrade": [{"without": ["Upgrade"]}, {"extra": [("Upgrade", "websocket")]}]
+    + [{"Upgrade": value} for value in ("", "foo", "h2c", "websocket, foo", "web socket", "websocket/13")],
+    "connection": [{"without": ["Connection"]}]
+    + [{"Connection": value} for value in ("", "keep-alive", "Upgraded", "close")],
+    "accept": [{"without": ["Sec-WebSocket-Accept"]}, {"extra": [("Sec-WebSocket-Accept", ACCEPT)]}]
+    + [
+        {"Sec_WebSocket_Accept": value}
+        for value in (
+            "",
+            ACCEPT[:-1],
+            ACCEPT.lower(),
+            ACCEPT + "=",
+            f'"{ACCEPT}"',
+            f"{ACCEPT}, {ACCEPT}",
+            accept_key(base64.b64decode(KEY).decode()),  # of the decoded key
+            KEY,
+        )
+    ],
+    "protocol": [{"extra": [("Sec-WebSocket-Protocol", value)]} for value in ("zzz", "", "Chat", "chat, soap", "cha")]
+    + [{"extra": [("Sec-WebSocket-Protocol", "chat"), ("sec-websocket-protocol", "chat")]}],
+    "extensions": [{"extra": [("Sec-WebSocket-Extensions", value)]} for value in ("foo", "", "x; =", ",")]
+    + [{"extra": [PMD, PMD]}, {"extra": [("Sec-WebSocket-Extensions", "permessage-deflate, foo")]}],
+}  # fmt: skip
+
+ASKED = build_handshake(
+    parse_url("ws://h/"), KEY, subprotocols=["chat", "soap"], extensions="permessage-deflate; client_max_window_bits"
+)
+
+
+def answer_of(change):
+    from wsref.http11 import parse_response
+
+    return parse_response(good_answer(KEY, **change))[0]
+
+
+class TestTheAnswer:
+    """§4.1, the last list"""
+
+    def test_every_rule_is_broken_here(self):
+        assert set(BREAKS) == {rule.name for rule in ANSWER_RULES}
+
+    @pytest.mark.parametrize(("name", "change"), [(name, change) for name in BREAKS for change in BREAKS[name]])
+    def test_a_broken_rule_fails_and_no_other_is_named(self, name, change):
+        broken = broken_answer_rules(ASKED, answer_of(change))
+        assert [rule.name for rule, _ in broken] == [name]
+        with pytest.raises(HandshakeFailed) as caught:
+            check_answer(ASKED, answer_of(change), Compression())
+        if name != "status":
+            ((rule, came),) = broken
+            assert f"\n  {rule.text}; got {came} ({rule.section})" in str(caught.value)
+            assert caught.value.status == 101
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {},
+            {"Upgrade": "WebSocket"},
+            {"Upgrade": ", websocket ,"},
+            {"Connection": "keep-alive, UPGRADE"},
+            {"Sec_WebSocket_Accept": f"  {ACCEPT}\t"},
+            {"first": "HTTP/1.1 101"},
+            {"first": "HTTP/1.1 101 Web Socket Protocol Handshake"},
+            {"extra": [("Sec-WebSocket-Protocol", "soap")]},
+            {"extra": [("Sec-WebSocket-Extensions", "permessage-deflate; server_max_window_bits=12")]},
+            {"extra": [("X-Other", "1"), ("Content-Length", "0")]},
+        ],
+    )
+    def test_a_good_one_passes(self, change):
+        assert broken_answer_rules(ASKED, answer_of(change)) == []
+        check_answer(ASKED, answer_of(change), Compression())
+
+    def test_what_was_not_offered_is_refused_when_nothing_was_too(self):
+        plain = build_handshake(parse_url("ws://h/"), KEY)
+        for header in [("Sec-WebSocket-Protocol", "chat"), ("Sec-WebSocket-Protocol", ""), PMD]:
+            assert len(broken_answer_rules(plain, answer_of({"extra": [header]}))) == 1
+
+    def test_all_broken_rules_are_named(self):
+        with pytest.raises(HandshakeFailed) as caught:
+            check_answer(ASKED, Response(101, Headers([("Upgrade", "\x1b[31m")])))
+        assert str(caught.value).count("\n") == 3
+        assert r"got '\x1b[31m'" in str(caught.value)
+
+    def test_an_answer_that_the_offer_of_compression_does_not_allow_is_refused(self):
+        answer = answer_of({"extra": [("Sec-WebSocket-Extensions", "permessage-deflate; server_max_window_bits=15")]})
+        with pytest.raises(HandshakeFailed, match="12 was the most we offered"):
+            check_answer(ASKED, answer, Compression())
+
+    @pytest.mark.parametrize("change", [change for name in BREAKS if name != "status" for change in BREAKS[name]])
+    def test_over_a_socket_nothing_but_the_request_is_sent_to_such_a_server(self, fake, change):
+        def script(server, sock):
+            key = server.request(sock)
+            change_here = {
+                name: value.replace(ACCEPT, accept_key(key)) if isinstance(value, str) else value
+                for name, value in change.items()
+            }
+            if "Sec_WebSocket_Accept" in change_here and change_here["Sec_WebSocket_Accept"] == accept_key(key):
+                change_here["Sec_WebSocket_Accept"] = "wrong"
+            sock.sendall(good_answer(key, **change_here))
+            server.frames = frames_until_end(sock)
+
+        server = fake(script)
+        with pytest.raises(HandshakeFailed, match="101"):
+            connect(server.url, subprotocols=["chat", "soap"])
+        wait_until(lambda: hasattr(server, "frames"))
+        assert server.frames == []
+
+    def test_the_answer_may_come_in_any_pieces_and_with_messages_behind_it(self, fake):
+        splits = []
+
+        def script(server, sock):
+            whole = good_answer(server.request(sock)) + unmasked(TEXT, b"first") + unmasked(BINARY, b"second")
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if not splits:
+                splits.extend([len(piece) for piece in pieces] for pieces in all_splits(whole, 12))
+            for size in splits.pop():
+                sock.sendall(whole[:size])
+                whole = whole[size:]
+            sock.sendall(goodbye())
+            frames_until_end(sock)
+
+        server = fake(script)
+        while True:
+            with connect(server.url) as ws:
+                assert list(ws) == ["first", b"second"]
+            if not splits:
+                break
+
+    def test_a_103_may_come_before_it(self, fake):
+        def script(server, sock):
+            key = server.request(sock)
+            sock.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n")
+            sock.sendall(good_answer(key) + unmasked(TEXT, b"hi") + goodbye())
+            frames_until_end(sock)
+
+        with connect(fake(script).url) as ws:
+            assert list(ws) == ["hi"]
+
+
+def answering(wire, *, end=True):
+    """A server that says this whatever it is asked."""
+
+    def script(server, sock):
+        server.request(sock)
+        with contextlib.suppress(OSError):  # a client that has read enough hangs up
+            sock.sendall(wire)
+            if end:
+                sock.shutdown(socket.SHUT_WR)
+            frames_until_end(sock)
+
+    return script
+
+
+class TestRefusals:
+    """§4.1 item 1: "If the status code received from the server is not 101, the client handles
+    the response per HTTP procedures."
+    """
+
+    @pytest.mark.parametrize("framing", ["length", "chunked", "end"])
+    @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 426, 503, 599])
+    def test_status_headers_and_body_are_told(self, fake, status, framing):
+        body = b"first line\n\n\x1b[31msecond line \xe2\x82\xac\n"
+        head = f"HTTP/1.1 {status} Because\r\nLocation: ws://else.where/\r\n"
+        if framing == "length":
+            wire = f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body + b"more"
+        elif framing == "chunked":
+            chunks = b"%x\r\n%b\r\n%x;a=b\r\n%b\r\n0\r\n\r\n" % (9, body[:9], len(body) - 9, body[9:])
+            wire = f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + chunks
+        else:
+            wire = f"{head}\r\n".encode() + body
+        with pytest.raises(HandshakeFailed) as caught:
+            connect(fake(answering(wire, end=framing == "end")).url + "some/path")
+        error = caught.value
+        assert (error.status, error.headers.get("location"), error.body) == (status, "ws://else.where/", body)
+        lines = str(error).split("\n")
+        assert lines[0].startswith(f"the server answered {status}")
+        assert lines[1:3] == ["  | first line", r"  | \x1b[31msecond line €"]
+        hints = {301: "'ws://else.where/'", 404: "'/some/path'", 401: "Authorization", 403: "Origin", 426: "proxy"}
+        assert hints.get(status, "") in str(error)
+
+    def test_a_long_body_is_cut(self, fake):
+        wire = b"HTTP/1.1 400 Bad\r\n\r\n" + b"line\n" * 100_000
+        with pytest.raises(HandshakeFailed) as caught:
+            connect(fake(answering(wire)).url)
+        assert len(caught.value.body) == 16 * 1024
+        assert len(str(caught.value)) < 1000
+
+    def test_a_body_that_does_not_end_is_waited_for_until_the_deadline(self, fake):
+        wire = b"HTTP/1.1 400 Bad\r\nContent-Length: 100\r\n\r\nbecause"
+        began = time.monotonic()
+        with pytest.raises(HandshakeFailed, match="because"):
+            connect(fake(answering(wire, end=False)).url, timeout=0.3)
+        assert 0.25 < time.monotonic() - began < 5
+
+    def test_a_426_that_names_its_versions_is_understood(self, fake):
+        wire = b"HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 99\r\nContent-Length: 0\r\n\r\n"
+        with pytest.raises(HandshakeFailed, match="speaks version '99' of the protocol, and this client 13"):
+            connect(fake(answering(wire)).url)
+
+    def test_wsref_itself_says_why(self, serve):
+        class Handler(Echo):
+            paths = ("/there",)
+
+        server = serve(Handler)
+        with pytest.raises(HandshakeFailed, match=r"(?s)404 Not Found.*nothing is at '/here'; there is /there"):
+            connect(server.url + "/here")
+        with pytest.raises(HandshakeFailed, match=r"(?s)403 Forbidden.*--allow-origin http://evil.example"):
+            connect(server.url + "/there", origin="http://evil.example")
+
+    @pytest.mark.parametrize(
+        ("wire", "words"),
+        [
+            (b"SSH-2.0-OpenSSH_9.2\r\n", r"does not speak HTTP: it said 'SSH-2.0-OpenSSH_9.2\r\n'"),
+            (b"\x00\x01\x02", r"it said '\x00\x01\x02'"),
+            (b"\x15\x03\x01\x00\x02\x02\x46", "this port speaks wss://, not ws://"),
+            (b"HTTP/2 101\r\n\r\n", "the first line must be 'HTTP/1.1 STATUS REASON', not 'HTTP/2 101'"),
+            (b"HTTP/1.0 101 Old\r\n\r\n", "the first line must be"),
+            (b"HTTP/1.1 101 X\r\nUpgrade websocket\r\n\r\n", "no colon"),
+            (b"HTTP/1.1 101 X\r\nX: " + b"y" * 9000 + b"\r\n\r\n", "longer than 8192"),
+            (b"HTTP/1.1 101 X\r\nX: " + b"y" * 20_000, "larger than 16384"),
+            (b"HTTP/1.1 101 X\nUpgrade: websocket\n\r\n\r\n", "the first line must be"),
+            (b"HTTP/1.1 101 Switch", r"ended the connection in the middle of its answer: 'HTTP/1.1 101 Switch'"),
+            (b"HT", "in the middle of its answer: 'HT'"),
+            (b"", "ended the connection without an answer"),
+        ],
+    )
+    def test_what_is_no_answer_of_http_1_1(self, fake, wire, words):
+        began = time.monotonic()
+        ends = wire in (b"", b"HT", b"HTTP/1.1 101 Switch")
+        with pytest.raises(HandshakeFailed, match=re.escape(words)) as caught:
+            connect(fake(answering(wire, end=ends)).url)
+        assert caught.value.status == 0
+        assert time.monotonic() - began < 5, "told at once, not by the deadline"
+
+    def test_an_answer_that_dribbles_ends_at_the_deadline(self, fake):
+        def script(server, sock):
+            server.request(sock)
+            with contextlib.suppress(OSError):
+                for octet in b"HTTP/1.1 101 " + b"x" * 10_000:
+                    sock.sendall(bytes([octet]))
+                    time.sleep(0.01)
+
+        began = time.monotonic()
+        with pytest.raises(TimeoutError, match="no complete answer"):
+            connect(fake(script).url, timeout=0.4)
+        assert 0.35 < time.monotonic() - began < 5
+
+    def test_a_server_that_says_nothing_ends_at_the_deadline(self, fake):
+        with pytest.raises(TimeoutError):
+            connect(fake(answering(b"", end=False)).url, timeout=0.3)
+
+
+class TestTheNetwork:
+    """§4.1 items 2 to 4"""
+
+    def test_a_closed_port_is_a_refused_connection_and_leaves_no_file(self):
+        files = open_files()
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        with pytest.raises(ConnectionRefusedError, match=f"127.0.0.1 port {port}: Connection refused"):
+            connect(f"ws://127.0.0.1:{port}/")
+        assert open_files() == files
+
+    def test_a_host_that_is_none(self):
+        with pytest.raises(socket.gaierror, match=r"no such host: 'no\.such\.host\.invalid'"):
+            connect("ws://no.such.host.invalid/")
+
+    def test_the_next_address_is_tried_when_one_refuses_or_does_not_answer(self, serve, monkeypatch):
+        port = serve().server_address[1]
+        stream = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
+        addresses = [(*stream, ("127.0.0.2", port)), (*stream, ("192.0.2.1", port)), (*stream, ("127.0.0.1", port))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+        with connect(f"ws://three.example:{port}/", timeout=3) as ws:
+            ws.send("hi")
+            assert ws.recv(10) == "hi"
+
+    def test_an_address_that_does_not_answer_leaves_time_for_the_others(self, monkeypatch):
+        patiences = []
+
+        def dial(family, address, patience):
+            patiences.append(round(patience, 1))
+            raise TimeoutError("timed out")
+
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"192.0.2.{n}", 80)) for n in range(3)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        monkeypatch.setattr("wsref.client._dial", dial)
+        with pytest.raises(TimeoutError, match=r"192\.0\.2\.0 port 80: timed out; .*192\.0\.2\.2 port 80: timed out"):
+            connect("ws://three.example/", timeout=6)
+        assert patiences == [2, 3, 6]
+
+    def test_attempts_at_one_address_are_made_one_after_the_other(self, fake):
+        """ "There MUST be no more than one connection in a CONNECTING state.\""""
+        at_once, most = 0, 0
+
+        def talk(server, sock):
+            nonlocal at_once, most
+            key = server.request(sock)
+            at_once += 1
+            most = max(most, at_once)
+            time.sleep(0.02)
+            at_once -= 1
+            sock.sendall(good_answer(key) + goodbye())
+            frames_until_end(sock)
+            sock.close()
+
+        def script(server, sock):  # a thread each, so that the server is not what serializes them
+            threading.Thread(target=talk, args=(server, sock.dup())).start()
+
+        server = fake(script)
+        threads = [threading.Thread(target=lambda: connect(server.url).close()) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert (len(server.requests), most) == (5, 1)
+
+    def test_who_waits_for_his_turn_waits_no_longer_than_his_timeout(self, fake):
+        server = fake(answering(b"", end=False))
+        failures = []
+
+        def attempt():
+            try:
+                connect(server.url, timeout=1)
+            except TimeoutError as error:
+                failures.append(str(error))
+
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        wait_until(lambda: server.requests)
+        with pytest.raises(TimeoutError, match=r"another connection to 127\.0\.0\.1 port"):
+            connect(server.url, timeout=0.2)
+        thread.join(10)
+        assert len(failures) == 1
+        assert "no complete answer" in failures[0]
+
+    def test_ipv6(self, fake):
+        try:
+            server = fake(
+                lambda server, sock: (server.open(sock, behind=goodbye()), frames_until_end(sock)), host="::1"
+            )
+        except OSError:
+            pytest.skip("there is no IPv6 here")
+        with connect(f"ws://[::1]:{server.port}/") as ws:
+            assert list(ws) == []
+        assert f"\r\nHost: [::1]:{server.port}\r\n".encode() in server.requests[0]
+        assert ws.url == f"ws://[::1]:{server.port}/"
+
+
+class TestTLS:
+    """§4.1 item 5"""
+
+    @pytest.fixture
+    def trusting(self, certificate):
+        return ssl.create_default_context(cafile=certificate[0])
+
+    @pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+    def test_a_trusted_certificate(self, serve, certificate, trusting, host):
+        server = serve(ssl_context=tls_context(*certificate), compression=Compression())
+        url = server.url.replace("127.0.0.1", host)
+        with connect(url, ssl_context=trusting) as ws:
+            for message in MESSAGES:
+                ws.send(message)
+                assert ws.recv(10) == message
+            assert ws.ping() < 10
+        assert (ws.closed.code, ws.closed.clean) == (1000, True)
+
+    def test_an_untrusted_one_and_one_of_another_host_fail_before_http(self, serve, certificate, trusting, log):
+        server = serve(ssl_context=tls_context(*certificate))
+        with pytest.raises(ssl.SSLCertVerificationError, match="self-signed certificate"):
+            connect(server.url)
+        trusting.check_hostname = True
+        other = server.url.replace("127.0.0.1", "127.0.0.2")
+        real = socket.getaddrinfo
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(socket, "getaddrinfo", lambda _, *rest, **options: real("127.0.0.1", *rest, **options))
+            with pytest.raises(ssl.SSLCertVerificationError, match=r"IP address mismatch.*127\.0\.0\.2"):
+                connect(other, ssl_context=trusting)
+            with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
+                connect(server.url.replace("127.0.0.1", "other.example"), ssl_context=trusting)
+        wait_until(lambda: not server._workers)
+        assert server.counts.opened == 0
+        assert "GET" not in log.text
+
+    def test_the_host_is_named_in_the_tls_handshake(self, serve, certificate, trusting):
+        names = []
+        context = tls_context(*certificate)
+        context.sni_callback = lambda _, name, __: names.append(name)
+        with connect(serve(ssl_context=context).url.replace("127.0.0.1", "localhost"), ssl_context=trusting):
+            assert names == ["localhost"]
+
+    def test_tls_to_a_plain_port(self, serve):
+        with pytest.raises(HandshakeFailed, match=r"TLS handshake .*; perhaps the port speaks no TLS: try ws://127"):
+            connect(serve().url.replace("ws:", "wss:"))
+
+    @pytest.mark.parametrize("wire", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-x\r\n"])
+    def test_tls_to_something_that_answers_in_plain(self, fake, wire):
+        def script(server, sock):
+            sock.recv(65536)
+            sock.sendall(wire)
+            frames = sock.recv(65536)
+            assert b"GET" not in frames
+
+        with pytest.raises(HandshakeFailed, match="perhaps the port speaks no TLS"):
+            connect(fake(script).url.replace("ws:", "wss:"))
+
+    def test_plain_to_a_tls_port(self, serve, certificate):
+        with pytest.raises(HandshakeFailed, match=r"TLS alert: this port speaks wss|ended the connection without"):
+            connect(serve(ssl_context=tls_context(*certificate)).url.replace("wss:", "ws:"))
+
+    def test_a_tls_handshake_that_is_not_answered_ends_at_the_deadline(self, fake):
+        def script(server, sock):
+            with contextlib.suppress(OSError):
+                while sock.recv(65536):
+                    pass
+
+        with pytest.raises(TimeoutError, match="the TLS handshake took too long"):
+            connect(fake(script).url.replace("ws:", "wss:"), timeout=0.3)
+
+
+class TestConversation:
+    """Against wsref's own server."""
+
+    @pytest.mark.parametrize("ours", [None, Compression()])
+    @pytest.mark.parametrize("theirs", [None, Compression()])
+    def test_an_echo_of_every_length_with_and_without_compression(self, serve, ours, theirs):
+        with connect(serve(compression=theirs).url, compression=ours) as ws:
+            assert bool(ws.extensions) is (ours is not None and theirs is not None)
+            for message in MESSAGES:
+                ws.send(message)
+                assert ws.recv(10) == message
+            ws.send(bytearray(b"abc"))
+            assert ws.recv(10) == b"abc"
+
+    def test_the_browsers_attributes(self, serve):
+        class Handler(Echo):
+            subprotocols = ("chat",)
+
+        url = serve(Handler).url
+        ws = connect(url.upper().replace("WS:", "ws:"), subprotocols=["soap", "chat"])
+        assert (ws.url, ws.protocol, ws.extensions, ws.ready_state) == (f"{url}/", "chat", None, State.OPEN)
+        assert ws.buffered_amount == 0
+        assert repr(ws) == f"<WebSocket {url}/ OPEN>"
+        ws.close()
+        assert ws.ready_state == State.CLOSED == 3
+
+    def test_a_send_that_waits_is_seen_in_buffered_amount(self, fake):
+        go = threading.Event()
+
+        def script(server, sock):
+            server.open(sock)
+            go.wait(10)
+            while sock.recv(1_000_000):
+                pass
+
+        ws = connect(fake(script).url, limits=QUICK, compression=None)
+        sender = threading.Thread(target=ws.send, args=(bytes(30_000_000),))
+        sender.start()
+        wait_until(lambda: ws.buffered_amount > 30_000_000)
+        go.set()
+        sender.join(10)
+        assert ws.buffered_amount == 0
+        ws.close()
+
+    def test_a_timeout_of_recv_loses_nothing(self, fake):
+        go = [threading.Event() for _ in range(3)]
+
+        def script(server, sock):
+            server.open(sock)
+            wire = unmasked(TEXT, b"hel", fin=False) + unmasked(0, b"lo")
+            for event, piece in zip(go, [wire[:1], wire[1:6], wire[6:]], strict=True):
+                event.wait(10)
+                sock.sendall(piece)
+            frames_until_end(sock)
+
+        with connect(fake(script).url, limits=QUICK) as ws:
+            for event in go:
+                with pytest.raises(TimeoutError, match=r"no message within 0\.05 s"):
+                    ws.recv(timeout=0.05)
+                event.set()
+            assert ws.recv(timeout=10) == "hello"
+
+    def test_a_timeout_of_0_takes_what_is_there(self, serve):
+        with connect(serve().url) as ws:
+            with pytest.raises(TimeoutError):
+                ws.recv(timeout=0)
+            ws.send("hi")
+            wait_until(lambda: self.taken(ws) == "hi")
+
+    @staticmethod
+    def taken(ws):
+        try:
+            return ws.recv(timeout=0)
+        except TimeoutError:
+            return None
+
+    def test_a_flood_of_pings_does_not_outlast_the_timeout(self, fake):
+        stop = threading.Event()
+
+        def script(server, sock):
+            server.open(sock)
+            with contextlib.suppress(OSError):
+                sock.setblocking(False)
+                while not stop.is_set():
+                    with contextlib.suppress(BlockingIOError):
+                        sock.send(unmasked(PING))
+                    with contextlib.suppress(BlockingIOError):
+                        sock.recv(65536)
+
+        with connect(fake(script).url, limits=QUICK) as ws:
+            began = time.monotonic()
+            with pytest.raises(TimeoutError):
+                ws.recv(timeout=0.2)
+            assert 0.15 < time.monotonic() - began < 3
+            stop.set()
+
+    def test_pings_are_answered_while_we_wait(self, fake):
+        def script(server, sock):
+            server.open(sock, behind=unmasked(PING, b"there?") + unmasked(TEXT, b"x") + unmasked(PING) + goodbye())
+            server.frames = frames_until_end(sock)
+
+        server = fake(script)
+        with connect(server.url) as ws:
+            assert list(ws) == ["x"]
+        wait_until(lambda: hasattr(server, "frames"))
+        assert server.frames == [(0x80 | PONG, b"there?"), (0x80 | PONG, b""), (0x88, b"\x03\xe8")]
+
+    def test_every_frame_is_masked_with_another_key(self, fake):
+        def script(server, sock):
+            server.open(sock)
+            data = b""
+            while piece := sock.recv(65536):
+                data += piece
+            server.keys = [data[at + 2 : at + 6] for at in range(0, 100 * 8, 8)]
+            assert all(data[at + 1] == 0x82 for at in range(0, 800, 8))
+
+        server = fake(script)
+        ws = connect(server.url, limits=QUICK)
+        for _ in range(100):
+            ws.send("hi")
+        ws.close()
+        wait_until(lambda: hasattr(server, "keys"))
+        assert len(set(server.keys)) == 100
+
+    def test_ping_takes_a_while_and_messages_before_the_pong_are_kept(self, fake):
+        def script(server, sock):
+            server.open(sock)
+            first = sock.recv(65536)
+            ((opcode, data),) = unframe(first)
+            assert opcode == 0x80 | PING
+            sock.sendall(unmasked(TEXT, b"one") + unmasked(PONG, b"other") + unmasked(BINARY, b"two"))
+            time.sleep(0.1)
+            sock.sendall(unmasked(PONG, data))
+            frames_until_end(sock)
+
+        with connect(fake(script).url, limits=QUICK) as ws:
+            assert 0.1 <= ws.ping(b"there?") < 5
+            assert (ws.recv(10), ws.recv(10)) == ("one", b"two")
+
+    def test_a_pong_to_a_later_ping_answers_those_before_it(self, fake):
+        """§5.5.3: "MAY elect to send a Pong frame for only the most recently processed Ping"."""
+
+        def script(server, sock):
+            server.open(sock)
+            data = b""
+            while data.count(b"\x89") < 2 or len(unframe(data)) < 2:
+                data += sock.recv(65536)
+            sock.sendall(unmasked(PONG, unframe(data)[1][1]))
+            frames_until_end(sock)
+
+        with connect(fake(script).url, limits=QUICK) as ws:
+            taken = []
+            threads = [threading.Thread(target=lambda n=n: taken.append(ws.ping(b"%d" % n, 10))) for n in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(10)
+            assert len(taken) == 2
+
+    def test_a_ping_that_is_not_answered_times_out_and_one_of_126_bytes_is_refused(self, fake):
+        with connect(fake(lambda server, sock: (server.open(sock), frames_until_end(sock))).url, limits=QUICK) as ws:
+            with pytest.raises(TimeoutError, match=r"no Pong within 0\.1 s"):
+                ws.ping(timeout=0.1)
+            with pytest.raises(ValueError, match="125"):
+                ws.ping(bytes(126))
+            assert ws._asked == []
+
+    def test_a_ping_does_not_keep_messages_without_end(self, fake):
+        def script(server, sock):
+            server.open(sock)
+            with contextlib.suppress(OSError):
+                while True:
+                    sock.sendall(unmasked(TEXT) * 1000)
+
+        limits = Limits(close_timeout=0.2, linger_timeout=0.2, max_backlog=6400)
+        ws = connect(fake(script).url, limits=limits)
+        with pytest.raises(TimeoutError, match="101 messages came before the Pong"):
+            ws.ping()
+        assert [ws.recv(10) for _ in range(300)] == [""] * 300
+        ws.close()
+
+    def test_silence_is_answered_by_a_ping_and_then_by_1006(self, fake):
+        def script(server, sock):
+            server.open(sock)
+            server.frames = frames_until_end(sock)
+
+        server = fake(script)
+        ws = connect(server.url, limits=Limits(ping_interval=0.2, ping_timeout=0.2, linger_timeout=0.1))
+        with pytest.raises(ConnectionClosed, match=r"no sign of life within 0\.2 s after our Ping"):
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    ws.recv(timeout=0.05)  # the silence of all these together counts
+        assert (ws.closed.code, ws.closed.clean) == (1006, False)
+        wait_until(lambda: hasattr(server, "frames"))
+        assert server.frames == [(0x80 | PING, b"")]
+
+    def test_two_threads_one_sends_and_one_receives(self, serve):
+        with connect(serve().url) as ws:
+            sender = threading.Thread(target=lambda: [ws.send(f"{n} " + "x" * (n * 37 % 3000)) for n in range(2000)])
+            sender.start()
+            for n in range(2000):
+                assert ws.recv(10) == f"{n} " + "x" * (n * 37 % 3000)
+            sender.join()
+
+    def test_many_threads_send_and_many_receive_and_nothing_is_lost(self, serve):
+        with connect(serve().url) as ws:
+            got = []
+            work = [
+                threading.Thread(target=lambda me=me: [ws.send(f"{me} {n}") for n in range(200)]) for me in range(4)
+            ]
+            work += [threading.Thread(target=lambda: got.extend([ws.recv(10) for _ in range(200)])) for _ in range(4)]
+            for thread in work:
+                thread.start()
+            rtt = [ws.ping() for _ in range(20)]
+            for thread in work:
+                thread.join(20)
+            assert sorted(got) == sorted(f"{me} {n}" for me in range(4) for n in range(200))
+            assert max(rtt) < 10
+
+    def test_a_close_from_another_thread_ends_the_iteration(self, serve):
+        ws = connect(serve().url)
+        closer = threading.Timer(0.1, ws.close, (4000, "bye"))
+        closer.start()
+        assert list(ws) == []
+        closer.join()
+        assert (ws.closed.code, ws.closed.by_us, ws.closed.clean) == (4000, True, True)
+
+
+class TestTheEnd:
+    """§7"""
+
+    @pytest.mark.parametrize("code", [1000, 1001, 1011, 3000, 4999, None])
+    def test_our_close_comes_back_and_the_server_sees_it(self, serve, code):
+        seen = []
+
+        class Handler(WebSocketHandler):
+            def on_close(self, code, reason):
+                seen.append((code, reason))
+
+        ws = connect(serve(Handler).url)
+        ws.close(code, "" if code is None else "bye €")
+        assert (ws.closed.code, ws.closed.sent, ws.closed.clean, ws.closed.by_us) == (code or 1005,) * 2 + (True, True)
+        wait_until(lambda: seen)
+        assert seen == [(code or 1005, "" if code is None else "bye €")]
+        ws.close()  # again: nothing happens
+        with pytest.raises(ConnectionClosed, match="we closed the connection") as caught:
+            ws.recv()
+        assert caught.value.code == (code or 1005)
+        for call in (lambda: ws.send("x"), ws.ping):
+            with pytest.raises(ConnectionClosed, match="we closed the connection"):
+                call()
+
+    @pytest.mark.parametrize(("code", "normal"), [(1000, True), (1001, True), (1011, False), (4000, False)])
+    def test_the_servers_close_is_told_and_iteration_ends_at_a_normal_one(self, serve, code, normal):
+        class Handler(WebSocketHandler):
+            def on_open(self):
+                self.send("one")
+                self.close(code, "bye \x1b[31m")
+
+        url = serve(Handler).url
+        with connect(url) as ws:
+            assert ws.recv() == "one"
+            with pytest.raises(
+                ConnectionClosed, match=rf"the server closed the connection: {code}.*'bye \\x1b"
+            ) as caught:
+                ws.recv()
+            assert (caught.value.code, caught.value.reason) == (code, "bye \x1b[31m")
+            assert (ws.closed.code, ws.closed.clean, ws.closed.by_us) == (code, True, False)
+        with connect(url) as ws, contextlib.nullcontext() if normal else pytest.raises(ConnectionClosed):
+            assert list(ws) == ["one"]
+
+    @pytest.mark.parametrize("code", [999, 1005, 1006, 1015, 2999, 5000])
+    def test_a_code_that_may_not_travel_is_refused_and_the_connection_lives(self, serve, code):
+        with connect(serve().url) as ws:
+            with pytest.raises(ValueError, match="may not be sent"):
+                ws.close(code)
+            ws.send("alive")
+            assert ws.recv(10) == "alive"
+
+    def test_an_exception_in_the_block_is_1001_for_the_server(self, serve):
+        seen = []
+
+        class Handler(WebSocketHandler):
+            def on_close(self, code, reason):
+                seen.append(code)
+
+        with pytest.raises(ZeroDivisionError), connect(serve(Handler).url):
+            print(1 / 0)
+        wait_until(lambda: seen)
+        assert seen == [1001]
+
+    @pytest.mark.parametrize("how", ["FIN", "RST"])
+    @pytest.mark.parametrize(
+        "wire", [b"", b"\x81", unmasked(TEXT, b"hello")[:4], unmasked(TEXT, b"hel", fin=False)], ids=lambda w: w.hex()
+    )
+    def test_a_server_that_vanishes_is_1006_and_half_a_message_is_none(self, fake, how, wire):
+        def script(server, sock):
+            server.open(sock, behind=unmasked(TEXT, b"whole") + wire)
+            sock.recv(65536)
+            if how == "RST":
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+        with connect(fake(script).url, limits=QUICK) as ws:
+            assert ws.recv(10) == "whole"
+            ws.send("go")
+            with pytest.raises(ConnectionClosed, match=r"the connection was lost: TCP ended without a Close \(1006\)"):
+                ws.recv(10)
+            with pytest.raises(ConnectionClosed, match="1006"):
+                list(ws)
+        assert (ws.closed.code, ws.closed.clean, ws.closed.by_us) == (1006, False, False)
+
+    @pytest.mark.parametrize(
+        ("wire", "code"),
+        [
+            (frame(TEXT, b"masked"), 1002),
+            (b"\x83\x00", 1002),
+            (b"\x91\x00", 1002),
+            (unmasked(TEXT, b"\xff"), 1007),
+            (unmasked(CLOSE, b"\x03"), 1002),
+            (unmasked(CLOSE, b"\x03\xed"), 1002),
+            (unmasked(BINARY, bytes(1_000_001)), 1009),
+        ],
+        ids=lambda value: str(value)[:20],
+    )
+    def test_a_server_that_breaks_the_protocol_is_told_so(self, fake, wire, code):
+        def script(server, sock):
+            server.open(sock)
+            with contextlib.suppress(ConnectionError):
+                sock.sendall(wire)
+            server.frames = frames_until_end(sock)
+
+        server = fake(script)
+        ws = connect(server.url, limits=Limits(max_message_size=1_000_000, linger_timeout=1))
+        with pytest.raises(ConnectionClosed, match=f"the server broke the protocol, and was sent {code}: "):
+            ws.recv(10)
+        assert (ws.closed.code, ws.closed.sent, ws.closed.by_us) == (1006, code, True)
+        wait_until(lambda: hasattr(server, "frames"))
+        ((opcode, payload),) = server.frames
+        assert (opcode, int.from_bytes(payload[:2], "big")) == (0x88, code)
+
+    def test_a_close_that_is_not_answered_is_waited_for_no_longer_than_the_timeout(self, fake):
+        with connect(fake(lambda server, sock: (server.open(sock), frames_until_end(sock))).url, limits=QUICK) as ws:
+            began = time.monotonic()
+            ws.close()
+            assert 0.25 < time.monotonic() - began < 5
+        assert (ws.closed.code, ws.closed.sent, ws.closed.clean) == (1006, 1000, False)
+        with pytest.raises(ConnectionClosed, match=r"our Close was not answered within 0\.3 s"):
+            ws.recv()
+
+    def test_a_close_while_another_thread_reads_is_bounded_too(self, fake):
+        ws = connect(fake(lambda server, sock: (server.open(sock), frames_until_end(sock))).url, limits=QUICK)
+        ended = []
+
+        def read():
+            try:
+                ws.recv()
+            except ConnectionClosed as error:
+                ended.append(error.code)
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        wait_until(lambda: ws._reading)
+        ws.close()
+        reader.join(10)
+        assert ended == [1006]
+
+    def test_messages_that_come_before_the_servers_close_are_kept_and_how_many_were_not_is_logged(self, fake, log):
+        def script(server, sock):
+            server.open(sock)
+            sock.recv(65536)
+            for n in range(10):
+                sock.sendall(unmasked(TEXT, b"%d" % n))
+            sock.sendall(goodbye())
+            frames_until_end(sock)
+
+        server = fake(script)
+        ws = connect(server.url)
+        ws.close()
+        assert list(ws) == [str(n) for n in range(10)]
+        ws = connect(server.url, limits=Limits(max_backlog=195))
+        ws.close()
+        assert list(ws) == ["0", "1", "2"]
+        assert "7 messages that came after our Close were discarded" in log.text
+
+    def test_the_client_waits_for_the_server_to_end_tcp_first(self, fake):
+        """§7.1.1"""
+
+        def script(server, sock):
+            server.open(sock)
+            sock.recv(65536)
+            sock.sendall(goodbye())
+            sock.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                sock.recv(1)  # no FIN yet
+            server.waited = True
+
+        server = fake(script)
+        ws = connect(server.url, limits=Limits(linger_timeout=5))
+        began = time.monotonic()
+        ws.close()
+        assert 0.25 < time.monotonic() - began < 3
+        assert server.waited
+        assert ws.closed.clean
+
+    def test_a_server_that_never_ends_tcp_is_not_waited_for(self, fake):
+        def script(server, sock):
+            server.open(sock)
+            sock.recv(65536)
+            sock.sendall(goodbye())
+            frames_until_end(sock)
+
+        ws = connect(fake(script).url, limits=Limits(linger_timeout=0.1))
+        ws.close()
+        assert (ws.closed.clean, ws.ready_state) == (True, State.CLOSED)
+
+    def test_a_server_that_does_not_read_makes_send_give_up(self, fake):
+        stop = threading.Event()
+        server = fake(lambda server, sock: (server.open(sock), stop.wait(10)))
+        ws = connect(server.url, limits=Limits(send_timeout=0.2, linger_timeout=0.1))
+        with pytest.raises(ConnectionClosed, match=r"the peer has not read for 0\.2 s"):
+            ws.send(bytes(50_000_000))
+        with pytest.raises(ConnectionClosed, match=r"the peer has not read for 0\.2 s"):
+            ws.recv(10)
+        stop.set()
+
+
+class TestWebsocketsPackage:
+    """Its threaded server."""
+
+    @pytest.fixture
+    def package(self):
+        pytest.importorskip("websockets")
+        from websockets.sync.server import serve
+
+        with contextlib.ExitStack() as stack:
+
+            def start(handler, **options):
+                server = stack.enter_context(serve(handler, "127.0.0.1", 0, **options))
+                thread = threading.Thread(target=server.serve_forever)
+                thread.start()
+                stack.callback(thread.join)
+                stack.callback(server.shutdown)
+                return f"ws://127.0.0.1:{server.socket.getsockname()[1]}/"
+
+            yield start
+
+    @staticmethod
+    def echo(ws):
+        for message in ws:
+            if message == "please close":
+                ws.close(4001, "as you wish")
+            else:
+                ws.send(message)
+
+    @pytest.mark.parametrize("theirs", [None, "deflate"])
+    @pytest.mark.parametrize("ours", [None, Compression(), Compression(window_bits=15, context_takeover=False)])
+    def test_an_echo_of_every_length(self, package, ours, theirs):
+        url = package(self.echo, compression=theirs, subprotocols=["chat"])
+        with connect(url, compression=ours, subprotocols=["chat"]) as ws:
+            assert bool(ws.extensions) is (ours is not None and theirs is not None)
+            assert ws.protocol == "chat"
+            for message in MESSAGES * 2:
+                ws.send(message)
+                assert ws.recv(10) == message
+            assert ws.ping(b"x") < 10
+            ws.close(4000, "bye")
+            assert (ws.closed.code, ws.closed.clean) == (4000, True)
+
+    def test_its_close_its_fragments_and_its_pings(self, package):
+        pongs = []
+
+        def handler(ws):
+            ws.send(["frag", "men", "ted"])
+            pongs.append(ws.ping().wait(10))
+            self.echo(ws)
+
+        with connect(package(handler)) as ws:
+            assert ws.recv(10) == "fragmented"
+            ws.send("please close")
+            with pytest.raises(ConnectionClosed, match="4001 'as you wish'"):
+                ws.recv(10)
+        assert pongs == [True]
+
+    def test_its_refusal(self, package):
+        def refuse(connection, request):
+            return connection.respond(401, "who are you?\n")
+
+        with pytest.raises(HandshakeFailed, match=r"(?s)401 Unauthorized.*\| who are you\?.*Authorization"):
+            connect(package(self.echo, process_request=refuse))
+
+
+NODE_PROGRAM = """
+const WebSocket = require('ws');
+const fs = require('fs');
+const [, compress, cert, key] = process.argv;
+const options = {perMessageDeflate: compress === 'yes' && {threshold: 0}, handleProtocols: set => [...set][0] || false};
+const server = (cert ? require('https') : require('http')).createServer(
+  cert && {cert: fs.readFileSync(cert), key: fs.readFileSync(key)});
+const wss = new WebSocket.Server({server, ...options});
+wss.on('connection', ws => {
+  ws.on('message', (data, binary) => {
+    if (!binary && data.toString() === 'please close') ws.close(4001, 'as you wish');
+    else if (!binary && data.toString() === 'please vanish') ws.terminate();
+    else ws.send(data, {binary});
+  });
+  ws.on('close', (code, reason) => console.log(JSON.stringify([code, reason.toString()])));
+});
+server.listen(0, '127.0.0.1', () => console.log(server.address().port));
+"""
+
+
+class TestNodeWs:
+    """https://github.com/websockets/ws: npm install --prefix tests/node"""
+
+    @pytest.fixture
+    def node(self):
+        require(found("node"), "node is not installed")
+        folder = Path(os.environ.get("WSREF_NODE_MODULES") or Path(__file__).parent / "node" / "node_modules")
+        require((folder / "ws").is_dir(), "Node's ws is not installed: npm install --prefix tests/node")
+        with contextlib.ExitStack() as stack:
+
+            def start(*arguments):
+                child = subprocess.Popen(
+                    ["node", "-e", NODE_PROGRAM, *arguments],
+                    env={**os.environ, "NODE_PATH": str(folder)},
+                    stdout=subprocess.PIPE,
+                    text=True,
+                )
+                stack.enter_context(child)
+                stack.callback(child.kill)
+                return child, int(child.stdout.readline())
+
+            yield start
+
+    @pytest.mark.parametrize("compress", ["no", "yes"])
+    def test_an_echo_of_every_length(self, node, compress):
+        child, port = node(compress)
+        with connect(f"ws://127.0.0.1:{port}/", subprotocols=["chat"]) as ws:
+            assert bool(ws.extensions) is (compress == "yes")
+            assert ws.protocol == "chat"
+            for message in MESSAGES * 2:
+                ws.send(message)
+                assert ws.recv(10) == message
+            assert ws.ping(b"x") < 10
+            ws.close(4000, "bye €")
+            assert (ws.closed.code, ws.closed.clean) == (4000, True)
+        assert json.loads(child.stdout.readline()) == [4000, "bye €"]
+
+    def test_its_close_and_its_end(self, node):
+        _, port = node("no")
+        with connect(f"ws://127.0.0.1:{port}/") as ws:
+            ws.send("please close")
+            with pytest.raises(ConnectionClosed, match="4001 'as you wish'"):
+                ws.recv(10)
+        with connect(f"ws://127.0.0.1:{port}/") as ws:
+            ws.send("please vanish")
+            with pytest.raises(ConnectionClosed, match="1006"):
+                ws.recv(10)
+
+    def test_over_tls(self, node, certificate):
+        _, port = node("yes", *certificate)
+        context = ssl.create_default_context(cafile=certificate[0])
+        with connect(f"wss://localhost:{port}/", ssl_context=context) as ws:
+            for message in MESSAGES:
+                ws.send(message)
+                assert ws.recv(10) == message
+
+
+def test_it_is_a_public_name_and_a_function():
+    import wsref.console  # a module named connect would hide the function, once imported
+
+    assert wsref.connect is connect

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from rawclient import close, connected
 
-from wsref import Echo
+from wsref import Echo, running
 from wsref.cli import main
 from wsref.steps import SEEN
 from wsref.trace import Printer
+from wsref.wire import with_wire
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -82,10 +83,27 @@ def test_the_table_of_modules():
 
 
 def test_the_five_line_server_runs(tmp_path):
-    (program,) = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
+    program, client = re.findall(r"^```python\n(.*?)^```", README.read_text("utf-8"), re.M | re.S)
     program = program.replace("8765", "0").replace("server.serve_forever()", "print(server.url)")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert done.stdout.startswith("ws://127.0.0.1:"), done.stderr
+    with running() as url:
+        client = client.replace("ws://127.0.0.1:8765", url)
+        done = subprocess.run([sys.executable, "-c", client], capture_output=True, text=True, timeout=30)
+        assert done.stdout == "hi\n", done.stderr
+
+
+def test_the_client_in_a_pipe_and_refused():
+    handler, watches = with_wire()
+    with running(handler, tap=watches.tap) as url:
+
+        def run(path: str, words: str = "") -> str:
+            command = [sys.executable, "-m", "wsref", "connect", url + path, "--wait", "0.3"]
+            done = subprocess.run(command, input=words, capture_output=True, text=True, timeout=30)
+            return done.stdout or done.stderr
+
+        assert shown("echo hi | python -m wsref connect ws://127.0.0.1:8765/echo") == run("/echo", "hi\n")
+        assert shown("python -m wsref connect ws://127.0.0.1:8765/nowhere") == run("/nowhere")
 
 
 @pytest.mark.parametrize("name", re.findall(r"\]\(([^)#:]+)\)", README.read_text("utf-8")))

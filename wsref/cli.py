@@ -59,6 +59,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandError as error:
         print(f"wsref: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # "| head" has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -127,6 +127,8 @@ def _replay(options: argparse.Namespace) -> int:
                 if seen.descriptions:
                     draw(seen.descriptions, options)
                     wrong = wrong or any(description.problems for description in seen.descriptions)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise CommandError(f"cannot read {options.replay}: {error.strerror}") from None
     except ValueError as error:

@@ -467,7 +467,7 @@ class TestTheAnswer:
 
         server = fake(script)
         while True:
-            with connect(server.url) as ws:
+            with connect(server.url, limits=QUICK) as ws:
                 assert list(ws) == ["first", b"second"]
             if not splits:
                 break

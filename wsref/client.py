@@ -872,7 +872,7 @@ class WebSocket:
         patience = self.limits.close_timeout
         self._wait_for(self._discard_some, time.monotonic() + patience)
         if self.closed is None:
-            self._transport.give_up(f"our Close was not answered within {patience:g} s")
+            self._transport.give_up(f"our Close was not answered within {patience:g} s", reset=True)
             self._wait_for(self._discard_some, math.inf)  # it reads the end that we have just made
         if self._discarded:
             logger.warning("%d messages that came after our Close were discarded", self._discarded)

@@ -6,6 +6,11 @@ wants to see, with ``?wire=TOKEN``: what passes there is told here, in JSON, liv
 
 A trace is everybody's data.  The token is 128 random bits, and known to the page alone
 that made it; and the panel is there on loopback only, unless asked for.
+
+A server without it runs the very code it would run if there were none.  Where it is on
+and nobody watches, a connection pays for one more call each way: of 32-byte messages sent
+in a pipeline it echoes 91 where a server without it echoes 100 (medians of 5 rounds in
+one run).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -19,6 +20,11 @@ from wsref import Echo, Limits, WebSocketHandler, WebSocketServer
 sys.path.insert(0, str(Path(__file__).parent))  # rawclient, vectors
 
 DEADLINE = 10.0  # seconds: nothing in a test takes longer, on the slowest machine
+
+
+# Who runs the tests in the background of a shell script has SIGINT ignored, and so would
+# every program that they start; a handler of our own is not inherited.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -427,6 +427,7 @@ class Terminal(Talk):
     def read_lines(self) -> None:
         """Do what each line says, until Ctrl-D."""
         say("type a line to send it; /help lists what else there is")
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # if it was ignored, wake() could not
         if HAS_HOOK:
             readline.set_pre_input_hook(self._begin_typing)
         try:
@@ -436,6 +437,7 @@ class Terminal(Talk):
             print()
         finally:
             self._left.set()
+            signal.signal(signal.SIGINT, before)
             if HAS_HOOK:
                 readline.set_pre_input_hook(None)
 

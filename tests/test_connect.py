@@ -288,6 +288,7 @@ class TestOnATerminal:
         terminal.until(re.escape("\r\x1b[J< some news\r\n> half a l"))
         terminal.type("ine\r")
         terminal.until("< half a line\r\n")
+        terminal.until("> ")
         terminal.type("\x04")
         terminal.until("we closed the connection: 1000 NORMAL")
         assert terminal.ends() == 0
@@ -340,6 +341,7 @@ class TestOnATerminal:
             terminal.until("> ")
             terminal.type("hi\r")
             terminal.until("< hi")
+            terminal.until("> ")  # Ctrl-D is the end of the input only where a line begins
             terminal.type("\x04")
             terminal.ends()
             assert ("\x1b[32m" in terminal.printed) is coloured
@@ -354,6 +356,8 @@ class TestOnATerminal:
         bob.until("Ann, Bob")
         bob.type("hi\r")
         ann.until("< Bob: hi")
+        bob.until("< Bob: hi")
+        bob.until("> ")
         bob.type("\x04")
         ann.until("< \\* Bob has left")
 

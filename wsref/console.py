@@ -33,7 +33,6 @@ import threading
 import time
 import unicodedata
 from collections.abc import Callable, Iterator
-from io import TextIOWrapper
 
 from .client import HandshakeFailed, WebSocket, connect, how_it_ended, is_normal, parse_url
 from .deflate import Compression
@@ -174,9 +173,6 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         CommandError: no connection.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a terminal that cannot say "€" shall not end us
     try:
         above = Above()
         printer = tracer(options.trace, above)

@@ -3,7 +3,7 @@
 For chapters 1 to 5 it needs nothing but the standard library: what a learner types is
 not half hidden behind an import.  It is cut out of the package itself: the handler's
 methods as they are at that step, and whatever they use of the lower floors.  Only the
-ground they stand on is replaced, by :class:`Connection` and :class:`Server`, as a first
+ground they stand on is replaced, by a ``Transport`` and a ``Server`` (:data:`GROUND`), as a first
 server needs no backlog and no registry.
 
 From chapter 6 on the program would be most of the package.  There it is what the step

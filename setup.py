@@ -16,7 +16,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     license_files=["LICENSE"],
-    packages=["wsref"],
+    packages=["wsref", "wsref.check"],
     package_data={"wsref": ["page.html", "py.typed"]},
     python_requires=">=3.11",
     install_requires=[],

@@ -26,6 +26,7 @@ floor  module       chapter  in one line
 7      terminal              what the commands share: colour or not, the log
 8      steps        1-11     the server after chapter N, by taking later chapters away
 8      trace                 every byte that passes, explained: ``--trace``
+8      check        1-11     ``python -m wsref check``: grade any server
 9      wire         6        the page's wire panel: a connection as the server saw it
 9      console      0        ``python -m wsref connect``: a client to type at
 9      decode                ``python -m wsref decode``: a paste to a picture

@@ -1,0 +1,7 @@
+"""Chapter 8: cases."""
+
+from __future__ import annotations
+
+from .case import Case
+
+CASES: tuple[Case, ...] = ()

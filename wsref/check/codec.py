@@ -1,0 +1,297 @@
+"""The grader's own encoder and decoder: heads and frames, written right or wrong on purpose.
+
+None of it is shared with the server in this package: if both used one function, one
+mistake in it would hide in both, and the grader would praise what it should find.
+
+The decoder is lenient where the meaning is clear.  A server that masks its frames breaks
+one rule, and one case should say so, not all of them: so :func:`parse_frame` takes the
+mask off and notes it as a :attr:`Frame.faults` entry, and the case about masks looks there.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import struct
+from dataclasses import dataclass, field
+
+CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
+
+NAMES = {0: "CONTINUATION", 1: "TEXT", 2: "BINARY", 8: "CLOSE", 9: "PING", 10: "PONG"}
+
+#: RFC 6455 §1.3: the example's key.  Any 16 bytes do; these make a run repeatable.
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+
+MASKING_KEY = bytes.fromhex("37fa213d")  # RFC 6455 §5.7's example
+
+# -- The opening handshake -------------------------------------------------------
+
+
+def accept_for(key: str) -> str:
+    """The Sec-WebSocket-Accept that answers a key.  RFC 6455 §4.2.2.
+
+    >>> accept_for("dGhlIHNhbXBsZSBub25jZQ==")  # §1.3
+    's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
+    """
+    digest = hashlib.sha1(key.encode() + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    return base64.b64encode(digest).decode()
+
+
+#: What a browser sends, as header lines; ``{host}`` stands for the host and port of the URL.
+USUAL = {
+    "Host": "{host}",
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Key": KEY,
+    "Sec-WebSocket-Version": "13",
+}
+
+
+def upgrade(
+    *more: str, line: str = "GET {path} HTTP/1.1", without: str | tuple[str, ...] = (), **instead: str
+) -> bytes:
+    r"""A request to upgrade, right unless it is told to be wrong.
+
+    ``{host}`` and ``{path}`` in it are filled in when it is sent.
+
+    Args:
+        more: Header lines to add at the end.
+        line: The request line.
+        without: Names of headers to leave out.
+        instead: Values to replace: ``Sec_WebSocket_Version="8"``.
+
+    >>> upgrade(without=tuple(USUAL)[1:], Host="a.example")
+    b'GET {path} HTTP/1.1\r\nHost: a.example\r\n\r\n'
+    """
+    without = (without,) if isinstance(without, str) else without
+    values = USUAL | {name.replace("_", "-"): value for name, value in instead.items()}
+    unknown = (set(without) | set(values)) - set(USUAL)
+    if unknown:
+        raise ValueError(f"not among the usual headers: {', '.join(sorted(unknown))}")
+    lines = [f"{name}: {value}" for name, value in values.items() if name not in without]
+    return "\r\n".join([line, *lines, *more, "", ""]).encode("latin-1")
+
+
+def plain(*more: str, line: str = "GET {path} HTTP/1.1", host: str | None = "Host: {host}") -> bytes:
+    r"""A request that does not ask to upgrade.
+
+    >>> plain("Accept: */*")
+    b'GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n\r\n'
+    """
+    return "\r\n".join([line, *([host] if host else []), *more, "", ""]).encode("latin-1")
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A response: its head, read leniently, and what is wrong with it.
+
+    Attributes:
+        status: As its three digits say; 0 if they are none.
+        headers: ``(name, value)`` in order, names as they came, values without blanks around them.
+        faults: What a strict reader would not take, each with its section.
+        head: All bytes up to and with the blank line.
+        body: What followed, as far as it belongs to this response.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    faults: tuple[str, ...]
+    head: bytes
+    body: bytes = b""
+
+    def lines(self, name: str) -> list[str]:
+        """The values of all headers of this name."""
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+    def tokens(self, name: str) -> list[str]:
+        """The elements of a list header, in lower case, over all its lines."""
+        return [word.strip().lower() for value in self.lines(name) for word in value.split(",") if word.strip()]
+
+    def __str__(self) -> str:
+        return self.head.split(b"\n", 1)[0].decode("latin-1").strip()
+
+
+TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+
+
+def parse_answer(head: bytes) -> Answer:
+    r"""Read a response's head, up to and with its blank line.
+
+    >>> answer = parse_answer(b"HTTP/1.1 200 OK\r\nContent-Length : 0\n\r\n")
+    >>> answer.status, answer.lines("content-length")
+    (200, ['0'])
+    >>> for fault in answer.faults: print(fault)
+    a line ends in a bare LF, not in CRLF (RFC 9112 §2.2)
+    the header line b'Content-Length : 0' is not NAME: VALUE (RFC 9112 §5.1)
+    """
+    faults = []
+    if head.count(b"\n") != head.count(b"\r\n"):
+        faults.append("a line ends in a bare LF, not in CRLF (RFC 9112 §2.2)")
+    first, *lines = head.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
+    found = re.fullmatch(rb"HTTP/1\.[01] ([1-5][0-9]{2}) [\t -~\x80-\xff]*", first)
+    if not found:
+        faults.append(f"the status line {first[:80]!r} is not HTTP/1.1, three digits, a phrase (RFC 9112 §4)")
+        found = re.match(rb"HTTP/\S+ +([0-9]{3})", first)
+    headers = []
+    for line in lines:
+        if not re.fullmatch(TCHAR + rb":[\t -~\x80-\xff]*", line):
+            faults.append(f"the header line {line[:80]!r} is not NAME: VALUE (RFC 9112 §5.1)")
+        name, _, value = line.decode("latin-1").partition(":")
+        headers.append((name.strip(), value.strip(" \t")))
+    return Answer(int(found[1]) if found else 0, tuple(headers), tuple(faults), head)
+
+
+# -- Frames ---------------------------------------------------------------------------
+
+
+def mask(payload: bytes, key: bytes) -> bytes:
+    """XOR with the key, over and over.  RFC 6455 §5.3.
+
+    >>> mask(b"Hello", MASKING_KEY).hex(" ")  # §5.7
+    '7f 9f 4d 51 58'
+    """
+    pad = (key * (len(payload) // 4 + 1))[: len(payload)]
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(pad, "big")).to_bytes(len(payload), "big")
+
+
+def frame(
+    opcode: int,
+    payload: bytes = b"",
+    *,
+    fin: bool = True,
+    rsv: int = 0,
+    key: bytes | None = MASKING_KEY,
+    form: int | None = None,
+    declared: int | None = None,
+) -> bytes:
+    """One frame as a client sends it.  RFC 6455 §5.2.
+
+    Args:
+        opcode: 0 to 15.
+        rsv: RSV1 is 4, RSV2 is 2, RSV3 is 1.
+        key: To mask with; None: not masked, which a client must not do.
+        form: 7, 16 or 64: bits to write the length in, though fewer would do.
+        declared: The length to write, though the payload has another.
+
+    >>> frame(TEXT, b"Hello").hex(" ")  # §5.7
+    '81 85 37 fa 21 3d 7f 9f 4d 51 58'
+    >>> frame(TEXT, b"Hello", key=None, form=16).hex(" ")
+    '81 7e 00 05 48 65 6c 6c 6f'
+    """
+    length = len(payload) if declared is None else declared
+    if form is None:
+        form = 7 if length < 126 else 16 if length < 65536 else 64
+    first, masked = fin << 7 | rsv << 4 | opcode, 0 if key is None else 0x80
+    if form == 7:
+        head = struct.pack("!BB", first, masked | length)
+    elif form == 16:
+        head = struct.pack("!BBH", first, masked | 126, length)
+    else:
+        head = struct.pack("!BBQ", first, masked | 127, length)
+    return head + payload if key is None else head + key + mask(payload, key)
+
+
+def text(message: str, **how: bool | int) -> bytes:
+    """A text message in one frame.
+
+    >>> text("Hi").hex(" ")
+    '81 82 37 fa 21 3d 7f 93'
+    """
+    return frame(TEXT, message.encode(), **how)  # type: ignore[arg-type]
+
+
+def close(code: int | None = 1000, reason: bytes = b"") -> bytes:
+    """A Close, with whatever code.
+
+    >>> close(1000).hex(" "), close(None).hex(" ")
+    ('88 82 37 fa 21 3d 34 12', '88 80 37 fa 21 3d')
+    """
+    return frame(CLOSE, (b"" if code is None else struct.pack("!H", code)) + reason)
+
+
+def fragments(opcode: int, *pieces: bytes) -> bytes:
+    """A message in as many frames as there are pieces.
+
+    >>> fragments(TEXT, b"", b"").hex(" ")
+    '01 80 37 fa 21 3d 80 80 37 fa 21 3d'
+    """
+    last = len(pieces) - 1
+    return b"".join(frame(0 if i else opcode, piece, fin=i == last) for i, piece in enumerate(pieces))
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame that a server sent.
+
+    Attributes:
+        payload: Unmasked, if it was masked.
+        rsv: RSV1 is 4, RSV2 is 2, RSV3 is 1.
+        faults: Which rules of framing it breaks, each with its section.
+    """
+
+    opcode: int
+    payload: bytes
+    fin: bool = True
+    rsv: int = 0
+    faults: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def code(self) -> int | None:
+        """Of a Close: its code; None if it has none."""
+        return struct.unpack("!H", self.payload[:2])[0] if len(self.payload) >= 2 else None
+
+    def __str__(self) -> str:
+        name = NAMES.get(self.opcode, f"opcode {self.opcode:#x}")
+        if self.opcode == CLOSE:
+            said = f" {self.payload[2:60]!r}" if self.payload[2:] else ""
+            return f"CLOSE {self.code}{said}" if self.code is not None else "CLOSE without a code"
+        content = f"{self.payload!r}" if len(self.payload) <= 40 else f"{self.payload[:40]!r}..."
+        unfinished = "" if self.fin else ", without FIN"
+        return f"{name} of {len(self.payload)} bytes{unfinished}" + (f": {content}" if self.payload else "")
+
+
+def parse_frame(data: bytes | bytearray) -> tuple[Frame, int] | None:
+    """Read one frame of a server's, leniently; None: not all here yet.
+
+    Returns:
+        The frame and its size on the wire, bytes.
+
+    >>> frame, size = parse_frame(bytes.fromhex("c1 85 37fa213d 7f9f4d5158 ff"))
+    >>> print(frame, size)
+    TEXT of 5 bytes: b'Hello' 11
+    >>> frame.faults
+    ('it is masked (RFC 6455 §5.1)',)
+    """
+    if len(data) < 2:
+        return None
+    first, second = data[0], data[1]
+    length, at, faults = second & 0x7F, 2, []
+    if length >= 126:
+        wide = 2 if length == 126 else 8
+        at += wide
+        if len(data) < at:
+            return None
+        length = int.from_bytes(data[2:at], "big")
+        if length < 126 or (wide == 8 and length < 65536):
+            faults.append(f"its length, {length}, is written in {wide * 8} bits, and fits in fewer (RFC 6455 §5.2)")
+        if length >> 63:
+            faults.append("the top bit of its 64-bit length is set (RFC 6455 §5.2)")
+    key = b""
+    if second & 0x80:
+        key = bytes(data[at : at + 4])
+        at += 4
+        faults.append("it is masked (RFC 6455 §5.1)")
+    if len(data) < at + length:
+        return None
+    payload = bytes(data[at : at + length])
+    opcode, fin = first & 15, first >= 0x80
+    if opcode not in NAMES:
+        faults.append(f"its opcode, {opcode:#x}, is reserved (RFC 6455 §5.2)")
+    if opcode & 8 and not fin:
+        faults.append("a control frame in fragments (RFC 6455 §5.5)")
+    if opcode & 8 and length > 125:
+        faults.append(f"a control frame of {length} bytes (RFC 6455 §5.5)")
+    if first & 0x30:
+        faults.append(f"RSV bits {first >> 4 & 7:03b} are set (RFC 6455 §5.2)")
+    return Frame(opcode, mask(payload, key) if key else payload, fin, first >> 4 & 7, tuple(faults)), at + length

@@ -1,0 +1,473 @@
+"""The server under test, as one case sees it: TCP connections that remember what passed.
+
+Every wait has a deadline, so a server that hangs costs a case its timeout and no more.
+A :class:`Line` never raises what the network did: the end of TCP is ``None``, by FIN or by
+RST, as it is for the RFC; only silence is an exception, :class:`~wsref.check.case.Failed`,
+because no rule of this protocol is kept by saying nothing where something is due.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import re
+import select
+import socket
+import ssl
+import struct
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from .case import Failed
+from .codec import CLOSE, PING, PONG, Answer, Frame, frame, parse_answer, parse_frame, upgrade
+
+#: Bytes of one answer or one message that are kept at most; no case needs as many.
+MOST = 64 * 1024 * 1024
+
+#: Bytes of one direction of one connection that a report keeps.
+RECORDED = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the server is.
+
+    Attributes:
+        host: Name or address, without brackets.
+        authority: What goes into Host: ``127.0.0.1:8765``.
+        path: The request target, query included.
+        secure: wss.
+        verify: Whether its certificate must be one that is trusted.
+        cafile: Whom to trust besides, a PEM file; None: nobody.
+    """
+
+    host: str
+    port: int
+    authority: str
+    path: str = "/"
+    secure: bool = False
+    verify: bool = True
+    cafile: str | None = None
+
+    @property
+    def url(self) -> str:
+        """``ws://host:port/path``."""
+        return f"{'wss' if self.secure else 'ws'}://{self.authority}{self.path}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is on this machine."""
+        if self.host.lower() == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def parse_target(url: str, *, verify: bool = True, cafile: str | None = None) -> Target:
+    """A ws or wss URL to a target.  RFC 6455 §3.
+
+    Raises:
+        ValueError: it is none.
+
+    >>> parse_target("ws://localhost:8765/echo?a=1").path
+    '/echo?a=1'
+    >>> parse_target("http://localhost/")
+    Traceback (most recent call last):
+        ...
+    ValueError: a URL to check begins with ws:// or wss://, not 'http://localhost/'
+    """
+    if re.search(r"[^!-~]", url):
+        raise ValueError(f"a URL is printable ASCII without blanks, not {url!a}")
+    parts = urlsplit(url)
+    if parts.scheme not in ("ws", "wss") or not parts.hostname:
+        raise ValueError(f"a URL to check begins with ws:// or wss://, not {url!a}")
+    if parts.fragment or url.endswith("#"):
+        raise ValueError(f"a WebSocket's URL has no fragment (RFC 6455 §3): {url!a}")
+    if parts.username is not None:
+        raise ValueError(f"a user and password in the URL are not sent; leave them out: {url!a}")
+    try:
+        port = parts.port
+    except ValueError:
+        raise ValueError(f"the port in {url!a} is not a number from 0 to 65535") from None
+    default = {"ws": 80, "wss": 443}[parts.scheme]
+    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    authority = name if port in (None, default) else f"{name}:{port}"
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return Target(parts.hostname, port or default, authority, path, parts.scheme == "wss", verify, cafile)
+
+
+@dataclass
+class Peer:
+    """The server, for the time of one case.
+
+    Args:
+        timeout: Seconds to wait for whatever is due.
+        usual: The status that answers an ordinary handshake; 0: not known.
+        echo: Whether the server sends back what it gets.
+    """
+
+    target: Target
+    timeout: float = 3.0
+    usual: int = 0
+    echo: bool = True
+    lines: list[Line] = field(default_factory=list)
+
+    def dial(self) -> Line:
+        """A new TCP connection (and TLS, if the URL says wss).
+
+        Raises:
+            Failed: it cannot be had.
+        """
+        try:
+            sock = socket.create_connection((self.target.host, self.target.port), timeout=self.timeout)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self.target.secure:
+                sock = self._with_tls(sock)
+        except ssl.SSLCertVerificationError as error:
+            raise Failed(f"its certificate is not trusted: {error.verify_message}", "a trusted one") from None
+        except OSError as error:
+            raise Failed(f"no connection to {self.target.authority}: {error.strerror or error}") from None
+        line = Line(sock, self.target, self.timeout)
+        self.lines.append(line)
+        return line
+
+    def _with_tls(self, sock: socket.socket) -> socket.socket:
+        context = ssl.create_default_context(cafile=self.target.cafile)
+        if not self.target.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        try:
+            return context.wrap_socket(sock, server_hostname=self.target.host)
+        except BaseException:
+            sock.close()
+            raise
+
+    def open(self, request: bytes | None = None) -> Line:
+        """A connection whose handshake is done.
+
+        Args:
+            request: The handshake; None: the usual one.
+        Raises:
+            Failed: the answer is not 101.
+        """
+        line = self.dial()
+        line.send(request or upgrade())
+        answer = line.answer()
+        if answer is None or answer.status != 101:
+            raise Failed(f"the handshake was answered with {answer or 'the end of TCP'}", "101 Switching Protocols")
+        line.opening = answer
+        return line
+
+    def hang_up(self) -> None:
+        """Close what is open."""
+        for line in self.lines:
+            line.hang_up()
+
+
+class Line:
+    """One TCP connection to the server.
+
+    Attributes:
+        wire: What passed, in order: whether we sent it, and which bytes.
+        faults: What the server's frames did wrong so far, each with its section.
+        opening: The answer to the handshake, once there is one.
+    """
+
+    def __init__(self, sock: socket.socket, target: Target, timeout: float) -> None:
+        self._socket = sock
+        self._target = target
+        self.timeout = timeout
+        self._buffer = bytearray()
+        self._ended = False
+        self.wire: list[tuple[bool, bytes]] = []
+        self._recorded = {True: 0, False: 0}
+        self.faults: list[str] = []
+        self.opening: Answer | None = None
+        self._pieces: list[Frame] = []  # of the message that is coming in
+
+    # -- Sending ------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Send all of it; ``{host}`` and ``{path}`` in a request's head are filled in.
+
+        If the server has ended TCP meanwhile, that is found by reading, not here: it may
+        have said why.  It reads, too, while it waits to write: a server that echoes what it
+        has not read to the end would wait for us for ever.
+
+        Raises:
+            Failed: the server took nothing for as long as the timeout.
+        """
+        data = self._filled_in(data)
+        self._record(True, data)
+        rest = memoryview(data)
+        self._socket.setblocking(False)
+        while rest:
+            try:
+                rest = rest[self._socket.send(rest[: 1 << 18]) :]
+            except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
+                if not self._wait(writing=True):
+                    raise Failed(f"it took no more bytes for {self.timeout:g} s, {len(rest)} were left") from None
+            except OSError:
+                return  # EPIPE, ECONNRESET
+
+    def _filled_in(self, data: bytes) -> bytes:
+        head, blank, rest = data.partition(b"\r\n\r\n")
+        if not re.match(rb"[\s]*[A-Za-z]", head):  # these are frames
+            return data
+        head = head.replace(b"{host}", self._target.authority.encode()).replace(b"{path}", self._target.path.encode())
+        return head + blank + rest
+
+    def dribble(self, data: bytes, size: int = 1) -> None:
+        """Send it in packets of ``size`` bytes."""
+        data = self._filled_in(data)
+        for start in range(0, len(data), size):
+            self.send(data[start : start + size])
+
+    def finish(self) -> None:
+        """FIN: nothing more will come from here."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        """RST: gone, without a word."""
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+        self._ended = True
+
+    def hang_up(self) -> None:
+        """Close the socket."""
+        self._ended = True
+        self._socket.close()
+
+    # -- Receiving ------------------------------------------------------------------
+
+    def _record(self, sent: bool, data: bytes) -> None:
+        room = RECORDED - self._recorded[sent]
+        if not data or room > 0:
+            self.wire.append((sent, data[:room] if data else data))
+            self._recorded[sent] += len(data)
+
+    def _wait(self, *, writing: bool, seconds: float | None = None) -> bool:
+        """Until it can be written to or, having read what was there, read from."""
+        ready = select.poll()
+        ready.register(self._socket, select.POLLIN | (select.POLLOUT if writing else 0))
+        deadline = time.monotonic() + (self.timeout if seconds is None else seconds)
+        while (left := deadline - time.monotonic()) > 0:
+            happened = ready.poll(left * 1000)
+            if not happened:
+                return False
+            if happened[0][1] & select.POLLOUT:
+                return True
+            before = len(self._buffer)
+            if self._receive() and (len(self._buffer) > before or self._ended):
+                return True
+        return False
+
+    def _receive(self) -> bool:
+        """Read what is there without waiting; False if nothing is."""
+        if self._ended:
+            return True
+        try:
+            data = self._socket.recv(1 << 18)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        except OSError:
+            data = b""
+        self._record(False, data)
+        self._ended = not data
+        self._buffer += data
+        if len(self._buffer) > MOST:
+            raise Failed(f"it sent more than {MOST >> 20} MiB that nobody asked for")
+        return True
+
+    def _more(self, seconds: float | None = None) -> bool:
+        """Wait for more bytes; False at the end of TCP.
+
+        Raises:
+            Failed: nothing came in time.
+        """
+        if self._ended:
+            return False
+        before = len(self._buffer)
+        self._socket.setblocking(False)
+        if not self._receive() and not self._wait(writing=False, seconds=seconds):
+            raise Failed(f"nothing for {self.timeout if seconds is None else seconds:g} s")
+        return len(self._buffer) > before
+
+    def ended(self, seconds: float | None = None) -> bool:
+        """Whether the server ends TCP in time, whatever it sends before."""
+        deadline = time.monotonic() + (self.timeout if seconds is None else seconds)
+        while not self._ended:
+            left = deadline - time.monotonic()
+            try:
+                if left <= 0:
+                    return False
+                self._more(left)
+            except Failed:
+                return False
+        return True
+
+    def answer(self, *, head_only: bool = False) -> Answer | None:
+        """The next response, with its body; None: TCP ended before a byte of it.
+
+        Args:
+            head_only: It answers HEAD: no body follows, whatever it declares.
+        Raises:
+            Failed: none came in time, or it was cut off.
+        """
+        while not (found := re.search(rb"\r?\n\r?\n", self._buffer)):
+            if not self._more():
+                if self._buffer:
+                    raise Failed(f"TCP ended inside the answer's head, after {bytes(self._buffer[:80])!r}")
+                return None
+            if len(self._buffer) > 1 << 20:
+                raise Failed("an answer's head of more than 1 MiB")
+        head = bytes(self._buffer[: found.end()])
+        del self._buffer[: found.end()]
+        answer = parse_answer(head)
+        if head_only or answer.status < 200 or answer.status in (204, 304):
+            return answer
+        return Answer(answer.status, answer.headers, answer.faults, head, self._body(answer))
+
+    def _body(self, answer: Answer) -> bytes:
+        lengths = answer.lines("Content-Length")
+        if answer.tokens("Transfer-Encoding"):
+            end: Callable[[], int | None] = self._end_of_chunks
+        elif lengths and re.fullmatch("[0-9]{1,9}", lengths[0]):
+            size = int(lengths[0])
+            end = lambda: size if len(self._buffer) >= size else None  # noqa: E731
+        else:
+            end = lambda: None  # noqa: E731  (to the end of TCP: RFC 9112 §6.3)
+        while (size_of_it := end()) is None:
+            try:
+                if not self._more():
+                    size_of_it = len(self._buffer)
+                    break
+            except Failed:
+                size_of_it = len(self._buffer)
+                break
+        body = bytes(self._buffer[:size_of_it])
+        del self._buffer[:size_of_it]
+        return body
+
+    def _end_of_chunks(self) -> int | None:
+        found = re.search(rb"(?:^|\r\n)0+\r\n(?:[^\r\n]+\r\n)*\r\n", self._buffer)
+        return found.end() if found else None
+
+    def frame(self, seconds: float | None = None) -> Frame | None:
+        """The next frame, whatever it is; None: TCP ended.
+
+        Args:
+            seconds: How long to wait; None: the timeout.
+        Raises:
+            Failed: none came in time, or TCP ended inside one.
+        """
+        while (parsed := parse_frame(self._buffer)) is None:
+            if not self._more(seconds):
+                if self._buffer:
+                    raise Failed(f"TCP ended inside a frame, after {bytes(self._buffer[:40]).hex(' ')}")
+                return None
+        came, size = parsed
+        del self._buffer[:size]
+        self.faults += came.faults
+        return came
+
+    def frames(self) -> Iterator[Frame]:
+        """All frames until the end of TCP; the server's Pings are answered, and not among them."""
+        while (came := self.frame()) is not None:
+            if came.opcode == PING:
+                self.send(frame(PONG, came.payload))
+            else:
+                yield came
+
+    def message(self) -> Frame:
+        """The next whole message, as one frame, or the next Pong or Close.
+
+        Raises:
+            Failed: TCP ended, or nothing came in time.
+        """
+        for came in self.frames():
+            if came.opcode >= 8:
+                return came
+            self._pieces.append(came)
+            if came.fin:
+                pieces, self._pieces = self._pieces, []
+                payload = b"".join(piece.payload for piece in pieces)
+                return Frame(pieces[0].opcode, payload, True, pieces[0].rsv)
+        raise Failed("it ended TCP")
+
+    # -- What is asked of it ------------------------------------------------------------
+
+    def expect(self, opcode: int, payload: bytes, *, past: tuple[int, ...] = ()) -> None:
+        """The next message is this one.
+
+        Args:
+            past: Opcodes to pass over on the way: ``(PONG,)``.
+        Raises:
+            Failed: another one came, a Close, or none.
+        """
+        wanted = Frame(opcode, payload)
+        try:
+            while (came := self.message()).opcode in past and came.opcode != opcode:
+                pass
+        except Failed as failure:
+            raise Failed(failure.got, str(wanted)) from None
+        if (came.opcode, came.payload) != (opcode, payload):
+            raise Failed(f"{came}{_where_they_differ(came, wanted)}", str(wanted))
+
+    def expect_failure(self, alive: bytes | None = None) -> Frame | None:
+        """It fails the connection.  RFC 6455 §7.1.7.
+
+        By a Close, and then the end of TCP, or by the end of TCP alone: "SHOULD send a Close frame".
+
+        Args:
+            alive: What to send to see whether it still listens: a message, or a Ping (None).
+        Returns:
+            The Close, if one came.
+        Raises:
+            Failed: it answered, or it neither answered nor ended.
+        """
+        self.send(frame(PING, b"still there?") if alive is None else alive)
+        try:
+            for came in self.frames():
+                if came.opcode == CLOSE:
+                    return came
+                raise Failed(f"it goes on, and sends {came}", "Close, or the end of TCP")
+        except Failed as failure:
+            if failure.got.startswith("nothing for"):
+                raise Failed(f"neither a Close nor the end of TCP, {failure.got}", "Close, or the end of TCP") from None
+            raise
+        return None
+
+    def expect_close(self, *codes: int | None) -> Frame:
+        """The next thing is a Close (after data that was on its way), with one of these codes.
+
+        Args:
+            codes: None stands for a Close without a code; none given: any.
+        Raises:
+            Failed: it has another code, or does not come.
+        """
+        wanted = "Close" + (f" {' or '.join(str(code or 'without a code') for code in codes)}" if codes else "")
+        try:
+            for came in self.frames():
+                if came.opcode == CLOSE:
+                    if codes and came.code not in codes:
+                        raise Failed(str(came), wanted)
+                    return came
+        except Failed as failure:
+            raise Failed(failure.got, failure.expected or wanted) from None
+        raise Failed("it ended TCP without a Close", wanted)
+
+
+def _where_they_differ(came: Frame, wanted: Frame) -> str:
+    """For long payloads: the first byte that is another."""
+    if came.opcode != wanted.opcode or min(len(came.payload), len(wanted.payload)) <= 40:
+        return ""
+    pairs = zip(came.payload, wanted.payload, strict=False)
+    at = next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), None)
+    return "" if at is None else f" (other bytes from byte {at} on)"

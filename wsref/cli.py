@@ -23,6 +23,7 @@ from dataclasses import fields
 from typing import TextIO
 
 from . import __version__, console, decode
+from .check import command as check
 from .deflate import Compression
 from .handshake import is_loopback
 from .limits import Limits
@@ -147,6 +148,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     console.add_parser(commands)
     decode.add_parser(commands)
+    check.add_parser(commands, __version__)
     return parser
 
 

@@ -67,6 +67,10 @@ class Watcher:
             self._server.key = self._client.key
         self._tell(Seen(time.time() if at is None else at, self._peer, sent, by_server, data, tuple(descriptions)))
 
+    def pending(self, *, sent: bool) -> Description | None:
+        """What has begun in one direction and is not complete; None: nothing has."""
+        return (self._server if sent is self._we_are_the_server else self._client).pending()
+
 
 # -- On a terminal ------------------------------------------------------------------
 

@@ -29,8 +29,10 @@ compression   ... of chapter 9
 world         ... of chapters 10 and 11
 cases         all of them, and how to choose some
 runner        plays them, several at a time, and ends
-report        what came out: for a terminal, JSON, JUnit, HTML
-gallery       servers that are broken on purpose: find the bug
+report        what came out: for a terminal, JSON, JUnit
+html_report   ... and as a page
+gallery       a good server, to be broken
+broken        those that are, on purpose: find the bug
 command       the command line
 ============  ==============================================================
 """

@@ -246,7 +246,8 @@ class Frame:
         if self.opcode == CLOSE:
             said = f" {self.payload[2:60]!r}" if self.payload[2:] else ""
             return f"CLOSE {self.code}{said}" if self.code is not None else "CLOSE without a code"
-        content = f"{self.payload!r}" if len(self.payload) <= 40 else f"{self.payload[:40]!r}..."
+        shown = self.payload[:24].hex(" ") if self.opcode == BINARY else f"{self.payload[:40]!r}"
+        content = shown + (" ..." if len(self.payload) > (24 if self.opcode == BINARY else 40) else "")
         unfinished = "" if self.fin else ", without FIN"
         return f"{name} of {len(self.payload)} bytes{unfinished}" + (f": {content}" if self.payload else "")
 

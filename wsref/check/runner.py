@@ -7,6 +7,7 @@ clients at once.  Cases that need more than there is are skipped, with the reaso
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -118,8 +119,8 @@ def look_at(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Found
 
 def _is_it_plain(target: Target, why: str) -> str:
     """A TLS client that met something else."""
-    if target.secure and ("record layer" in why or "WRONG_VERSION" in why or "wrong version" in why.lower()):
-        return "; does it speak plain HTTP?  Then its URL begins with ws://"
+    if target.secure and re.search("record layer|wrong.version|EOF occurred|closed|reset", why, re.IGNORECASE):
+        return "; does it speak TLS?  If not, its URL begins with ws://"
     return ""
 
 

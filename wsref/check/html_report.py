@@ -1,0 +1,119 @@
+"""The report as one page: no script, nothing to load, for light and dark, for a desk and a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from html import escape
+
+from .case import Level, Outcome, Verdict
+from .report import CHAPTERS, MARKS, Pen, by_chapter, conclusion, conversation, tally, to_draw, what_was_found
+from .runner import Report
+
+STYLE = """
+:root { color-scheme: light dark; --line: #8885; --bad: #b3261e; --warn: #8a5a00; --good: #1b7a3d; --soft: #8881; }
+@media (prefers-color-scheme: dark) {
+  :root { --bad: #ff8a80; --warn: #ffca6b; --good: #7bd88f; }
+}
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.5rem; margin: .5rem 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
+table { border-collapse: collapse; width: 100%; }
+td, th { text-align: left; padding: .25rem .5rem; vertical-align: top; }
+tr { border-top: 1px solid var(--line); }
+.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.bad { color: var(--bad); }
+.warn { color: var(--warn); }
+.good { color: var(--good); }
+.faint { opacity: .7; }
+.id { font-family: ui-monospace, monospace; font-size: .85rem; overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; }
+pre { background: var(--soft); padding: .6rem; font-size: .8rem; margin: .5rem 0; }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem .8rem; margin: .5rem 0; }
+dd { margin: 0; overflow-wrap: anywhere; }
+dt { opacity: .7; }
+article { border: 1px solid var(--line); border-radius: .4rem; padding: .6rem 1rem; margin: 1rem 0; }
+article h3 { margin: .2rem 0; font-size: 1rem; }
+details > summary { cursor: pointer; }
+svg { min-width: 36rem; }
+@media (max-width: 32rem) {
+  dl { grid-template-columns: 1fr; }
+  dd { margin-bottom: .4rem; }
+  .sec { display: none; }
+}
+"""
+
+
+def as_html(report: Report, *, version: str, date: str) -> str:
+    """The report as a page."""
+    url = escape(report.target.url)
+    bad = report.broke_a_must or bool(report.stopped)
+    failed = sorted(report.failed, key=lambda v: list(Level).index(v.case.level))
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>wsref check {url}</title><style>{STYLE}</style></head><body>",
+        f"<h1>wsref check {url}</h1>",
+        f'<p>{escape(what_was_found(report))}.  <span class="faint">{escape(date)}, wsref {escape(version)}</span></p>',
+        f'<p class="{"bad" if bad else "good"}"><strong>{escape(conclusion(report))}</strong></p>',
+        *_summary(report),
+        "<h2>What failed</h2>" if failed else "",
+        *(_failure(verdict) for verdict in failed),
+        *_all_cases(report),
+        "</body></html>\n",
+    ]
+    return "\n".join(filter(None, parts))
+
+
+def _summary(report: Report) -> Iterator[str]:
+    yield '<div class="scroll"><table><thead><tr><th>chapter</th>'
+    yield "".join(f'<th class="n">{level.value}</th>' for level in Level) + "</tr></thead><tbody>"
+    chapters = [(f"{n}. {CHAPTERS[n][0]}", verdicts) for n, verdicts in by_chapter(report.verdicts).items()]
+    for name, verdicts in [*chapters, ("all", report.verdicts)]:
+        cells = []
+        for level in Level:
+            count = tally(verdicts, level)
+            kind = ("bad" if level is Level.MUST else "warn") if count.failed else "good" if count.passed else "faint"
+            cells.append(f'<td class="n {kind}">{count}</td>')
+        yield f"<tr><td>{escape(name)}</td>{''.join(cells)}</tr>"
+    yield "</tbody></table></div>"
+
+
+def _failure(verdict: Verdict) -> str:
+    case = verdict.case
+    kind = "bad" if case.level is Level.MUST else "warn"
+    title, _ = CHAPTERS[case.chapter]
+    rows = {
+        "got": verdict.why,
+        "expected": verdict.expected,
+        "rule": f"“{case.quote}” ({case.section})",
+        "hint": case.hint,
+        "read": f"chapter {case.chapter}, {title}",
+    }
+    terms = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows.items() if text)
+    wire = escape("\n".join(conversation(verdict, Pen(False))))
+    drawn = to_draw(verdict) if case.chapter >= 6 else None
+    picture = f'<div class="scroll">{drawn.svg()}</div>' if drawn else ""
+    return (
+        f'<article id="{escape(case.id)}"><h3>{escape(case.title)}</h3>'
+        f'<div class="id {kind}">{MARKS[Outcome.FAIL][0]} {case.level.value} {escape(case.id)}</div><dl>{terms}</dl>'
+        f'<details><summary>On the wire</summary><pre class="scroll">{wire}</pre>{picture}</details></article>'
+    )
+
+
+def _all_cases(report: Report) -> Iterator[str]:
+    kinds = {Outcome.PASS: "good", Outcome.FAIL: "bad", Outcome.SKIP: "faint"}
+    for number, verdicts in by_chapter(report.verdicts).items():
+        yield f"<h2>{number}. {escape(CHAPTERS[number][0])}</h2>"
+        yield "<table><tbody>"
+        for verdict in verdicts:
+            case, failed = verdict.case, verdict.outcome is Outcome.FAIL
+            kind = "warn" if failed and case.level is not Level.MUST else kinds[verdict.outcome]
+            title = f'<a href="#{escape(case.id)}">{escape(case.title)}</a>' if failed else escape(case.title)
+            why = f' <span class="faint">({escape(verdict.why)})</span>' if verdict.outcome is Outcome.SKIP else ""
+            yield (
+                f'<tr><td class="{kind}" aria-label="{verdict.outcome.value}">{MARKS[verdict.outcome][0]}</td>'
+                f'<td>{title}{why}<div class="id faint">{escape(case.id)}</div></td>'
+                f'<td class="faint">{case.level.value}</td><td class="faint sec">{escape(case.section)}</td></tr>'
+            )
+        yield "</tbody></table>"

@@ -99,11 +99,15 @@ def look_at(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Found
             raise NotAnswering(_why_no_answer(target, line, failure)) from None
         found.usual = answer.status if answer else 0
         if answer is None and not _answers_http(peer):
-            raise NotAnswering("it takes TCP connections, and hangs up on whatever it is sent: is it an HTTP server?")
+            raise NotAnswering(
+                "it takes TCP connections, and hangs up on whatever it is sent: is it an HTTP server?  "
+                "If it speaks TLS, its URL begins with wss://"
+            )
         if found.usual == 101:
             found.no_echo = _why_no_echo(line) if echo else "--no-echo"
             found.echo = not found.no_echo
         found.many = _serves_many(peer)
+        peer.hang_up()
         if found.echo:
             offered = peer.open(OFFER).opening
             found.deflate = offered is not None and "permessage-deflate" in " ".join(
@@ -111,14 +115,16 @@ def look_at(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Found
             )
     except Failed as failure:
         if not found.usual:
-            raise NotAnswering(failure.got + _is_it_plain(target, failure.got)) from None
+            raise NotAnswering(failure.got + _what_to_try(target, failure.got)) from None
     finally:
         peer.hang_up()
     return found
 
 
-def _is_it_plain(target: Target, why: str) -> str:
-    """A TLS client that met something else."""
+def _what_to_try(target: Target, why: str) -> str:
+    """What to try, when TLS failed."""
+    if "not trusted" in why:
+        return "; --cafile FILE trusts the certificates in FILE, --insecure trusts any"
     if target.secure and re.search("record layer|wrong.version|EOF occurred|closed|reset", why, re.IGNORECASE):
         return "; does it speak TLS?  If not, its URL begins with ws://"
     return ""

@@ -1,0 +1,617 @@
+"""The grader: that it is independent, ends, reports what happened, and says so in every format."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from conftest import wait_until
+
+import wsref.check
+from wsref import Compression, Echo, Limits, running
+from wsref.apps import Demo
+from wsref.check import CASES, Level, NotAnswering, Outcome, grade, parse_target
+from wsref.check.case import Case, Failed, Play, Skipped
+from wsref.check.cases import select
+from wsref.check.codec import BINARY, PING, TEXT, Frame, frame, mask, parse_answer, parse_frame, text
+from wsref.check.gallery import Good, serving
+from wsref.check.peer import Peer
+from wsref.check.report import CHAPTERS, Pen, as_text
+from wsref.cli import main
+
+FOLDER = Path(wsref.check.__file__).parent
+FEW = select(only=["4.accept.value", "6.length.126", "6.mask.missing", "6.echo.hello"])
+
+
+class Shifts(Good):
+    """Sends every byte of a long message plus one."""
+
+    symptom = "long messages come back wrong"
+    bug = "adds one to each byte of them"
+
+    def on_message(self, opcode: int, message: bytes) -> None:
+        super().on_message(opcode, message if len(message) < 126 else bytes((b + 1) % 256 for b in message))
+
+
+@contextlib.contextmanager
+def speaking(talk: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server that accepts, and does what the function does, in a thread for each client."""
+    stop = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def accept() -> None:
+            while not stop.is_set():
+                try:
+                    sock, _ = listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=serve, args=(sock,), daemon=True).start()
+
+        def serve(sock: socket.socket) -> None:
+            with sock, contextlib.suppress(OSError):
+                talk(sock)
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield f"ws://127.0.0.1:{listener.getsockname()[1]}/"
+        stop.set()
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """``python -m wsref check ...`` in this process: exit code, standard output, standard error."""
+    try:
+        code = main(["check", *arguments])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+class TestIndependence:
+    """Issue: one mistake must not hide in both"""
+
+    JUDGES = sorted(path for path in FOLDER.glob("*.py") if path.stem not in ("report", "html_report", "command"))
+
+    @pytest.mark.parametrize("path", JUDGES, ids=lambda path: path.name)
+    def test_what_judges_imports_nothing_of_the_server(self, path):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level < 2, f"{path.name} imports from above the grader"
+                assert not (node.module or "").startswith("wsref")
+            elif isinstance(node, ast.Import):
+                assert not any(alias.name.startswith("wsref") for alias in node.names)
+
+    def test_what_reports_takes_only_what_draws_and_what_prints(self):
+        taken = set()
+        for name in ("report", "html_report", "command"):
+            for node in ast.walk(ast.parse((FOLDER / f"{name}.py").read_text())):
+                if isinstance(node, ast.ImportFrom) and node.level == 2:
+                    taken |= {node.module} if node.module else {alias.name for alias in node.names}
+        assert taken <= {"explain", "picture", "trace", "terminal"}
+
+
+class TestCodec:
+    """The grader's own, against the RFC's vectors: §5.7, §1.3"""
+
+    @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536])
+    @pytest.mark.parametrize("key", [None, b"\0\0\0\0", b"\x37\xfa\x21\x3d"])
+    def test_a_frame_that_is_built_is_read_again_and_not_before_it_is_whole(self, size, key):
+        payload = bytes(i % 255 for i in range(size))
+        wire = frame(BINARY, payload, key=key)
+        assert parse_frame(wire + b"tail") == (Frame(BINARY, payload), len(wire))
+        for cut in {1, 2, 3, len(wire) // 2, len(wire) - 1} & set(range(1, len(wire))):
+            assert parse_frame(wire[:cut]) is None
+
+    def test_the_frame_of_section_5_7(self):
+        assert frame(TEXT, b"Hello", key=None) == bytes.fromhex("8105 48656c6c6f")
+        assert text("Hello") == bytes.fromhex("8185 37fa213d 7f9f4d5158")
+
+    def test_masking_twice_undoes_it_for_every_length_of_the_last_word(self):
+        for size in range(9):
+            assert mask(mask(bytes(range(size)), b"wxyz"), b"wxyz") == bytes(range(size))
+
+    @pytest.mark.parametrize(
+        "wire, fault",
+        [
+            ("8185 37fa213d 7f9f4d5158", "masked"),
+            ("817e 0005 48656c6c6f", "16 bits"),
+            ("817f 0000000000000005 48656c6c6f", "64 bits"),
+            ("a100", "RSV bits 010"),
+            ("9100", "RSV bits 001"),
+            ("8300", "reserved"),
+            ("0900", "control frame in fragments"),
+            ("897e 007e" + "00" * 126, "control frame of 126 bytes"),
+        ],
+    )
+    def test_what_is_wrong_with_a_frame_is_noted_and_its_meaning_kept(self, wire, fault):
+        came, _ = parse_frame(bytes.fromhex(wire))
+        assert len(came.faults) == 1
+        assert fault in came.faults[0]
+
+    @pytest.mark.parametrize(
+        "head, fault",
+        [
+            (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", ""),
+            (b"HTTP/1.1 101\r\n\r\n", "status line"),
+            (b"HTTP/1.1 101 \r\n\r\n", ""),
+            (b"HTTP/1.1 101 OK\n\n", "bare LF"),
+            (b"HTTP/1.1 101 OK\r\nUpgrade : websocket\r\n\r\n", "not NAME: VALUE"),
+            (b"HTTP/1.1 101 OK\r\nno colon\r\n\r\n", "not NAME: VALUE"),
+            (b"HTTP/1.1 1x1 OK\r\n\r\n", "status line"),
+        ],
+    )
+    def test_what_is_wrong_with_a_head_is_noted(self, head, fault):
+        faults = parse_answer(head).faults
+        assert (fault == "") == (not faults), faults
+        assert not fault or any(fault in f for f in faults)
+
+
+class TestTheRows:
+    """What every case must have"""
+
+    def test_ids_are_unique_and_begin_with_a_chapter(self):
+        ids = [case.id for case in CASES]
+        assert len(ids) == len(set(ids))
+        assert {case.chapter for case in CASES} <= set(CHAPTERS)
+        assert [case.chapter for case in CASES] == sorted(case.chapter for case in CASES), "in the order of chapters"
+
+    @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+    def test_a_row_is_whole(self, case):
+        assert re.fullmatch(r"[0-9]+(\.[a-z0-9-]+)+", case.id)
+        assert re.fullmatch(r"RFC [0-9]{4} §[0-9A-Z]+(\.[0-9]+)*", case.section), case.section
+        for words in (case.title, case.quote, case.hint, case.play.sends, case.play.accepts):
+            assert words.strip() == words != ""
+        assert case.title[0].isupper() or not case.title[0].isalpha()
+        assert not case.title.endswith(".")
+        assert case.play.needs in ("", "open", "echo", "deflate")
+
+    def test_there_are_as_many_as_promised(self):
+        opening = [case for case in CASES if case.chapter <= 5]
+        assert len(opening) >= 40
+        assert len(CASES) - len(opening) >= 120
+
+    def test_select_by_chapter_by_id_by_beginning_and_by_glob(self):
+        assert {case.chapter for case in select(until=3)} == {1, 2, 3}
+        assert [case.id for case in select(only=["4.accept.value"])] == ["4.accept.value"]
+        assert all(case.id.startswith("6.length.") for case in select(only=["6.length"]))
+        assert select(only=["6.length"]) == select(only=["6.length.*"])
+        with pytest.raises(ValueError, match=r"no case is called '6\.nothing'"):
+            select(only=["6.nothing"])
+
+
+class TestGoodServers:
+    """A server that is right passes everything"""
+
+    @pytest.mark.parametrize("server", ["wsref", "the gallery's"])
+    def test_every_case_passes_in_time(self, server):
+        opened = running(Demo, compression=Compression()) if server == "wsref" else serving(Good)
+        with opened as url:
+            report = grade(parse_target(url), CASES)
+        assert [(v.case.id, v.outcome, v.why) for v in report.verdicts if v.outcome is not Outcome.PASS] == []
+        assert len(report.verdicts) == len(CASES)
+        assert report.seconds < 40  # 20 on a machine that does nothing else
+
+    @pytest.mark.parametrize("step", range(1, 12))
+    def test_a_step_passes_its_own_chapters_and_fails_something_of_the_next(self, step):
+        options = {} if step < 9 else {"compression": Compression()}
+        with running(step=step, **options) as url:
+            report = grade(parse_target(url + "/"), select(until=step + 1), timeout=1.0)
+        failed = {verdict.case.id: verdict.why for verdict in report.failed}
+        assert {name: why for name, why in failed.items() if int(name.split(".")[0]) <= step} == {}
+        assert step == 11 or any(int(name.split(".")[0]) == step + 1 for name in failed)
+
+
+class TestFindings:
+    """What a report says about a server that is not right"""
+
+    def test_a_failure_says_what_was_sent_what_came_and_what_was_expected(self, capsys):
+        with serving(Shifts) as url:
+            code, out, err = run(capsys, url, "--only", "6.length.126", "--only", "6.length.125")
+        assert code == 1
+        assert "✗ 6.length.126  MUST  RFC 6455 §5.2" in out
+        assert "(other bytes from byte 0 on)" in out
+        assert re.search(r"expected  BINARY of 126 bytes: 00 01 02", out)
+        assert "sent BINARY, FIN, masked, 126 bytes" in out
+        assert "hint      " in out
+        assert "docs/tutorial/06-frames.md" in out
+        assert "extended length" in out, "the frame is drawn"
+        assert "1 MUST failure: a rule is broken (1 passed, 1 failed, 0 skipped" in out
+        assert "✗ 6.length.125" not in out
+        assert err == ""
+
+    def test_only_a_must_sets_the_exit_code(self, capsys):
+        class NoDeflate(Good):
+            def choose_extension(self, request):
+                return None
+
+        with serving(NoDeflate) as url:
+            code, out, _ = run(capsys, url, "--only", "9.agree", "--only", "4.accept.value")
+        assert "✗ 9.agree" in out
+        assert "INTEROP" in out
+        assert code == 0
+
+    def test_a_server_that_is_no_echo_is_not_blamed_for_it(self, capsys):
+        class Silent(Good):
+            def on_message(self, opcode, message):
+                pass
+
+        with serving(Silent) as url:
+            code, out, _ = run(capsys, url, "--only", "6.length", "--only", "6.mask.missing", "--timeout", "0.5")
+        assert code == 0
+        assert "no echo server (it was sent the text 'Hello', and what came was: nothing for 0.5 s)" in out
+        assert "skipped" in out
+
+    def test_no_echo_sends_it_no_message_to_find_out(self, capsys):
+        heard = []
+
+        class Listens(Good):
+            def on_message(self, opcode, message):
+                heard.append(message)
+
+        with serving(Listens) as url:
+            code, _, _ = run(capsys, url, "--no-echo", "--only", "7.ping", "--only", "6.length.125")
+        assert code == 0
+        assert heard == []
+
+    def test_what_a_server_sends_reaches_the_terminal_without_escape_codes(self, capsys):
+        class Rude(Good):
+            def accept_value(self, key):
+                return "\x1b[31mred\x07"
+
+        with serving(Rude) as url:
+            _, out, _ = run(capsys, url, "--only", "4.accept.value", "-v", "--trace")
+        assert "\x1b" not in out
+        assert "\x07" not in out
+        assert "\\x1b[31mred" in out
+
+    def test_a_server_of_one_client_at_a_time_is_graded_one_case_at_a_time(self, capsys):
+        class OneByOne(Good):
+            lock = threading.Lock()
+
+            def handle(self):
+                with self.lock:
+                    super().handle()
+
+        with serving(OneByOne) as url:
+            code, out, _ = run(capsys, url, "--only", "6.length", "--only", "4.accept.value")
+        assert "serves one client at a time" in out
+        assert code == 0, out
+
+
+class TestItEnds:
+    """A dead or hanging server ends the run in bounded time, with a clear word"""
+
+    def seconds(self, capsys, url, *more):
+        began = time.monotonic()
+        code, out, err = run(capsys, url, "--timeout", "0.5", *more)
+        return time.monotonic() - began, code, out, err
+
+    def test_nobody_listens(self, capsys):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+        took, code, out, err = self.seconds(capsys, f"ws://127.0.0.1:{port}/")
+        assert (code, out) == (1, "")
+        assert (
+            f"nothing to grade at ws://127.0.0.1:{port}/: no connection to 127.0.0.1:{port}: Connection refused" in err
+        )
+        assert took < 5
+
+    def test_it_accepts_and_says_nothing(self, capsys):
+        with speaking(lambda sock: time.sleep(5)) as url:
+            took, code, _, err = self.seconds(capsys, url)
+        assert code == 1
+        assert "takes the connection, and then: nothing for 0.5 s" in err
+        assert took < 5
+
+    def test_it_hangs_up_on_everything(self, capsys):
+        with speaking(lambda sock: None) as url:
+            took, code, _, err = self.seconds(capsys, url)
+        assert code == 1
+        assert "hangs up on whatever it is sent" in err
+        assert took < 5
+
+    def test_it_is_no_http_server(self, capsys):
+        with speaking(lambda sock: sock.sendall(b"220 mail.example ESMTP\r\n") or time.sleep(3)) as url:
+            _, code, _, err = self.seconds(capsys, url)
+        assert code == 1
+        assert "does not answer in HTTP" in err
+        assert "220 mail.example" in err
+
+    def test_it_dies_on_the_way(self, capsys):
+        answers = []
+
+        def talk(sock):
+            answers.append(1)
+            sock.recv(65536)
+            if len(answers) < 12:
+                sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            else:
+                time.sleep(5)
+
+        with speaking(talk) as url:
+            took, code, out, _ = self.seconds(capsys, url, "--until", "4", "--jobs", "2")
+        assert code == 1
+        assert re.search(
+            r"Stopped: after [0-9]\.[a-z.0-9-]+ the server did not answer an ordinary handshake any more", out
+        )
+        assert took < 15
+
+    def test_an_endless_answer_is_not_kept(self):
+        def talk(sock):
+            sock.recv(65536)
+            while True:
+                sock.sendall(b"x" * 65536)
+
+        with speaking(talk) as url, pytest.raises(NotAnswering, match="more than 1 MiB"):
+            grade(parse_target(url), FEW, timeout=1)
+
+    def test_a_plain_url_for_a_server_that_speaks_tls_and_the_other_way_round(self, capsys, certificate):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        with running(Echo, ssl_context=context) as url:
+            code, _, err = run(capsys, url.replace("wss", "ws"))
+        assert code == 1
+        assert "wss://" in err
+        with running(Echo) as url:
+            code, _, err = run(capsys, url.replace("ws", "wss"))
+        assert code == 1
+        assert "its URL begins with ws://" in err
+
+    def test_wss_is_graded_with_a_certificate_that_is_trusted_or_with_insecure(self, capsys, certificate):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        with running(Echo, ssl_context=context) as url:
+            code, _, err = run(capsys, url, "--only", "4")
+            assert code == 1
+            assert "its certificate is not trusted: self-signed certificate" in err
+            assert "--insecure" in err
+            for flags in (["--insecure"], ["--cafile", certificate[0]]):
+                code, out, _ = run(capsys, url, "--only", "4", "--only", "6.length", *flags)
+                assert code == 0, out
+
+    def test_ctrl_c_ends_it_at_once_with_130(self, tmp_path):
+        with speaking(
+            lambda sock: sock.sendall(b"HTTP/1.1 400 No\r\nContent-Length: 9\r\n\r\n") or time.sleep(20)
+        ) as url:
+            command = [sys.executable, "-m", "wsref", "check", url, "--timeout", "3"]
+            with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+                time.sleep(1.0)  # it is somewhere in its run: each answer of this server takes 3 s
+                process.send_signal(signal.SIGINT)
+                began = time.monotonic()
+                _, err = process.communicate(timeout=20)
+        assert process.returncode == 130, err
+        assert "Traceback" not in err
+        assert time.monotonic() - began < 8
+
+
+class TestRunner:
+    """One case at a time, in a thread, with its own connections"""
+
+    def test_what_a_play_raises_is_its_verdict(self):
+        def failing(peer: Peer) -> None:
+            raise Failed("this came")
+
+        def skipping(peer: Peer) -> None:
+            raise Skipped("not for you")
+
+        def passing(peer: Peer) -> None:
+            peer.open().send(frame(PING))
+
+        def case(name: str, play: Callable[[Peer], None]) -> Case:
+            return Case(f"6.test.{name}", Level.SHOULD, "RFC 6455 §1", "T", "q", Play("s", "that", play), "h")
+
+        told = []
+        cases = [case("fails", failing), case("skips", skipping), case("passes", passing)]
+        with serving(Good) as url:
+            report = grade(parse_target(url), cases, tell=lambda verdict: told.append(verdict.case.id))
+        assert [v.outcome for v in report.verdicts] == [Outcome.FAIL, Outcome.SKIP, Outcome.PASS]
+        assert [(v.why, v.expected) for v in report.verdicts] == [("this came", "that"), ("not for you", ""), ("", "")]
+        assert sorted(told) == sorted(c.id for c in cases)
+        assert report.verdicts[2].wire[0][0][0] is True, "what passed is kept"
+
+    def test_a_mistake_in_a_case_is_not_taken_for_the_servers(self):
+        def wrong(peer: Peer) -> None:
+            raise ZeroDivisionError
+
+        case = Case("6.test.wrong", Level.MUST, "RFC 6455 §1", "T", "q", Play("s", "a", wrong), "h")
+        with serving(Good) as url, pytest.raises(ZeroDivisionError):
+            grade(parse_target(url), [case])
+
+    def test_nothing_is_left_behind(self):
+        with running(Demo, limits=Limits(shutdown_timeout=0.3)) as url:
+            grade(parse_target(url), FEW)
+        wait_until(lambda: not [t for t in threading.enumerate() if "check" in t.name])
+
+    @pytest.mark.parametrize("url", ["http://a/", "ws://", "ws://a/#x", "ws://a:99999/", "ws://u:p@a/", "ws://a /", ""])
+    def test_a_url_that_is_none_is_refused(self, url):
+        with pytest.raises(ValueError):
+            parse_target(url)
+
+    @pytest.mark.parametrize(
+        "url, authority, path, loopback",
+        [
+            ("ws://localhost", "localhost", "/", True),
+            ("ws://LOCALHOST:80/a?b", "localhost", "/a?b", True),
+            ("ws://[::1]:9000/", "[::1]:9000", "/", True),
+            ("ws://127.8.9.1:1/", "127.8.9.1:1", "/", True),
+            ("wss://example.com:443", "example.com", "/", False),
+            ("wss://example.com:8443?q", "example.com:8443", "/?q", False),
+        ],
+    )
+    def test_a_url_says_where_to_and_what_to_ask_for(self, url, authority, path, loopback):
+        target = parse_target(url)
+        assert (target.authority, target.path, target.is_loopback) == (authority, path, loopback)
+
+    def test_a_server_elsewhere_gets_a_warning_first(self, capsys, monkeypatch):
+        def refuse(*_: object, **__: object) -> None:
+            raise OSError(113, "No route to host")
+
+        monkeypatch.setattr(socket, "create_connection", refuse)
+        code, _, err = run(capsys, "ws://ws.example:9/")
+        assert code == 1
+        assert "ws.example:9 is not this machine" in err
+        assert "No route to host" in err
+
+    def test_it_speaks_only_to_the_host_and_port_that_it_was_given(self, monkeypatch):
+        real, dialled = socket.create_connection, set()
+
+        def dial(address, *more, **options):
+            dialled.add(address)
+            return real(address, *more, **options)
+
+        monkeypatch.setattr(socket, "create_connection", dial)
+        with serving(Good) as url:
+            target = parse_target(url)
+            grade(target, select(until=4))
+        assert dialled == {(target.host, target.port)}
+
+
+class TestReports:
+    """The same for people and for programs"""
+
+    @pytest.fixture(scope="class")
+    def files(self, tmp_path_factory):
+        folder = tmp_path_factory.mktemp("reports")
+        names = {kind: folder / f"report.{kind}" for kind in ("json", "junit", "html")}
+        flags = [part for kind, file in names.items() for part in (f"--{kind}", str(file))]
+        with serving(Shifts) as url:
+            code = main(["check", url, "--only", "6.length.*", "--only", "4.accept.value", "--only", "9.agree", *flags])
+        assert code == 1
+        return {kind: file.read_text() for kind, file in names.items()}
+
+    def test_json_has_every_case_and_the_bytes_of_those_that_failed(self, files):
+        report = json.loads(files["json"])
+        assert report["wsref"] == wsref.__version__
+        assert report["found"]["echo"] is True
+        cases = {case["id"]: case for case in report["cases"]}
+        assert cases["6.length.125"]["outcome"] == "pass"
+        assert cases["6.length.125"]["wire"] == []
+        failed = cases["6.length.126"]
+        assert (failed["outcome"], failed["level"], failed["section"]) == ("fail", "MUST", "RFC 6455 §5.2")
+        sent = bytes.fromhex("".join(part["hex"] for part in failed["wire"][0] if part["sent"]))
+        assert sent.endswith(frame(BINARY, bytes(i % 251 for i in range(126))))
+        assert report["summary"]["MUST"]["failed"] == sum(c["outcome"] == "fail" for c in report["cases"])
+
+    def test_junit_is_xml_with_a_suite_for_each_chapter_and_counts_that_are_right(self, files):
+        root = ElementTree.fromstring(files["junit"])
+        assert root.tag == "testsuites"
+        assert root[0].get("name") == "chapter 4: complete_upgrade"
+        for suite in root:
+            assert int(suite.get("tests")) == len(suite.findall("testcase"))
+            assert int(suite.get("failures")) == len(suite.findall("testcase/failure"))
+            assert int(suite.get("skipped")) == len(suite.findall("testcase/skipped"))
+        failure = root.find(".//testcase[@name='6.length.126']/failure")
+        assert "A message of 126 bytes comes back" in failure.get("message")
+        assert "hint" in failure.text
+
+    def test_html_is_whole_has_no_script_and_loads_nothing(self, files):
+        page = files["html"]
+        assert page.startswith("<!doctype html>")
+        assert "<script" not in page
+        assert not re.search(r'(src|href)="(?!#)', page)
+        assert 'id="6.length.126"' in page
+        assert "<svg" in page
+        assert "prefers-color-scheme: dark" in page
+
+    def test_what_came_from_the_server_is_escaped_in_html(self, tmp_path, capsys):
+        class Rude(Good):
+            def accept_value(self, key):
+                return "<script>alert(1)</script>"
+
+        with serving(Rude) as url:
+            run(capsys, url, "--only", "4.accept.value", "--html", str(tmp_path / "r.html"))
+        assert "<script" not in (tmp_path / "r.html").read_text()
+
+    def test_json_to_standard_output_leaves_nothing_else_there(self, capsys):
+        with serving(Good) as url:
+            code, out, err = run(capsys, url, "--only", "4.accept.value", "--json", "-")
+        assert code == 0
+        assert json.loads(out)["cases"][0]["outcome"] == "pass"
+        assert "no MUST is broken" in err
+
+    def test_a_file_that_cannot_be_written_is_found_out_before_the_run(self, capsys):
+        began = []
+        with speaking(lambda sock: began.append(1)) as url:
+            code, _, err = run(capsys, url, "--html", "/nowhere/report.html")
+        assert code == 1
+        assert "cannot write /nowhere/report.html: No such file or directory" in err
+        assert began == []
+
+    def test_colour_only_where_it_is_wanted(self):
+        with serving(Shifts) as url:
+            report = grade(parse_target(url), FEW)
+        assert "\x1b[31m" in "\n".join(as_text(report, Pen(True)))
+        assert "\x1b" not in "\n".join(as_text(report, Pen(False)))
+
+    def test_a_pipe_gets_no_progress_and_a_terminal_does(self):
+        with serving(Good) as url:
+            command = [sys.executable, "-m", "wsref", "check", url, "--only", "4"]
+            piped = subprocess.run(command, capture_output=True, timeout=60)
+            assert piped.stderr == b""
+            ours, theirs = os.openpty()
+            env = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "TERM")}
+            subprocess.run(command, stdout=theirs, stderr=theirs, timeout=60, env={**env, "TERM": "xterm"})
+        os.close(theirs)
+        shown = b""
+        with contextlib.suppress(OSError):
+            while data := os.read(ours, 65536):
+                shown += data
+        os.close(ours)
+        assert re.search(rb"1 of [0-9]+: 4\.", shown)
+        assert b"\x1b[32m" in shown
+
+    def test_verbose_has_a_line_for_every_case_and_trace_has_the_bytes(self, capsys):
+        with serving(Good) as url:
+            _, out, _ = run(capsys, url, "--only", "6.length.125", "--only", "6.mask.missing", "-v")
+            assert "✓ 6.length.125 " in out
+            assert "✓ 6.mask.missing " in out
+            _, out, _ = run(capsys, url, "--only", "6.mask.missing", "--trace")
+        assert "WRONG: a frame from a client must be masked" in out
+        assert "got  CLOSE, FIN" in out
+
+
+class TestTheCommandLine:
+    """What a user types"""
+
+    def test_list_names_every_case_and_obeys_the_filters(self, capsys):
+        _, out, _ = run(capsys, "--list")
+        assert len(out.splitlines()) == len(CASES)
+        _, out, _ = run(capsys, "--list", "--until", "3", "--level", "must")
+        assert all(re.match(r"[123]\.\S+ +MUST ", line) for line in out.splitlines())
+        _, out, _ = run(capsys, "--list", "--only", "6.mask.missing", "-v")
+        assert "hint" in out
+        assert "81 05 48 65 6c 6c 6f" in out
+
+    @pytest.mark.parametrize(
+        "arguments, complaint",
+        [
+            ([], "which server?"),
+            (["http://127.0.0.1/"], "begins with ws:// or wss://"),
+            (["ws://127.0.0.1/", "--only", "6.nothing"], "no case is called"),
+            (["ws://127.0.0.1/", "--until", "12"], "invalid choice"),
+            (["ws://127.0.0.1/", "--until", "1", "--only", "6.length"], "no case is left"),
+            (["ws://127.0.0.1/", "--timeout", "0"], "seconds are a number above 0"),
+            (["ws://127.0.0.1/", "--jobs", "0"], "from 1 to 64"),
+            (["--broken", "nothing"], "invalid choice"),
+        ],
+    )
+    def test_usage_errors_say_what_is_wrong_and_exit_with_2(self, capsys, arguments, complaint):
+        code, out, err = run(capsys, *arguments)
+        assert (code, out) == (2, "")
+        assert complaint in err

@@ -71,12 +71,18 @@ def serve() -> Iterator[Callable[..., WebSocketServer]]:
 
 
 @pytest.fixture(autouse=True)
-def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """All that wsref logs, whatever the level."""
+def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """All that wsref logs, whatever the level.
+
+    A command that a test runs in this process leaves its own log handler behind, which writes
+    to a stream that pytest closes: so it goes with the test.
+    """
     logger = logging.getLogger("wsref")
+    before = logger.handlers[:]
     logger.propagate = True
     caplog.set_level(logging.DEBUG, "wsref")
-    return caplog
+    yield caplog
+    logger.handlers[:] = before
 
 
 @pytest.fixture(scope="session")

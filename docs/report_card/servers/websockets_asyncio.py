@@ -1,0 +1,23 @@
+"""websockets, asyncio: an echo server with its defaults."""
+
+import asyncio
+import sys
+
+import websockets
+from websockets.asyncio.server import ServerConnection, serve
+
+
+async def echo(connection: ServerConnection) -> None:
+    """Send every message back."""
+    async for message in connection:
+        await connection.send(message)
+
+
+async def main() -> None:
+    """Until it is ended."""
+    async with serve(echo, "127.0.0.1", int(sys.argv[1])) as server:
+        await server.serve_forever()
+
+
+print("websockets", websockets.__version__, flush=True)
+asyncio.run(main())

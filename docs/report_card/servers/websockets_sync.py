@@ -1,0 +1,17 @@
+"""websockets, threads: an echo server with its defaults."""
+
+import sys
+
+import websockets
+from websockets.sync.server import ServerConnection, serve
+
+
+def echo(connection: ServerConnection) -> None:
+    """Send every message back."""
+    for message in connection:
+        connection.send(message)
+
+
+print("websockets", websockets.__version__, flush=True)
+with serve(echo, "127.0.0.1", int(sys.argv[1])) as server:
+    server.serve_forever()

@@ -39,6 +39,21 @@ setup(
             "werkzeug>=3",
             "wsproto>=1.2",
         ],
+        # Exact, also what lies below: with -W, one new warning of one new version would break the
+        # build of an old checkout.  They are a set that was tried together, on Python 3.11.
+        "docs": [
+            "sphinx==9.0.4",
+            "docutils==0.22.4",
+            "furo==2025.12.19",
+            "myst-nb==1.4.0",
+            "myst-parser==5.2.0",
+            "markdown-it-py==4.3.0",
+            "mdit-py-plugins==0.7.0",
+            "sphinx-copybutton==0.5.2",
+            "pygments==2.21.0",
+            "nbclient==0.11.0",
+            "ipykernel==7.4.0",
+        ],
     },
     entry_points={"console_scripts": ["wsref = wsref.cli:main"]},
     keywords="websocket rfc6455 server tutorial reference",

@@ -1,0 +1,119 @@
+"""One page for each module of the package, written before Sphinx looks which pages there are.
+
+So a new module has its page at once.  The pages go to ``docs/reference/api/``, which git
+ignores.  What ``wsref`` itself offers by a second name (``wsref.connect`` is
+``wsref.client.connect``) is linked to the one place where it is described.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+
+from .runner import ROOT
+from .tables import _floors
+
+PAGES = ROOT / "docs" / "reference" / "api"
+
+INDEX = """# The API
+
+What a program needs is in `wsref` itself:
+
+```{generated} names
+```
+
+Below it lie the modules.  Each imports only from floors below its own, so this is also the order
+in which to read them:
+
+```{generated} floors
+```
+
+```{toctree}
+:hidden:
+
+%s
+```
+"""
+
+PAGE = """# {name}
+
+```{{eval-rst}}
+.. automodule:: {name}
+{options}```
+"""
+
+#: Modules whose names are a table: each is listed, also where the source has a short comment for it.
+ALL_NAMES = ("wsref.spec",)
+
+
+def modules() -> list[str]:
+    """The names of all modules, the lowest floor first; those without a floor last."""
+    import wsref
+
+    there = [module.name for module in pkgutil.walk_packages(wsref.__path__, "wsref.")]
+    floors = [f"wsref.{module}" for _, module, _, _ in _floors(wsref.__doc__ or "")]
+    order = {name: n for n, name in enumerate(floors)}
+
+    def rank(name: str) -> tuple[int, str]:
+        place = order.get(name, order.get(name.rpartition(".")[0], len(order)))
+        return place, name
+
+    return sorted((name for name in there if name.rpartition(".")[2] != "__main__"), key=rank)
+
+
+def _page(name: str) -> str:
+    return PAGE.format(name=name, options="   :undoc-members:\n" if name in ALL_NAMES else "")
+
+
+def write(folder: Path = PAGES) -> None:
+    """Write what has changed, remove what is of no module any more."""
+    folder.mkdir(parents=True, exist_ok=True)
+    names = modules()
+    pages = {f"{name.removeprefix('wsref.')}.md": _page(name) for name in names}
+    pages["index.md"] = INDEX % "\n".join(name.removeprefix("wsref.") for name in names)
+    for path in folder.glob("*.md"):
+        if path.name not in pages:
+            path.unlink()
+    for name, text in pages.items():
+        path = folder / name
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+
+
+def home_of(name: str) -> str | None:
+    """Where a name of ``wsref`` is defined; None: it is none.
+
+    >>> home_of("wsref.connect"), home_of("wsref.Closed.code"), home_of("wsref.nothing")
+    ('wsref.client.connect', 'wsref.connection.Closed.code', None)
+    """
+    package, _, rest = name.partition(".")
+    first, _, more = rest.partition(".")
+    if package != "wsref" or not first:
+        return None
+    there = getattr(importlib.import_module("wsref"), first, None)
+    module = getattr(there, "__module__", None)
+    if not isinstance(module, str) or not module.startswith("wsref."):
+        return None
+    return f"{module}.{first}" + (f".{more}" if more else "")
+
+
+def _find(app: Any, env: Any, node: nodes.Element, contents: nodes.Element) -> nodes.Node | None:
+    """A reference that nobody could resolve: perhaps it is a second name."""
+    if node.get("refdomain") != "py":
+        return None
+    home = home_of(str(node.get("reftarget")))
+    if home is None:
+        return None
+    domain = env.get_domain("py")
+    found: nodes.Node | None = domain.resolve_xref(env, node["refdoc"], app.builder, "obj", home, node, contents)
+    return found
+
+
+def setup(app: Any) -> None:
+    """Register."""
+    app.connect("config-inited", lambda app, config: write())
+    app.connect("missing-reference", _find)

@@ -1,0 +1,113 @@
+"""Runs the notebooks before the pages are read, so that the book shows their real output.
+
+The notebooks lie in ``notebooks/``, without output; ``notebooks/run.py`` knows how one is
+executed.  The executed copies go to ``docs/labs/``, which git ignores.  A copy is made again
+when its notebook or the package has changed since; what it was made from stands in its
+metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .runner import ROOT
+
+NOTEBOOKS = ROOT / "notebooks"
+LABS = ROOT / "docs" / "labs"
+
+INDEX = """# Labs
+
+One notebook for each chapter, with live servers on this machine and pictures of the bytes.
+Here they are as they ran when this book was built; to run them yourself:
+
+```sh
+python3 -m venv .venv && .venv/bin/pip install -q -e '.[notebooks]' && .venv/bin/jupyter lab notebooks
+```
+
+```{toctree}
+:maxdepth: 1
+
+%s
+```
+"""
+
+
+def made_from(notebook: Path) -> str:
+    """Changes when the notebook, what runs it, or the package does."""
+    digest = hashlib.sha256()
+    beside = sorted(path for path in notebook.parent.glob("*.py"))
+    for path in [notebook, *beside, *sorted((ROOT / "wsref").glob("*"))]:
+        if path.is_file():
+            digest.update(f"{path.name}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def executed_from(copy: Path) -> str:
+    """What a copy was made from; "" if there is none."""
+    if not copy.exists():
+        return ""
+    return str(json.loads(copy.read_text("utf-8")).get("metadata", {}).get("wsref", {}).get("made_from", ""))
+
+
+def executor(notebooks: Path) -> Callable[[Path, Path], object] | None:
+    """``execute(source, target)`` of ``notebooks/run.py``; None: there are no notebooks."""
+    path = notebooks / "run.py"
+    if not path.exists():
+        return None
+    spec = importlib.util.spec_from_file_location("wsref_notebooks_run", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    execute: Callable[[Path, Path], object] = module.execute
+    return execute
+
+
+def bring_up_to_date(notebooks: Path = NOTEBOOKS, labs: Path = LABS, say: Callable[[str], object] = print) -> int:
+    """Execute what is not up to date; how many labs there are.
+
+    Raises:
+        Exception: whatever ``execute`` raises for a notebook that fails.
+    """
+    execute = executor(notebooks)
+    sources = sorted(notebooks.glob("[0-9]*.ipynb")) if execute else []
+    labs.mkdir(parents=True, exist_ok=True)
+    for old in labs.iterdir():
+        if old.name not in {source.name for source in sources}:
+            old.unlink()
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = str(ROOT) + (os.pathsep + before if before else "")
+    try:
+        for source in sources:
+            target, now = labs / source.name, made_from(source)
+            if execute is None or executed_from(target) == now:
+                continue
+            say(f"running {source.relative_to(notebooks.parent)} ...")
+            execute(source, target)
+            notebook = json.loads(target.read_text("utf-8"))
+            notebook.setdefault("metadata", {})["wsref"] = {"made_from": now}
+            target.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+    if sources:
+        (labs / "index.md").write_text(INDEX % "\n".join(source.stem for source in sources), "utf-8")
+    return len(sources)
+
+
+def _run(app: Any, config: Any) -> None:
+    from sphinx.util import logging
+
+    bring_up_to_date(say=logging.getLogger(__name__).info)
+
+
+def setup(app: Any) -> None:
+    """Before Sphinx looks which pages there are."""
+    app.connect("config-inited", _run)

@@ -1,0 +1,398 @@
+"""Tables that are read from the code, so that they cannot say anything else than it does.
+
+Each table is a plain function that returns rows of cells, written in MyST's inline Markdown;
+one directive class sets them as a table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, ClassVar
+
+from docutils import nodes
+from docutils.parsers.rst import directives
+from sphinx.util.docutils import SphinxDirective
+
+from .runner import ROOT
+
+Rows = list[tuple[str, ...]]  # the first is the heading
+
+PACKAGE = ROOT / "wsref"
+
+
+def code(text: object) -> str:
+    """As code, whatever it holds."""
+    words = str(text)
+    ticks = "``" if "`" in words else "`"
+    return f"{ticks}{words}{ticks}"
+
+
+def prose(text: str) -> str:
+    """A sentence of the code's as a sentence of the page's: RST's double backticks become Markdown's."""
+    return re.sub(r"``(.+?)``", r"`\1`", text).replace("<", "&lt;").replace("*", "\\*")
+
+
+# -- The tables ---------------------------------------------------------------------
+
+
+def floors() -> Rows:
+    """The contents page of ``wsref/__init__.py``, its modules linked to their pages here."""
+    import wsref
+
+    rows: Rows = [("Floor", "Module", "Chapter", "In one line")]
+    for floor, module, chapter, line in _floors(wsref.__doc__ or ""):
+        rows.append((floor, f"{{py:mod}}`~wsref.{module}`", chapter, prose(line)))
+    return rows
+
+
+def _floors(text: str) -> Iterator[tuple[str, str, str, str]]:
+    """The rows of the table in a docstring: an RST table with fixed columns."""
+    lines = text.splitlines()
+    rulers = [n for n, line in enumerate(lines) if re.fullmatch(r"=+( +=+)+", line)]
+    columns = [(found.start(), found.end()) for found in re.finditer("=+", lines[rulers[0]])]
+    columns[-1] = (columns[-1][0], 1000)
+    for line in lines[rulers[1] + 1 : rulers[2]]:
+        floor, module, chapter, words = (line[start:end].strip() for start, end in columns)
+        yield floor, module, chapter, words
+
+
+def names() -> Rows:
+    """The public names of ``wsref``, each with the first sentence about it."""
+    import wsref
+
+    rows: Rows = [("Name", "What it is")]
+    for name in wsref.__all__:
+        there = getattr(wsref, name)
+        if not name.startswith("_"):
+            about = (there.__doc__ or "").strip().partition("\n\n")[0]
+            about = re.sub(r":\w+:`~?([\w.]+\.)?([^`]+)`", r"`\2`", " ".join(about.split()))
+            rows.append((f"{{py:obj}}`wsref.{name}`", prose(about)))
+    return rows
+
+
+def steps() -> Rows:
+    """What a client sees after each chapter."""
+    from wsref.steps import SEEN
+
+    return [("`--step`", "After it, a client sees"), *((str(step), prose(seen)) for step, seen in SEEN.items())]
+
+
+def limits() -> Rows:
+    """:class:`wsref.Limits`."""
+    from wsref import Limits
+
+    rows: Rows = [("Limit", "Default", "Unit", "What happens beyond it, and the precedent")]
+    for row in fields(Limits):
+        rows.append((code(row.name), f"{row.default:,.10g}", row.metadata["unit"], prose(row.metadata["why"])))
+    return rows
+
+
+def rules() -> Rows:
+    """:data:`wsref.handshake.RULES`."""
+    from wsref.handshake import RULES
+
+    rows: Rows = [("Rule", "What is asked", "Who asks", "If not")]
+    for rule in RULES:
+        answer = f"{rule.status} {HTTPStatus(rule.status).phrase}"
+        answer += "".join(f", with `{name}: {value}`" for name, value in rule.headers)
+        rows.append((code(rule.name), prose(rule.text), rule.section, answer))
+    return rows
+
+
+def answer_rules() -> Rows:
+    """:data:`wsref.client.ANSWER_RULES`."""
+    from wsref.client import ANSWER_RULES
+
+    return [
+        ("Rule", "What is asked", "Who asks"),
+        *((code(rule.name), prose(rule.text), rule.section) for rule in ANSWER_RULES),
+    ]
+
+
+#: What each code is for, in the words of RFC 6455 §7.4.1 and the IANA registry, shortened.
+CLOSE_MEANINGS = {
+    1000: ("the purpose is fulfilled", "§7.4.1"),
+    1001: ("the server goes down, or the page is left", "§7.4.1"),
+    1002: ("the peer broke a rule of the protocol", "§7.4.1"),
+    1003: ("a kind of data that the endpoint cannot take", "§7.4.1"),
+    1004: ("reserved; it may get a meaning one day", "§7.4.1"),
+    1005: ("a word for the program: the Close had no code", "§7.4.1"),
+    1006: ("a word for the program: there was no Close", "§7.4.1"),
+    1007: ("data that are not what their type says, as text that is not UTF-8", "§7.4.1"),
+    1008: ("a message that the endpoint's policy forbids, if no better code fits", "§7.4.1"),
+    1009: ("a message that is too big", "§7.4.1"),
+    1010: ("from a client only: the server lacks an extension that it needs", "§7.4.1"),
+    1011: ("something unexpected kept the server from doing its work", "§7.4.1"),
+    1012: ("the service restarts: connect again", "IANA registry"),
+    1013: ("overloaded: try again later", "IANA registry"),
+    1014: ("a gateway got a bad answer from behind it", "IANA registry"),
+    1015: ("a word for the program: the TLS handshake failed", "§7.4.1"),
+}
+
+
+def close_codes() -> Rows:
+    """Every code and range; the third column asks :func:`wsref.closing.may_travel`."""
+    from wsref.closing import may_travel
+    from wsref.spec import CloseCode
+
+    rows: Rows = [("Code", "Name", "May travel?", "It says", "Where")]
+
+    def travels(number: int) -> str:
+        return "yes" if may_travel(number) else "**no**"
+
+    rows.append(("0–999", "", travels(999), "nothing: not used", "§7.4.2"))
+    for close in CloseCode:
+        meaning, where = CLOSE_MEANINGS[int(close)]
+        rows.append((str(int(close)), code(close.name), travels(int(close)), meaning, where))
+    rows.append(("1016–2999", "", travels(2999), "reserved for the protocol's future", "§7.4.2"))
+    rows.append(("3000–3999", "", travels(3000), "libraries and frameworks; IANA registers them", "§7.4.2"))
+    rows.append(("4000–4999", "", travels(4000), "yours: applications agree on them", "§7.4.2"))
+    return rows
+
+
+# -- What can go wrong: collected from the source --------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A place in the source where a fault of the peer's is made.
+
+    Attributes:
+        answer: The HTTP status, or the close code; None if it depends.
+        reason: The words, with ``…`` where something is filled in; "" if they are put together elsewhere.
+        section: Of the RFC.
+        module: Such as ``frames``.
+        line: In it.
+    """
+
+    kind: str
+    answer: int | None
+    reason: str
+    section: str
+    module: str
+    line: int
+
+
+def faults(package: Path = PACKAGE) -> list[Fault]:
+    """Every ``HTTPError(...)`` and ``ProtocolError(...)`` that the package makes, found by ``ast``."""
+    found: list[Fault] = []
+    for path in sorted(package.glob("*.py")):
+        tree = ast.parse(path.read_text("utf-8"))
+        for function in ast.walk(tree):
+            if isinstance(function, ast.FunctionDef):
+                found += _faults_in(function, path.stem)
+    unique = {(fault.module, fault.line): fault for fault in found}
+    return sorted(unique.values(), key=lambda fault: (fault.kind, fault.answer or 0, fault.module, fault.line))
+
+
+def _faults_in(function: ast.FunctionDef, module: str) -> Iterator[Fault]:
+    said = {
+        node.targets[0].id: node.value
+        for node in ast.walk(function)
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+    }
+    for node in ast.walk(function):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            continue
+        named = {keyword.arg: keyword.value for keyword in node.keywords}
+        if node.func.id == "HTTPError":
+            status, reason, section, *_ = [*node.args, None, None, None]
+            yield Fault("HTTP", _number(status), _words(reason, said), _words(section, said), module, node.lineno)
+        elif node.func.id == "ProtocolError":
+            reason, section, *_ = [*node.args, None, None]
+            answer = _number(named.get("code")) if "code" in named else 1002
+            yield Fault("close", answer, _words(reason, said), _words(section, said), module, node.lineno)
+
+
+def _number(node: ast.expr | None) -> int | None:
+    from wsref.spec import CloseCode
+
+    if isinstance(node, ast.Constant) and isinstance(node.value, int):
+        return node.value
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "CloseCode":
+        return int(CloseCode[node.attr])
+    if isinstance(node, ast.IfExp):
+        return _number(node.body)
+    return None
+
+
+def _words(node: ast.expr | None, said: dict[str, ast.expr]) -> str:
+    """The words of an expression, ``…`` for what is filled in."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_words(part, {}) if isinstance(part, ast.Constant) else "…" for part in node.values)
+    if isinstance(node, ast.Name) and node.id in said:
+        return _words(said[node.id], {})
+    return "" if node is None else "…"
+
+
+def errors_http() -> Rows:
+    """What is answered before the 101."""
+    rows: Rows = [("Status", "Reason", "Section", "From")]
+    for fault in faults():
+        if fault.kind == "HTTP":
+            status = "hangs up" if fault.answer == 0 else str(fault.answer or "…")
+            words = prose(fault.reason)
+            if fault.reason in ("", "…"):
+                status, words = "400", "one line for each broken [rule of the handshake](rules.md)"
+            rows.append((status, words, fault.section, f"{{py:mod}}`~wsref.{fault.module}`"))
+    return rows
+
+
+def errors_close() -> Rows:
+    """What fails a connection after the 101."""
+    rows: Rows = [("Code", "Reason", "Section", "From")]
+    for fault in faults():
+        if fault.kind == "close":
+            rows.append(
+                (str(fault.answer or "…"), prose(fault.reason), fault.section, f"{{py:mod}}`~wsref.{fault.module}`")
+            )
+    return rows
+
+
+TABLES: dict[str, Callable[[], Rows]] = {
+    "floors": floors,
+    "names": names,
+    "steps": steps,
+    "limits": limits,
+    "rules": rules,
+    "answer-rules": answer_rules,
+    "close-codes": close_codes,
+    "errors-http": errors_http,
+    "errors-close": errors_close,
+}
+
+
+class Generated(SphinxDirective):
+    """A table of :data:`TABLES`, by its name; ``:rows:`` chooses some by their first cell."""
+
+    required_arguments = 1
+    option_spec: ClassVar[dict[str, Any]] = {"rows": directives.unchanged_required}
+
+    def run(self) -> list[nodes.Node]:
+        """Set it."""
+        name = self.arguments[0]
+        if name not in TABLES:
+            raise self.error(f"generated: one of {', '.join(TABLES)}, not {name!r}")
+        heading, *rows = TABLES[name]()
+        if "rows" in self.options:
+            wanted = self.options["rows"].split()
+            rows = [row for row in rows if row[0].strip("`") in wanted]
+            if len(rows) < len(wanted):
+                raise self.error(f"generated: not all of {wanted} are in {name}")
+        return self.table(name, heading, rows)
+
+    def table(self, name: str, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[nodes.Node]:
+        """A table as docutils has it."""
+        group = nodes.tgroup(cols=len(heading))
+        for n in range(len(heading)):
+            longest = max(len(row[n]) for row in [heading, *rows])
+            group += nodes.colspec(colwidth=min(max(longest, 4), 60))
+        messages: list[nodes.Node] = []
+        for part, some in ((nodes.thead(), [heading]), (nodes.tbody(), rows)):
+            for cells in some:
+                row = nodes.row()
+                for cell in cells:
+                    words, wrong = self.parse_inline(cell)
+                    row += nodes.entry("", nodes.paragraph("", "", *words))
+                    messages += wrong
+                part += row
+            group += part
+        table = nodes.table("", group, classes=["generated", f"table-{name}"])
+        self.set_source_info(table)
+        return [nodes.container("", table, classes=["table-moves"]), *messages]
+
+
+# -- The command line -------------------------------------------------------------------
+
+
+class CommandLine(SphinxDirective):
+    """All of ``python -m wsref -h`` and of its commands' ``-h``, from the parser itself."""
+
+    def run(self) -> list[nodes.Node]:
+        """Walk the parser."""
+        from wsref.cli import build_parser
+
+        parser = build_parser()
+        made = list(self.of(parser))
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                for name, command in action.choices.items():
+                    section = nodes.section(ids=[f"cli-{name}"], names=[f"cli-{name}"])
+                    section += nodes.title("", "", nodes.literal("", f"python -m wsref {name}"))
+                    section += list(self.of(command))
+                    self.state.document.note_explicit_target(section)
+                    made.append(section)
+        return made
+
+    def of(self, parser: argparse.ArgumentParser) -> Iterator[nodes.Node]:
+        """One parser: description, usage, arguments, epilog."""
+        formatter = argparse.HelpFormatter(parser.prog, width=78)
+        formatter.add_usage(parser.usage, parser._actions, parser._mutually_exclusive_groups, prefix="")
+        usage = formatter.format_help().strip()
+        if parser.description:
+            yield from self.paragraphs(parser.description)
+        yield nodes.literal_block(usage, usage, language="text")
+        for group in parser._action_groups:
+            listed = nodes.definition_list(classes=["options"])
+            for action in group._group_actions:
+                if isinstance(action, argparse._SubParsersAction):
+                    for choice in action._choices_actions:
+                        listed += self.item([choice.dest], choice.help or "", link=f"cli-{choice.dest}")
+                elif action.help != argparse.SUPPRESS:
+                    listed += self.item(_invocations(action, parser), _help(action, parser))
+            if len(listed):
+                yield listed
+        if parser.epilog:
+            yield from self.paragraphs(parser.epilog)
+
+    def paragraphs(self, text: str) -> Iterator[nodes.Node]:
+        """Plain sentences as paragraphs; what is indented, as it stands."""
+        for paragraph in re.split(r"\n\s*\n", text.strip("\n")):
+            head, _, rest = paragraph.partition("\n")
+            if rest.startswith("  "):  # a heading with a table below it
+                yield nodes.paragraph("", head)
+                yield nodes.literal_block(rest, rest, language="text")
+            elif paragraph.startswith("  "):
+                yield nodes.literal_block(paragraph, paragraph, language="text")
+            else:
+                yield nodes.paragraph("", " ".join(paragraph.split()))
+
+    @staticmethod
+    def item(names: list[str], words: str, link: str = "") -> nodes.definition_list_item:
+        """One argument."""
+        term = nodes.term()
+        for n, name in enumerate(names):
+            if n:
+                term += nodes.Text(", ")
+            literal = nodes.literal("", name)
+            term += nodes.reference("", "", literal, refid=link, internal=True) if link else literal
+        return nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", words)))
+
+
+def _invocations(action: argparse.Action, parser: argparse.ArgumentParser) -> list[str]:
+    """``--port PORT``, or ``URL``."""
+    formatter = argparse.HelpFormatter(parser.prog)
+    if not action.option_strings:
+        return [formatter._format_args(action, action.dest)]
+    if action.nargs == 0:
+        return list(action.option_strings)
+    arguments = formatter._format_args(action, formatter._get_default_metavar_for_optional(action))
+    return [f"{name} {arguments}" for name in action.option_strings]
+
+
+def _help(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
+    return argparse.HelpFormatter(parser.prog)._expand_help(action) if action.help else ""
+
+
+def setup(app: Any) -> None:
+    """Register the directives."""
+    app.add_directive("generated", Generated)
+    app.add_directive("command-line", CommandLine)

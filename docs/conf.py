@@ -1,0 +1,100 @@
+"""How Sphinx builds the book.  ``python docs/build.py`` runs it."""
+
+import sys
+import zlib
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
+
+import wsref  # noqa: E402
+
+project = "wsref"
+author = "the wsref authors"
+copyright = "the wsref authors; MIT licence"
+version = release = wsref.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.doctest",
+    "sphinx.ext.intersphinx",
+    "sphinx_copybutton",
+    "wsbook",
+]
+exclude_patterns = ["_build", "_ext", "_static", "README.md", "**/node_modules"]
+smartquotes = False  # quotation marks here are often those of code
+nitpicky = True
+nitpick_ignore = [
+    ("py:class", "argparse._SubParsersAction"),  # private: argparse has no other name for it
+    # Attributes of an object that its class describes in a comment, not in a docstring:
+    ("py:attr", "over"),
+    ("py:attr", "room"),
+    ("py:attr", "Transport.write_lock"),
+    ("py:func", "shown"),  # wsref.errors.shown, from a docstring in wsref.server
+]
+
+# -- Pages --------------------------------------------------------------------------
+
+myst_enable_extensions = ["attrs_inline", "colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # wsbook.labs has executed them
+nb_render_markdown_format = "myst"
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
+
+# -- The API ------------------------------------------------------------------------
+
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "ignore-module-all": True}
+autodoc_typehints = "signature"
+autodoc_class_signature = "mixed"
+autodoc_preserve_defaults = True
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_attr_annotations = False  # the signature has the types
+napoleon_custom_sections = ["Cost", "Source"]
+python_use_unqualified_type_names = True
+
+# Links into Python's own documentation, without asking the network what is there: the few
+# names that our docstrings use stand in stdlib.txt, in the form of Sphinx's inventories.
+_INVENTORY = HERE / "_build" / "stdlib.inv"
+_HEAD = "# Sphinx inventory version 2\n# Project: Python\n# Version: 3\n# The remainder is compressed using zlib.\n"
+_lines = [line for line in (HERE / "stdlib.txt").read_text("utf-8").splitlines() if line and not line.startswith("#")]
+_INVENTORY.parent.mkdir(exist_ok=True)
+_INVENTORY.write_bytes(_HEAD.encode() + zlib.compress("".join(f"{line}\n" for line in _lines).encode()))
+intersphinx_mapping = {"python": ("https://docs.python.org/3", str(_INVENTORY))}
+intersphinx_disabled_reftypes = ["std:*"]
+
+# -- Doctests -------------------------------------------------------------------------
+
+# Those of the docstrings are the test suite's; here only what the pages say is run.
+doctest_test_doctest_blocks = ""
+doctest_global_setup = "from wsref import *"
+
+# -- HTML -----------------------------------------------------------------------------
+
+html_theme = "furo"
+html_title = "wsref"
+html_static_path = ["_static"]
+html_css_files = ["book.css"]
+html_copy_source = False
+html_show_sourcelink = False
+html_show_sphinx = False
+html_theme_options = {
+    "navigation_with_keys": True,
+    "top_of_page_buttons": [],
+    "light_css_variables": {
+        "color-brand-primary": "#0b5c6e",
+        "color-brand-content": "#0b5c6e",
+        "color-brand-visited": "#5b4a8a",
+    },
+    "dark_css_variables": {
+        "color-brand-primary": "#7fcbd8",
+        "color-brand-content": "#7fcbd8",
+        "color-brand-visited": "#b8a6e0",
+    },
+}
+pygments_style = "tango"
+pygments_dark_style = "native"

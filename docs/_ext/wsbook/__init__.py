@@ -5,6 +5,7 @@
 :mod:`wsbook.shown`     the directives ``transcript``, ``run`` and ``exchange``
 :mod:`wsbook.pictures`  ``wire`` and ``closing-states``: SVG
 :mod:`wsbook.tables`    what is read from the code: limits, rules, steps, errors, the CLI
+:mod:`wsbook.cases`     what ``check`` asks, and its gallery of broken servers
 :mod:`wsbook.boxes`     ``differs``, ``break-it``, ``exercise``, ``solution``, ``columns``
 :mod:`wsbook.api`       a page for each module
 :mod:`wsbook.google`    our docstrings are Google's, nearly
@@ -23,8 +24,8 @@ from typing import Any
 
 def setup(app: Any) -> dict[str, Any]:
     """Register everything with Sphinx."""
-    from . import api, boxes, google, labs, pictures, shown, tables, toc
+    from . import api, boxes, cases, google, labs, pictures, shown, tables, toc
 
-    for part in (api, boxes, google, labs, pictures, shown, tables, toc):
+    for part in (api, boxes, cases, google, labs, pictures, shown, tables, toc):
         part.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,81 @@
+"""The cases of ``python -m wsref check``, and its gallery, from their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+
+class CheckCases(SphinxDirective):
+    """Every case, chapter by chapter: what it sends, what it accepts, why it matters."""
+
+    def run(self) -> list[nodes.Node]:
+        """A section for each chapter."""
+        from wsref.check import CASES
+        from wsref.check.report import CHAPTERS
+
+        sections: list[nodes.Node] = []
+        for chapter, (title, _) in CHAPTERS.items():
+            cases = [case for case in CASES if case.chapter == chapter]
+            name = f"cases-of-chapter-{chapter}"
+            section = nodes.section(ids=[name], names=[name])
+            section += nodes.title("", f"{chapter}. {title}: {len(cases)} cases")
+            section += nodes.definition_list("", *(self.item(case) for case in cases), classes=["cases"])
+            self.state.document.note_explicit_target(section)
+            sections.append(section)
+        return sections
+
+    def item(self, case: Any) -> nodes.definition_list_item:
+        """One case."""
+        name = "case-" + case.id.replace(".", "-")
+        term = nodes.term("", "", nodes.literal("", case.id), nodes.Text(f" {case.level.value}, {case.section}"))
+        term["ids"].append(name)
+        rows = nodes.field_list()
+        quote = "Why" if case.level.value == "INTEROP" else "Rule"
+        for label, body in (
+            ("Sends", nodes.literal("", case.play.sends)),
+            ("Accepts", nodes.Text(case.play.accepts)),
+            (quote, nodes.Text(f"“{case.quote}”" if quote == "Rule" else case.quote)),
+            ("Look at", nodes.Text(case.hint)),
+        ):
+            content = nodes.field_body("", nodes.paragraph("", "", body))
+            rows += nodes.field("", nodes.field_name("", label), content)
+        about = nodes.definition("", nodes.paragraph("", "", nodes.strong("", f"{case.title}.")), rows)
+        return nodes.definition_list_item("", term, about)
+
+
+class Gallery(SphinxDirective):
+    """The broken servers: name and symptom, and the bug behind a fold."""
+
+    def run(self) -> list[nodes.Node]:
+        """A list."""
+        return [nodes.definition_list("", *self.items(), classes=["gallery"])]
+
+    def items(self) -> Iterator[nodes.definition_list_item]:
+        """One for each server."""
+        from wsref.check.broken import BROKEN
+
+        from .boxes import solution
+
+        for name, server in BROKEN.items():
+            bug = nodes.paragraph("", f"{server.bug[0].upper()}{server.bug[1:]}; found by ")
+            for number, case in enumerate(server.fails):
+                bug += [nodes.Text(", ")] * bool(number) + [nodes.literal("", case)]
+            yield nodes.definition_list_item(
+                "",
+                nodes.term("", "", nodes.literal("", name)),
+                nodes.definition(
+                    "",
+                    nodes.paragraph("", f"{server.symptom[0].upper()}{server.symptom[1:]}."),
+                    solution("", bug, title="The bug"),
+                ),
+            )
+
+
+def setup(app: Any) -> None:
+    """Register the directives."""
+    app.add_directive("check-cases", CheckCases)
+    app.add_directive("gallery", Gallery)

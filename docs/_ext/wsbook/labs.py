@@ -27,7 +27,7 @@ One notebook for each chapter, with live servers on this machine and pictures of
 Here they are as they ran when this book was built; to run them yourself:
 
 ```sh
-python3 -m venv .venv && .venv/bin/pip install -q -e '.[notebooks]' && .venv/bin/jupyter lab notebooks
+python3 -m venv .venv && .venv/bin/pip install -q -e '.[notebooks]' && .venv/bin/jupyter lab --preferred-dir notebooks
 ```
 
 ```{toctree}

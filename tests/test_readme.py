@@ -11,6 +11,8 @@ import pytest
 from rawclient import close, connected
 
 from wsref import Echo, running
+from wsref.check.broken import BROKEN
+from wsref.check.gallery import serving
 from wsref.cli import main
 from wsref.steps import SEEN
 from wsref.trace import Printer
@@ -104,6 +106,14 @@ def test_the_client_in_a_pipe_and_refused():
 
         assert shown("echo hi | python -m wsref connect ws://127.0.0.1:8765/echo") == run("/echo", "hi\n")
         assert shown("python -m wsref connect ws://127.0.0.1:8765/nowhere") == run("/nowhere")
+
+
+def test_the_report_of_check(capsys):
+    with serving(BROKEN["guid-with-space"]) as url:
+        port = url.rstrip("/").rpartition(":")[2]
+        assert main(["check", "--until", "4", url]) == 1
+    shown_here = shown("python -m wsref check --until 4 ws://127.0.0.1:9000/")
+    assert is_excerpt(shown_here, capsys.readouterr().out.replace(port, "9000"))
 
 
 @pytest.mark.parametrize("name", re.findall(r"\]\(([^)#:]+)\)", README.read_text("utf-8")))

@@ -79,7 +79,8 @@ class BeforeChapter5(WebSocketHandler):
         kind = "text/html" if html else "text/plain"
         self.log(logging.INFO, f"200: {request.method}")
         with contextlib.suppress(ConnectionClosed):
-            self.respond(handshake.answer(HTTPStatus.OK, body, f"{kind}; charset=utf-8"))
+            response = handshake.answer(HTTPStatus.OK, body, f"{kind}; charset=utf-8")
+            self.respond(self._without_body_for_head(response))
 
 
 class BeforeChapter6(WebSocketHandler):

@@ -21,7 +21,8 @@ codec         an encoder and a lenient decoder, for heads and frames
 case          what a case is, and its verdict
 peer          a TCP connection to the server, with deadlines and a memory
 plays         what happens in most cases: a few verbs
-opening       the cases of chapters 1 to 5
+http_base     the cases of chapter 1
+opening       ... of chapters 2 to 5
 frames        ... of chapter 6
 messages      ... of chapter 7
 closing       ... of chapter 8

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from . import closing, compression, frames, messages, opening, world
+from . import closing, compression, frames, http_base, messages, opening, world
 from .case import Case
 
 #: All there are.
 CASES: tuple[Case, ...] = (
+    *http_base.CASES,
     *opening.CASES,
     *frames.CASES,
     *messages.CASES,

@@ -39,6 +39,9 @@ from .codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, accept_for, ma
 
 TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 
+PARAMETER = rf'[ \t]*;[ \t]*{TOKEN}([ \t]*=[ \t]*({TOKEN}|"{TOKEN}"))?'
+EXTENSIONS = rf"([ \t,]*{TOKEN}({PARAMETER})*[ \t]*(,|$))*[ \t]*"
+
 
 class Refusal(Exception):
     """Answer the request with this status, these headers, and hang up."""
@@ -251,6 +254,10 @@ class Good(socketserver.BaseRequestHandler):
             raise Refusal(400, "there must be one key of 16 bytes in base64")
         if not self.is_version(request.lines("sec-websocket-version")):
             raise Refusal(400, "the version is 13", "Sec-WebSocket-Version: 13, 8")
+        if not all(re.fullmatch(TOKEN, name) for name in request.tokens("sec-websocket-protocol")):
+            raise Refusal(400, "a subprotocol that is no token")
+        if not re.fullmatch(EXTENSIONS, ",".join(request.lines("sec-websocket-extensions"))):
+            raise Refusal(400, "extensions that are not well-formed")
         path = request.target.split("://", 1)[-1]
         path = "/" + path.partition("/")[2] if "://" in request.target else path
         if not self.is_served(path.partition("?")[0]):

@@ -312,6 +312,11 @@ class Line:
                 return False
         return True
 
+    def rest(self, seconds: float) -> bytes:
+        """What has come and was not taken, after waiting for the end of TCP for so long at most."""
+        self.ended(seconds)
+        return bytes(self._buffer)
+
     def answer(self, *, head_only: bool = False) -> Answer | None:
         """The next response, with its body; None: TCP ended before a byte of it.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .case import Failed, Play
+from .case import Failed, Play, Skipped
 from .codec import NAMES, PING, PONG, TEXT, Answer, frame, text
 from .peer import Line, Peer
 
@@ -46,6 +46,8 @@ def upgraded(request: bytes, *, dribble: bool = False) -> Play:
     """It is an upgrade like any other: 101, or 501 from a server that cannot yet (chapters 2 and 3)."""
 
     def run(peer: Peer) -> None:
+        if peer.usual not in (101, 501):
+            raise Skipped(f"an ordinary handshake gets {peer.usual or 'hung up on'}, so this one may too")
         answer = _asked(peer, request, dribble=dribble)
         if answer is None:
             raise Failed("the end of TCP", "101 Switching Protocols")

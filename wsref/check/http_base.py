@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from .case import Case, Failed, Level, Play
+from .case import Case, Failed, Level, Play, Skipped
 from .codec import Answer, plain
 from .peer import Peer
 from .plays import answered, in_words, refused, script
@@ -68,7 +68,7 @@ def as_plain(request: bytes, *statuses: int, dribble: int = 0, hanging_up: bool 
         answer = line.answer()
         wanted = f"{usual}, as for an ordinary request{also}"
         if answer is None:
-            if not hanging_up:
+            if usual and not hanging_up:
                 raise Failed("the end of TCP, and no answer", wanted)
         elif answer.status not in (usual, *statuses):
             raise Failed(str(answer), wanted)
@@ -97,9 +97,8 @@ OWS = 'field-line = field-name ":" OWS field-value OWS'
 def _no_content(peer: Peer) -> None:
     line = peer.dial()
     line.send(plain(line="HEAD {path} HTTP/1.1"))
-    answer = line.answer(head_only=True)
-    if answer is None:
-        raise Failed("the end of TCP, and no answer", "an answer's head")
+    if line.answer(head_only=True) is None:
+        raise Skipped("it hung up, so there is no answer to look at")
     if came := line.rest(0.3):
         raise Failed(f"after the head came {came[:40]!r}", "nothing after the head")
 
@@ -247,9 +246,9 @@ CASES = (
         "1.header.blank-before-colon",
         MUST,
         "RFC 9112 §5.1",
-        "A blank between a header's name and its colon is refused with 400",
+        "A blank between a header's name and its colon is refused",
         COLON,
-        refused(plain("X-Note : a"), 400),
+        refused(plain("X-Note : a"), hanging_up=True),
         "Match names against the token characters, and do not strip them.",
     ),
     Case(
@@ -285,27 +284,27 @@ CASES = (
         "1.host.missing",
         MUST,
         "RFC 9112 §3.2",
-        "A request without Host is refused with 400",
+        "A request without Host is refused",
         HOST,
-        refused(plain(host=None), 400),
+        refused(plain(host=None), hanging_up=True),
         "In HTTP/1.1 there must be one Host.",
     ),
     Case(
         "1.host.twice",
         MUST,
         "RFC 9112 §3.2",
-        "A request with two Host lines is refused with 400",
+        "A request with two Host lines is refused",
         HOST,
-        refused(plain("Host: {host}"), 400),
+        refused(plain("Host: {host}"), hanging_up=True),
         "Keep all lines of a name, and count them: a dict keeps the last one only.",
     ),
     Case(
         "1.host.invalid",
         MUST,
         "RFC 9112 §3.2",
-        "A Host that is none is refused with 400",
+        "A Host that is none is refused",
         HOST,
-        refused(plain(host="Host: a b/c"), 400),
+        refused(plain(host="Host: a b/c"), hanging_up=True),
         "A host and perhaps a port: no blank, no slash, no user.",
     ),
     Case(

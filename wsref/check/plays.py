@@ -92,14 +92,21 @@ def refused(request: bytes, *statuses: int, hanging_up: bool = False, most: int 
     return Play(in_words(request), wanted, run)
 
 
-def answered(request: bytes, accepts: str, judge: Callable[[Peer, Answer], None], *, dribble: bool = False) -> Play:
-    """There is an answer, and a function judges it: it raises Failed if it is not good."""
+def answered(request: bytes, accepts: str, judge: Callable[[Peer, Answer], None], *, always: bool = False) -> Play:
+    """If there is an answer, a function judges it: it raises Failed if it is not good.
+
+    Args:
+        always: Whether there must be one.
+    """
 
     def run(peer: Peer) -> None:
-        answer = _asked(peer, request, dribble=dribble)
-        if answer is None:
+        answer = _asked(peer, request)
+        if answer is not None:
+            judge(peer, answer)
+        elif always:
             raise Failed("the end of TCP, and no answer", accepts)
-        judge(peer, answer)
+        else:
+            raise Skipped("it hung up, so there is no answer to look at")
 
     return Play(in_words(request), accepts, run)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
+from . import broken_opening
 from .gallery import Good
 
 
 def name_of(server: type[Good]) -> str:
     """``guid-with-space`` for ``GuidWithSpace``."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "-", server.__name__).lower()
+    return re.sub(r"(?<!^)(?=[A-Z])|(?<=[a-z])(?=[0-9])", "-", server.__name__).lower()
 
 
 def _all_in(*modules: object) -> dict[str, type[Good]]:
@@ -23,4 +24,4 @@ def _all_in(*modules: object) -> dict[str, type[Good]]:
 
 
 #: Name to server, in the order of the chapters.
-BROKEN: dict[str, type[Good]] = _all_in()
+BROKEN: dict[str, type[Good]] = _all_in(broken_opening)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import time
 from email.utils import formatdate
 
 from .codec import accept_for
@@ -176,6 +177,146 @@ class DiesOnGarbage(Good):
         super().refuse(refusal)
 
 
+class CountsCharacters(Good):
+    """Counts its body before it is encoded."""
+
+    symptom = "its error pages look cut off, but only those with an ellipsis in them"
+    bug = "Content-Length counts characters, not bytes"
+    fails = ("1.answer.length", "3.refusal.length")
+
+    def answer(self, status_line: str, *headers: str, body: str = "") -> None:
+        """A body with a character of three bytes."""
+        super().answer(status_line, *headers, body=body.replace("\n", "…"))
+
+
+class NoDate(Good):
+    """Has no clock, or does not look at it."""
+
+    symptom = "caches in front of it log that they had to add a Date"
+    bug = "sends no Date"
+    fails = ("1.answer.date",)
+
+    def answer(self, status_line: str, *headers: str, body: str = "") -> None:
+        """Without it."""
+        super().answer(status_line, *(header for header in headers if not header.startswith("Date")), body=body)
+
+
+class LooksInTheLastPiece(Good):
+    """Looks for the end of the head in what came last."""
+
+    symptom = "one in some thousand requests is answered only after a long time, with 408"
+    bug = "looks for the empty line in the last piece only, and misses one that is cut in two"
+    fails = ("1.head.split-in-crlf",)
+    sometimes = ("1.head.byte-by-byte", "2.head.byte-by-byte", "1.target.long", "1.flood.*")
+
+    PATIENCE = 0.5
+
+    def read_head(self) -> bytes:
+        """Piece by piece."""
+        self.request.settimeout(self.PATIENCE)
+        try:
+            while b"\r\n\r\n" not in (piece := self.receive()):
+                self.buffer += piece
+        except TimeoutError:
+            raise Refusal(408, "the head took too long") from None
+        finally:
+            self.request.settimeout(None)
+        head, _, self.buffer = (self.buffer + piece).partition(b"\r\n\r\n")
+        return head
+
+
+class NoEmptyLine(Good):
+    """Takes the first line for the request line, whatever it is."""
+
+    symptom = "a robust old client that sends an empty line first is refused"
+    bug = "does not pass over an empty line before the request line"
+    fails = ("1.head.leading-empty-line",)
+
+    def parse_head(self, head: bytes) -> Request:
+        """The first line is the request line."""
+        if head.startswith(b"\r\n"):
+            raise Refusal(400, "no request line")
+        return super().parse_head(head)
+
+
+class StripsNothing(Good):
+    """Takes all that stands after the blank for the value."""
+
+    symptom = "a client that ends its header lines with a blank is refused"
+    bug = "does not strip blanks from the end of a value"
+    fails = ("1.header.blanks-around",)
+
+    def parse_line(self, line: str) -> tuple[str, str]:
+        """The blank after the colon is taken off, and no other."""
+        super().parse_line(line)
+        name, _, value = line.partition(":")
+        return name.lower(), value.removeprefix(" ")
+
+
+class OnlyPaths(Good):
+    """A target begins with a slash."""
+
+    symptom = "a client that goes through an HTTP proxy is refused"
+    bug = "does not take a target in absolute form"
+    fails = ("1.target.absolute",)
+
+    def parse_head(self, head: bytes) -> Request:
+        """Or it is none."""
+        request = super().parse_head(head)
+        if not request.target.startswith("/"):
+            raise Refusal(400, "a target begins with a slash")
+        return request
+
+
+class CrashesOnLargeHeads(Good):
+    """A buffer of a fixed size, and 500 if it is full."""
+
+    symptom = "cookies that have grown too large make it answer 500"
+    bug = "answers a head that is too large with 500, as if the fault were its own"
+    fails = ("1.flood.many-headers", "1.flood.long-header", "1.target.long")
+
+    def refuse(self, refusal: Refusal) -> None:
+        """It did not mean to."""
+        if refusal.status == 431:
+            return self.answer("500 Internal Server Error", "Content-Length: 0", "Connection: close")
+        super().refuse(refusal)
+
+
+class AnyVersionOfHttp(Good):
+    """HTTP is HTTP."""
+
+    symptom = "a client that says HTTP/2.0 is answered in HTTP/1.1, and hangs"
+    bug = "does not refuse HTTP/2.0 in a request line"
+    fails = ("1.line.version-2", "5.plain.426", "5.plain.post")
+
+    def check_head(self, request: Request) -> None:
+        """As if it were 1.1."""
+        request.version = request.version.replace("HTTP/2.0", "HTTP/1.1")
+        super().check_head(request)
+
+    def fallback(self, request: Request) -> None:
+        """A page, so that one sees it."""
+        page(self, request, "Hello\n")
+
+
+class SpinsInTheHead(Good):
+    """Reads until the empty line comes, and reads, and reads."""
+
+    symptom = "after some days it takes all of a processor, though nobody is connected"
+    bug = "goes on reading when the client has gone: recv gives b'' for ever"
+    fails = ("1.cut.head",)
+
+    def receive(self) -> bytes:
+        """Whatever comes, also when nothing will; slowly, to be kind to the machine that it is shown on."""
+        data: bytes = self.request.recv(65536)
+        while not data and self.message == b"" and not hasattr(self, "method"):
+            time.sleep(0.05)
+            data = self.request.recv(65536)
+        if not data:
+            raise Gone
+        return data
+
+
 # -- Chapter 2: upgrade detection ---------------------------------------------------------
 
 
@@ -265,6 +406,106 @@ class UnfoldsAndStrips(Good):
     def parse_line(self, line: str) -> tuple[str, str]:
         """Blanks at its beginning do not count."""
         return super().parse_line(line.strip())
+
+
+class JustHttp(Good):
+    """An HTTP server that has never heard of upgrades."""
+
+    symptom = "it shows its page, and WebSockets fail with status 200"
+    bug = "does not look whether a request asks to upgrade: chapter 2 is missing"
+    fails = ("2.upgrade.seen", "4.status.101", "5.plain.426", "5.plain.post")
+    sometimes = ("3.*",)
+
+    def wants_upgrade(self, request: Request) -> bool:
+        """Whatever."""
+        return False
+
+    def fallback(self, request: Request) -> None:
+        """A page."""
+        page(self, request, "Hello\n")
+
+
+class WebSocketInLowerCase(Good):
+    """Compares the protocol's name with its case."""
+
+    symptom = "a client that writes 'Upgrade: WebSocket' is refused"
+    bug = "compares the value of Upgrade with its case"
+    fails = ("2.upgrade.mixed-case", "2.upgrade.upper-case")
+
+    def validate(self, request: Request) -> None:
+        """In lower case, as browsers write it."""
+        if "websocket" not in request.tokens("upgrade"):
+            raise Refusal(400, "upgrade to websocket")
+        super().validate(request)
+
+
+class OneProtocol(Good):
+    """Takes Upgrade for one word."""
+
+    symptom = "a client that offers h2c besides is refused"
+    bug = "does not take Upgrade for a list"
+    fails = ("2.upgrade.list",)
+
+    def validate(self, request: Request) -> None:
+        """One."""
+        if [value.lower() for value in request.lines("upgrade")] != ["websocket"]:
+            raise Refusal(400, "upgrade to websocket")
+        super().validate(request)
+
+
+class HostFirst(Good):
+    """Counts on an order."""
+
+    symptom = "one HTTP library is always refused, and nobody knows why"
+    bug = "wants Host to be the first header"
+    fails = ("2.names.any-order",)
+
+    def check_head(self, request: Request) -> None:
+        """Where it is usual."""
+        super().check_head(request)
+        if request.headers[:1] and request.headers[0][0] != "host":
+            raise Refusal(400, "Host comes first")
+
+
+class UpgradesEverybody(Good):
+    """Every request is a handshake that only needs some help."""
+
+    symptom = "opened in a browser it downloads garbage"
+    bug = "upgrades requests that did not ask to"
+    fails = (
+        "2.plain.get",
+        "2.plain.only-websocket-headers",
+        "2.connection.missing",
+        "2.connection.keep-alive",
+        "2.connection.longer-word",
+        "2.upgrade.missing",
+        "2.http-1-0.upgrade",
+        "3.upgrade.*",
+        "5.plain.426",
+        "5.plain.post",
+    )
+    sometimes = ("1.*", "3.*", "5.*", "2.*")
+
+    def wants_upgrade(self, request: Request) -> bool:
+        """Surely."""
+        return True
+
+    def validate(self, request: Request) -> None:
+        """All is well."""
+        request.headers.append(("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="))
+
+
+class UpgradeToWhatever(Good):
+    """Upgrade is enough; to what is not asked."""
+
+    symptom = "curl --http2 gets a 101, and then nothing that it understands"
+    bug = "does not look at which protocol Upgrade names"
+    fails = ("3.upgrade.another", "3.upgrade.longer-word", "2.upgrade.nul-inside")
+
+    def parse_line(self, line: str) -> tuple[str, str]:
+        """Whatever it names is websocket."""
+        name, value = super().parse_line(line.replace("\0", ""))
+        return (name, "websocket" if name == "upgrade" and value else value)
 
 
 # -- Chapter 3: validation -------------------------------------------------------------------
@@ -413,6 +654,20 @@ class BadRequestIs200(Good):
         body = "" if getattr(self, "method", "") == "HEAD" else f"{refusal}\n"
         date = f"Date: {formatdate(usegmt=True)}"
         self.answer("200 OK", date, f"Content-Length: {len(str(refusal)) + 1}", "Connection: close", body=body)
+
+
+class ChokesOnVersion8(Good):
+    """Knows that 8 is something, and not what."""
+
+    symptom = "a client of 2011 gets no answer at all"
+    bug = "hangs up on version 8 instead of refusing it"
+    fails = ("3.version.8",)
+
+    def is_version(self, versions: list[str]) -> bool:
+        """An exception that nobody catches."""
+        if versions == ["8"]:
+            raise Gone
+        return super().is_version(versions)
 
 
 class WantsNoExtensions(Good):
@@ -577,6 +832,31 @@ class SubprotocolInLowerCase(Good):
     def choose_protocol(self, request: Request) -> str | None:
         """Whatever its case, in lower case."""
         return next((name.lower() for name in request.tokens("sec-websocket-protocol") if name.lower() == "echo"), None)
+
+
+class AcceptTwice(Good):
+    """Adds what its library has added already."""
+
+    symptom = "some clients connect, others say that the accept value is wrong"
+    bug = "sends Sec-WebSocket-Accept twice"
+    fails = ("4.accept.once",)
+
+    def answer(self, status_line: str, *headers: str, body: str = "") -> None:
+        """Each line of it."""
+        more = [header for header in headers if header.startswith("Sec-WebSocket-Accept")]
+        super().answer(status_line, *headers, *more, body=body)
+
+
+class ExtensionUnasked(Good):
+    """Compresses for everybody."""
+
+    symptom = "clients without compression fail the connection at once"
+    bug = "sends Sec-WebSocket-Extensions to clients that offered none"
+    fails = ("4.extensions.unasked", "4.extensions.unknown")
+
+    def choose_extension(self, request: Request) -> str | None:
+        """Always."""
+        return super().choose_extension(request) or "permessage-deflate"
 
 
 class EchoesExtensions(Good):

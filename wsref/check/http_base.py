@@ -26,15 +26,24 @@ def well_formed(peer: Peer, answer: Answer) -> None:
         raise Failed("; ".join(answer.faults), "a head as RFC 9112 writes it")
 
 
-def right_length(peer: Peer, answer: Answer) -> None:
-    """Judge an answer's body: as long as its head says."""
-    lengths = set(answer.lines("Content-Length"))
-    if lengths and answer.lines("Transfer-Encoding"):
-        raise Failed("both Content-Length and Transfer-Encoding", "one of them")
-    if len(lengths) > 1 or any(not re.fullmatch("[0-9]+", length) for length in lengths):
-        raise Failed(f"Content-Length: {', '.join(sorted(lengths))}", "one number")
-    if lengths and int(next(iter(lengths))) != len(answer.body):
-        raise Failed(f"a body of {len(answer.body)} bytes", f"as many as its Content-Length says, {lengths.pop()}")
+def right_length(request: bytes) -> Play:
+    """The answer's body is as long as its head says: no shorter, and nothing follows it."""
+
+    def run(peer: Peer) -> None:
+        line = peer.dial()
+        line.send(request)
+        if (answer := line.answer()) is None:
+            raise Skipped("it hung up, so there is no answer to look at")
+        lengths = set(answer.lines("Content-Length"))
+        if lengths and answer.lines("Transfer-Encoding"):
+            raise Failed("both Content-Length and Transfer-Encoding", "one of them")
+        if len(lengths) > 1 or any(not re.fullmatch("[0-9]+", length) for length in lengths):
+            raise Failed(f"Content-Length: {', '.join(sorted(lengths))}", "one number")
+        size = len(answer.body) + len(line.rest(0.3))
+        if lengths and int(next(iter(lengths))) != size:
+            raise Failed(f"a body of {size} bytes", f"as many as its Content-Length says, {lengths.pop()}")
+
+    return Play(in_words(request), "a body as long as Content-Length says, if it says so", run)
 
 
 def _date(peer: Peer, answer: Answer) -> None:
@@ -64,7 +73,7 @@ def as_plain(request: bytes, *statuses: int, dribble: int = 0, hanging_up: bool 
     def run(peer: Peer) -> None:
         usual = asked_plainly(peer)
         line = peer.dial()
-        line.dribble(request, dribble) if dribble else line.send(request)
+        line.dribble(request, dribble, pause=0.05 if dribble > 1 else 0.0) if dribble else line.send(request)
         answer = line.answer()
         wanted = f"{usual}, as for an ordinary request{also}"
         if answer is None:
@@ -152,7 +161,7 @@ CASES = (
         "The body is as long as the response says",
         "When a message does not have a Transfer-Encoding header field, a Content-Length header field can provide the "
         "anticipated size, as a decimal number of octets",
-        answered(plain(), "a body as long as Content-Length says, if it says so", right_length),
+        right_length(plain()),
         "Count bytes, not characters: len(body.encode()).",
     ),
     Case(

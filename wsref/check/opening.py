@@ -503,7 +503,7 @@ VALIDATION = (
         "RFC 9112 §6.2",
         "A refusal's body is as long as it says",
         "a Content-Length header field can provide the anticipated size, as a decimal number of octets",
-        answered(upgrade(without="Sec-WebSocket-Key"), "a body as long as Content-Length says", right_length),
+        right_length(upgrade(without="Sec-WebSocket-Key")),
         "Count bytes, not characters.",
     ),
 )

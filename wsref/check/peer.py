@@ -221,10 +221,16 @@ class Line:
         head = head.replace(b"{host}", self._target.authority.encode()).replace(b"{path}", self._target.path.encode())
         return head + blank + rest
 
-    def dribble(self, data: bytes, size: int = 1) -> None:
-        """Send it in packets of ``size`` bytes."""
+    def dribble(self, data: bytes, size: int = 1, *, pause: float = 0.0) -> None:
+        """Send it in packets of ``size`` bytes.
+
+        Args:
+            pause: Seconds between them, so that the server reads one before the next is there.
+        """
         data = self._filled_in(data)
         for start in range(0, len(data), size):
+            if start and pause:
+                time.sleep(pause)
             self.send(data[start : start + size])
 
     def finish(self) -> None:

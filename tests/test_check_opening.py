@@ -1,0 +1,121 @@
+"""The cases of chapters 1 to 5: what is broken is found, what is legal passes."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+import pytest
+
+from wsref.check import CASES, Level, Outcome, grade, parse_target
+from wsref.check.broken import BROKEN
+from wsref.check.cases import select
+from wsref.check.gallery import Gone, Good, Refusal, serving
+
+HERE = [case for case in CASES if case.chapter <= 5]
+GALLERY = {name: server for name, server in BROKEN.items() if server.__module__ == "wsref.check.broken_opening"}
+
+
+def failures(server: type[Good], *levels: Level, timeout: float = 1.0) -> dict[str, str]:
+    """What fails of chapters 1 to 5: id to what came."""
+    with serving(server) as url:
+        report = grade(parse_target(url), select(until=5), timeout=timeout)
+    return {v.case.id: v.why for v in report.failed if not levels or v.case.level in levels}
+
+
+class TestLegalBehaviour:
+    """RFC 6455 §4.2, RFC 9112 §2.2: what is unusual and legal breaks no MUST"""
+
+    def test_a_server_that_hangs_up_on_what_is_not_http(self):
+        class HangsUp(Good):
+            def parse_head(self, head):
+                try:
+                    return super().parse_head(head)
+                except Refusal:
+                    raise Gone from None
+
+        assert set(failures(HangsUp, Level.MUST, Level.SHOULD)) == {"3.host.missing"}  # a response is due: §4.2.1
+
+    def test_a_server_that_hangs_up_on_plain_requests(self):
+        class OnlyWebSocket(Good):
+            def fallback(self, request):
+                raise Gone
+
+        assert failures(OnlyWebSocket, Level.MUST, Level.SHOULD) == {}
+
+    def test_a_server_that_has_pages_to_show(self):
+        class Pages(Good):
+            def fallback(self, request):
+                body = "" if request.method == "HEAD" else "<p>Hi"
+                self.answer("200 OK", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Content-Length: 5", body=body)
+
+        assert set(failures(Pages)) == {"5.plain.426", "5.plain.post"}
+
+    @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "503 Service Unavailable"])
+    def test_a_server_that_lets_nobody_in(self, status):
+        class Closed(Good):
+            def complete_upgrade(self, request):
+                self.answer(status, "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Content-Length: 0", "Connection: close")
+                raise Gone
+
+        assert set(failures(Closed)) == {"4.status.101"}
+
+    def test_a_server_that_refuses_version_8_and_one_that_answers_426_to_versions(self):
+        class Only13(Good):
+            def is_version(self, versions):
+                if versions != ["13"]:
+                    raise Refusal(426, "13, please", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+                return True
+
+        assert failures(Only13) == {}
+
+    def test_a_server_that_takes_what_the_rfc_lets_it_repair(self):
+        class Forgiving(Good):
+            def read_head(self):
+                return super().read_head().replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ").replace(b"\0", b" ")
+
+        assert failures(Forgiving, Level.MUST) == {}
+
+    def test_a_server_that_does_not_decode_the_key_is_advised_and_not_condemned(self):
+        class Trusts(Good):
+            def is_key(self, key):
+                return bool(key)
+
+        assert failures(Trusts, Level.MUST) == {}
+        assert "3.key.short" in failures(Trusts, Level.SHOULD)
+
+
+class TestTheGallery:
+    """Each broken server fails the cases that are meant for it, and no other"""
+
+    def test_there_are_at_least_thirty_and_each_tells_its_symptom_and_its_bug(self):
+        assert len(BROKEN) >= 30
+        for name, server in BROKEN.items():
+            assert server.symptom and server.bug and server.fails, name
+            assert not server.symptom.endswith("."), name
+            assert server.bug not in server.symptom, f"{name}: the symptom gives it away"
+
+    @pytest.mark.parametrize("name", GALLERY)
+    def test_a_broken_server_fails_just_what_it_should(self, name):
+        server = GALLERY[name]
+        failed = failures(server)
+        wanted = {case.id for case in HERE if any(fnmatchcase(case.id, glob) for glob in server.fails)}
+        perhaps = {case.id for case in HERE if any(fnmatchcase(case.id, glob) for glob in server.sometimes)}
+        assert wanted, "a server of these chapters is found in these chapters"
+        assert wanted - set(failed) == set(), "not found"
+        assert {case: why for case, why in failed.items() if case not in wanted | perhaps} == {}, "not meant"
+
+    def test_every_case_that_can_fail_alone_is_failed_by_a_server(self):
+        """Cases that no server of the gallery fails have not been seen to fail: they are named here."""
+        failed = {case.id for case in HERE for s in BROKEN.values() if any(fnmatchcase(case.id, g) for g in s.fails)}
+        unseen = {case.id for case in HERE} - failed
+        assert unseen == UNSEEN
+
+
+#: Not failed by any server of the gallery; each is failed by a server below.
+UNSEEN: set[str] = set()
+
+
+def test_the_good_server_passes_and_nothing_is_skipped():
+    with serving(Good) as url:
+        report = grade(parse_target(url), select(until=5))
+    assert [(v.case.id, v.why) for v in report.verdicts if v.outcome is not Outcome.PASS] == []

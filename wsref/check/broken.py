@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from . import broken_opening
+from . import broken_frames, broken_opening
 from .gallery import Good
 
 
@@ -24,4 +24,4 @@ def _all_in(*modules: object) -> dict[str, type[Good]]:
 
 
 #: Name to server, in the order of the chapters.
-BROKEN: dict[str, type[Good]] = _all_in(broken_opening)
+BROKEN: dict[str, type[Good]] = _all_in(broken_opening, broken_frames)

@@ -52,8 +52,9 @@ class Play:
         run: Does it; returns if the server is right, raises :class:`Failed` if it is
             wrong, :class:`Skipped` if nothing can be said.
         needs: What the server must be able to do for this case to make sense:
-            "" (speak TCP), "open" (answer 101), "echo" (send messages back), "deflate" (agree on
-            permessage-deflate, and echo).
+            "" (speak TCP), "open" (answer 101), "asked" (that, and --no-echo was not said), "echo"
+            (send messages back), "binary" (binary ones too), "agree" (agree on permessage-deflate),
+            "deflate" (that, and echo).
         alone: Whether other cases must wait, because this one is a burden.
     """
 

@@ -89,15 +89,19 @@ class Good(socketserver.BaseRequestHandler):
         symptom: What is seen from outside, for whoever looks for the bug.
         bug: What it is, in a few words: the solution.
         fails: The ids of the cases that it fails, or globs for them; all others pass.
+        sometimes: Those that it fails as the network will have it: what depends on where
+            a packet ends, or on who is first.
     """
 
     symptom = ""
     bug = ""
     fails: tuple[str, ...] = ()
+    sometimes: tuple[str, ...] = ()
 
     MAX_HEAD = 16 * 1024  # bytes
     MAX_LINES = 100
     MAX_MESSAGE = 1024 * 1024  # bytes
+    MAX_FRAGMENTS = 16 * 1024  # of one message
     PATIENCE = 5.0  # seconds
 
     # -- From the first byte to the last ------------------------------------------------
@@ -106,6 +110,7 @@ class Good(socketserver.BaseRequestHandler):
         """Called by socketserver, in a thread of its own; ``request`` is the socket."""
         self.buffer = b""  # received and not used yet
         self.message = b""  # the fragments so far
+        self.fragments = 0  # how many
         self.opcode = 0  # of the message that they belong to
         self.compressed = False
         self.agreed: dict[str, int] | None = None  # permessage-deflate's parameters
@@ -281,7 +286,9 @@ class Good(socketserver.BaseRequestHandler):
         """No page asks, or a page of ours."""
         origins = request.lines("origin") + request.lines("sec-websocket-origin")
         hosts = request.lines("host")
-        return all(origin.split("://")[-1].lower() == (hosts or [""])[0].lower() for origin in origins)
+        return all(
+            re.fullmatch(rf"https?://{re.escape((hosts or [''])[0])}", origin, re.IGNORECASE) for origin in origins
+        )
 
     def complete_upgrade(self, request: Request) -> None:
         """Answer 101."""
@@ -472,9 +479,12 @@ class Good(socketserver.BaseRequestHandler):
         if opcode != CONTINUATION and self.opcode:
             raise Failure(1002, "a new message inside a message")
         if opcode != CONTINUATION:
-            self.opcode, self.compressed, self.message = opcode, rsv == 4, b""
+            self.opcode, self.compressed, self.message, self.fragments = opcode, rsv == 4, b"", 0
             self.decoder.reset()
         self.message += payload
+        self.fragments += 1
+        if self.fragments > self.MAX_FRAGMENTS:
+            raise Failure(1008, "a message in too many fragments")
         if self.opcode == TEXT and not self.compressed:
             self.check_text(payload, fin)
         if fin:

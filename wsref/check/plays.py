@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .case import Failed, Play, Skipped
-from .codec import NAMES, PING, PONG, TEXT, Answer, frame, text
+from .codec import BINARY, NAMES, PING, PONG, TEXT, Answer, frame, text
 from .peer import Line, Peer
 
 
@@ -125,14 +125,18 @@ def accepted(request: bytes, accepts: str, judge: Callable[[Peer, Answer], None]
 # -- Chapters 6 to 9: frames, on a connection that is open ----------------------------------
 
 
-def echoes(wire: bytes, *messages: tuple[int, bytes], dribble: int = 0, past: tuple[int, ...] = ()) -> Play:
+def echoes(
+    wire: bytes, *messages: tuple[int, bytes], dribble: int = 0, past: tuple[int, ...] = (), needs: str = ""
+) -> Play:
     """These bytes are messages, and the server sends them back.
 
     Args:
         messages: Opcode and payload of each, as they come back; a Pong may be among them.
         dribble: Bytes for each packet; 0: all at once.
         past: Opcodes to pass over: ``(PONG,)``.
+        needs: "": "binary" if there are binary messages among them, else "echo".
     """
+    needs = needs or ("binary" if any(opcode == BINARY for opcode, _ in messages) else "echo")
 
     def run(peer: Peer) -> None:
         line = peer.open()
@@ -142,7 +146,7 @@ def echoes(wire: bytes, *messages: tuple[int, bytes], dribble: int = 0, past: tu
 
     came = ", ".join(f"{NAMES[opcode]} of {len(payload)} bytes" for opcode, payload in messages)
     slowly = "" if not dribble else f" ({dribble} byte{'s' * (dribble > 1)} at a time)"
-    return Play(in_words(wire) + slowly, f"back come: {came}", run, "echo")
+    return Play(in_words(wire) + slowly, f"back come: {came}", run, needs)
 
 
 def pongs(wire: bytes, *payloads: bytes, past: tuple[int, ...] = ()) -> Play:
@@ -190,17 +194,21 @@ def fails_with(wire: bytes, *codes: int, request: bytes | None = None) -> Play:
     return Play(in_words(wire), f"Close {' or '.join(map(str, codes))}", run, "open")
 
 
-def survives(harm: Callable[[Line], None], sends: str, *, needs: str = "open") -> Play:
+def works(peer: Peer, line: Line) -> None:
+    """A message comes back on this connection; or, where none does, a Pong."""
+    line.send(text("Hello") if peer.echo else frame(PING, b"Hello"))
+    line.expect(TEXT if peer.echo else PONG, b"Hello")
+
+
+def survives(harm: Callable[[Line], None], sends: str, *, needs: str = "open", alone: bool = False) -> Play:
     """Something happens on one connection, and the server is there for the next."""
 
     def run(peer: Peer) -> None:
-        harm(peer.open() if needs else peer.dial())
+        harmed = peer.open() if needs else peer.dial()
+        harm(harmed)
+        harmed.hang_up()
         line = peer.open() if needs else peer.dial()
-        if needs == "echo":
-            line.send(text("Hello"))
-            line.expect(TEXT, b"Hello")
-        elif needs == "open":
-            line.send(frame(PING, b"Hello"))
-            line.expect(PONG, b"Hello")
+        if needs:
+            works(peer, line)
 
-    return Play(sends, "the next connection works as ever", run, needs)
+    return Play(sends, "the next connection works as ever", run, needs, alone)

@@ -15,11 +15,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 from .case import Case, Failed, Level, Outcome, Skipped, Verdict
-from .codec import TEXT, text, upgrade
+from .codec import BINARY, TEXT, frame, text, upgrade
 from .peer import Line, Peer, Target
 
 #: An offer that any server that knows permessage-deflate can accept as it is.
 OFFER = upgrade("Sec-WebSocket-Extensions: permessage-deflate")
+
+
+#: Why a server does not echo that nobody asked to.
+NOT_ASKED = "--no-echo"
 
 
 class NotAnswering(Exception):
@@ -34,6 +38,7 @@ class Found:
         usual: The status that answers an ordinary handshake; 0: it hung up.
         echo: Whether it sends messages back.
         no_echo: Why not, in words.
+        binary: Whether it sends binary messages back too.
         deflate: Whether it agrees on permessage-deflate.
         many: Whether it serves a second client while it has a first.
     """
@@ -41,6 +46,7 @@ class Found:
     usual: int = 0
     echo: bool = False
     no_echo: str = ""
+    binary: bool = False
     deflate: bool = False
     many: bool = True
 
@@ -104,11 +110,13 @@ def look_at(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Found
                 "If it speaks TLS, its URL begins with wss://"
             )
         if found.usual == 101:
-            found.no_echo = _why_no_echo(line) if echo else "--no-echo"
+            found.no_echo = _why_no_echo(line) if echo else NOT_ASKED
             found.echo = not found.no_echo
         found.many = _serves_many(peer)
         peer.hang_up()
         if found.echo:
+            found.binary = _sends_binary(peer)
+        if found.usual == 101:
             offered = peer.open(OFFER).opening
             found.deflate = offered is not None and "permessage-deflate" in " ".join(
                 offered.tokens("Sec-WebSocket-Extensions")
@@ -158,6 +166,16 @@ def _why_no_echo(line: Line) -> str:
     return ""
 
 
+def _sends_binary(peer: Peer) -> bool:
+    line = peer.open()
+    line.send(frame(BINARY, b"\x00\xff"))
+    try:
+        line.expect(BINARY, b"\x00\xff")
+    except (Failed, Skipped):
+        return False
+    return True
+
+
 def _serves_many(peer: Peer) -> bool:
     """A second client is served while a first says nothing (it is still open from before)."""
     first = peer.dial()
@@ -205,9 +223,13 @@ def _why_not(case: Case, found: Found) -> str:
     needs = case.play.needs
     if needs and found.usual != 101:
         return "an ordinary handshake does not get 101"
-    if needs in ("echo", "deflate") and not found.echo:
+    if needs == "asked" and found.no_echo == NOT_ASKED:
+        return NOT_ASKED
+    if needs in ("echo", "binary", "deflate") and not found.echo:
         return "the server does not send messages back"
-    if needs == "deflate" and not found.deflate:
+    if needs == "binary" and not found.binary:
+        return "the server does not send binary messages back; 6.echo.all-bytes looks at that"
+    if needs in ("agree", "deflate") and not found.deflate:
         return "the server does not agree on permessage-deflate, which is its right"
     return ""
 

@@ -1,7 +1,490 @@
-"""Chapter 10-11: cases."""
+"""Chapters 10 and 11: many clients, clients that vanish, pages from elsewhere, limits.
+
+No RFC says how many clients a server serves, or that it must survive a lost connection;
+users do, so most of these are INTEROP.
+"""
 
 from __future__ import annotations
 
-from .case import Case
+import contextlib
+from collections.abc import Callable
 
-CASES: tuple[Case, ...] = ()
+from .case import Case, Failed, Level, Play, Skipped
+from .codec import BINARY, CONTINUATION, TEXT, close, frame, text, upgrade
+from .frames import letters, pattern
+from .peer import Line, Peer
+from .plays import script, works
+
+MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
+
+# -- Several clients at once ---------------------------------------------------------------
+
+
+def _two(peer: Peer) -> None:
+    one, other = peer.open(), peer.open()
+    one.send(text("from one"))
+    other.send(text("from the other"))
+    other.expect(TEXT, b"from the other")
+    one.expect(TEXT, b"from one")
+    one.send(text("again"))
+    one.expect(TEXT, b"again")
+
+
+def _fragments_apart(peer: Peer) -> None:
+    one, other = peer.open(), peer.open()
+    one.send(frame(TEXT, b"Hel", fin=False))
+    other.send(frame(TEXT, b"Good", fin=False))
+    works_on_a_third = peer.open()
+    works(peer, works_on_a_third)
+    one.send(frame(CONTINUATION, b"lo"))
+    other.send(frame(CONTINUATION, b"bye"))
+    one.expect(TEXT, b"Hello")
+    other.expect(TEXT, b"Goodbye")
+
+
+def _many(peer: Peer) -> None:
+    lines = [peer.open() for _ in range(32)]
+    for i, line in enumerate(lines):
+        line.send(text(f"client {i}"))
+    for i, line in reversed(list(enumerate(lines))):
+        line.expect(TEXT, b"client %d" % i)
+
+
+def _one_does_not_read(peer: Peer) -> None:
+    lazy, other = peer.open(), peer.open()
+    lazy.stuff(frame(TEXT, letters(60000)) * 200)  # 12 MB, of which nothing is read back
+    for i in range(3):
+        other.send(text(f"message {i}"))
+        other.expect(TEXT, b"message %d" % i)
+    lazy.hang_up()
+
+
+def _half_a_frame(peer: Peer) -> None:
+    slow, other = peer.open(), peer.open()
+    slow.send(frame(TEXT, letters(1000))[:500])
+    works(peer, other)
+    silent = peer.dial()
+    silent.send(b"GET / HTT")
+    works(peer, other)
+    slow.send(frame(TEXT, letters(1000))[500:])
+    if peer.echo:
+        slow.expect(TEXT, letters(1000))
+
+
+def _thousand(peer: Peer) -> None:
+    line = peer.open()
+    line.send(b"".join(text(f"message {i}") for i in range(1000)))
+    for i in range(1000):
+        line.expect(TEXT, b"message %d" % i)
+
+
+def _packets(peer: Peer) -> None:
+    line = peer.open()
+    line.dribble(frame(TEXT, letters(8000)), 16)
+    line.expect(TEXT, letters(8000))
+
+
+APART = "Two people who use your server at once should not notice each other."
+
+CLIENT_CASES = (
+    Case(
+        "10.clients.two",
+        INTEROP,
+        "RFC 6455 §1.1",
+        "Two clients at once are served, and each gets its own messages",
+        APART,
+        script("one message each on two connections, answered in another order", "to each its own", _two, needs="echo"),
+        "A thread or a task for each connection; what belongs to a connection is kept with it, not in a global.",
+    ),
+    Case(
+        "10.clients.fragments",
+        MUST,
+        "RFC 6455 §5.4",
+        "Fragments that come in on two connections are not mixed up",
+        "A fragmented message is conceptually equivalent to a single larger message whose payload is equal to the "
+        "concatenation of the payloads of the fragments in order",
+        script("two fragmented messages, in turns on two connections", "both, whole", _fragments_apart, needs="echo"),
+        "The fragments so far belong to a connection: no global, no class attribute.",
+    ),
+    Case(
+        "10.clients.many",
+        INTEROP,
+        "RFC 6455 §1.1",
+        "Thirty-two clients at once are served",
+        APART,
+        script("one message each on 32 connections", "to each its own", _many, needs="echo"),
+        "Accept in a loop, and serve elsewhere: in a thread or a task.",
+    ),
+    Case(
+        "10.clients.one-does-not-read",
+        INTEROP,
+        "RFC 6455 §1.1",
+        "A client that does not read what is sent to it delays no other",
+        "A laptop that is shut, a train in a tunnel: their TCP windows fill up, and the rest should not wait.",
+        script(
+            "12 MB on one connection, of whose echo nothing is read; messages on another",
+            "the other is answered",
+            _one_does_not_read,
+            needs="echo",
+            alone=True,
+        ),
+        "sendall blocks when the client does not read: not in the thread that serves the others, and not under a lock "
+        "that they need.",
+    ),
+    Case(
+        "10.clients.one-is-slow",
+        INTEROP,
+        "RFC 6455 §1.1",
+        "A client that has sent half a frame, or half a handshake, delays no other",
+        "Networks are slow, and some clients mean it.",
+        script(
+            "half a frame; half a head; a message on another connection",
+            "the message is answered at once",
+            _half_a_frame,
+            needs="open",
+        ),
+        "Read each connection on its own; do the handshake in its thread too, not in the one that accepts.",
+    ),
+    Case(
+        "10.pipeline.1000",
+        MUST,
+        "RFC 6455 §6.2",
+        "A thousand messages in one go come back, each by itself and in order",
+        "Subsequent data frames MUST be interpreted as belonging to a new WebSocket message.",
+        script("1,000 text messages, none waited for", "1,000 messages, in order", _thousand, needs="echo"),
+        "Loop over all frames in the buffer; do not hand messages to threads that race each other.",
+    ),
+    Case(
+        "10.packets.500",
+        MUST,
+        "RFC 6455 §6.2",
+        "A message in five hundred small packets comes back whole",
+        "Incoming data MUST be parsed as WebSocket frames as defined in Section 5.2.",
+        script("a text of 8,000 bytes, 16 bytes at a time", "the text", _packets, needs="echo"),
+        "Collect what comes until the whole frame is there.",
+    ),
+)
+
+# -- Clients that vanish -------------------------------------------------------------------------
+
+
+def _lost(wire: bytes, end: Callable[[Line], None]) -> Callable[[Line], None]:
+    def harm(line: Line) -> None:
+        if wire:
+            line.send(wire)
+        end(line)
+
+    return harm
+
+
+def _in_head(end: Callable[[Line], None]) -> Play:
+    def run(peer: Peer) -> None:
+        for head in (b"GET", b"GET / HTTP/1.1\r\nHost: a\r\nUpgr", upgrade()[:-2]):
+            line = peer.dial()
+            line.send(head)
+            end(line)
+            line = peer.open()
+            works(peer, line)
+            line.hang_up()
+
+    return script("three requests that are cut off", "the next connection works as ever", run, needs="open")
+
+
+def _several_times(harm: Callable[[Line], None], sends: str) -> Play:
+    def run(peer: Peer) -> None:
+        for _ in range(3):  # it may need a moment to fall over
+            harm(peer.open())
+            line = peer.open()
+            works(peer, line)
+            line.hang_up()
+
+    return Play(sends, "the next connection works as ever", run, "open")
+
+
+def _ends(wire: bytes, sends: str) -> Play:
+    """After our FIN the server ends its side too."""
+
+    def run(peer: Peer) -> None:
+        line = peer.open()
+        if wire:
+            line.send(wire)
+        line.finish()
+        if not line.ended():
+            raise Failed(f"TCP is still open {line.timeout:g} s after the client's FIN", "the end of TCP")
+
+    return Play(sends, "the end of TCP", run, "open")
+
+
+def _replies_after_fin(peer: Peer) -> None:
+    line = peer.open()
+    line.send(b"".join(text(f"message {i}") for i in range(10)))
+    line.finish()
+    for i in range(10):
+        line.expect(TEXT, b"message %d" % i)
+
+
+VANISH = "Batteries die and tabs crash: TCP ends without a Close, and the server must be there for the next client."
+ON_EOF = "recv returned b'' or raised: this connection is over.  End it, and it alone; do not unpack what is not there."
+
+
+def _survives(name: str, title: str, play: Play) -> Case:
+    return Case(
+        f"10.survives.{name}", INTEROP, "RFC 6455 §7.1.5", f"{title} does the server no harm", VANISH, play, ON_EOF
+    )
+
+
+LONG = frame(BINARY, pattern(50000))
+
+VANISH_CASES = (
+    _survives("fin-in-head", "A FIN inside a request's head", _in_head(Line.hang_up)),
+    _survives("rst-in-head", "A reset inside a request's head", _in_head(Line.reset)),
+    *(
+        _survives(
+            f"{short}-{name}", f"{what} {where}", _several_times(_lost(wire, end), f"{sent}, and then {what}; 3 times")
+        )
+        for short, what, end in (("fin", "A FIN", Line.hang_up), ("rst", "A reset", Line.reset))
+        for name, where, wire, sent in (
+            ("at-once", "right after the handshake", b"", "nothing"),
+            ("in-header", "inside a frame's header", LONG[:3], "3 bytes of a frame"),
+            ("in-frame", "inside a frame", LONG[:2000], "2,000 bytes of a frame of 50,000"),
+            ("in-message", "between two fragments", frame(TEXT, b"Hel", fin=False), "a first fragment"),
+            ("after-message", "after a message whose echo is not read", LONG * 10, "ten messages"),
+            ("after-close", "after a Close", close(1000), "a Close"),
+        )
+    ),
+    Case(
+        "10.half-close.replies",
+        INTEROP,
+        "RFC 6455 §7.1.1",
+        "Messages that came before a FIN are answered",
+        "A FIN says that no more will come; what has come is there to be answered, and the way back is open.",
+        script("ten messages and a FIN", "ten messages", _replies_after_fin, needs="echo"),
+        "Use up what is in the buffer before you look at the end of TCP.",
+    ),
+    *(
+        Case(
+            f"10.eof.{name}",
+            INTEROP,
+            "RFC 6455 §7.1.4",
+            f"After a FIN {where} the server ends TCP too",
+            "A server that does not keeps a socket, a thread or a whole processor for a client that has gone.",
+            _ends(wire, f"{sent}, and then a FIN"),
+            "recv returns b'' from then on, at once, again and again: leave the loop, and close the socket.",
+        )
+        for name, where, wire, sent in (
+            ("idle", "between messages", b"", "nothing"),
+            ("in-header", "inside a frame's header", LONG[:1], "1 byte"),
+            ("in-frame", "inside a frame", LONG[:2000], "2,000 bytes of a frame of 50,000"),
+            ("in-message", "between two fragments", frame(TEXT, b"Hel", fin=False), "a first fragment"),
+        )
+    ),
+)
+
+# -- Paths ------------------------------------------------------------------------------------------
+
+NOWHERE = "/wsref-check/nothing-is-served-here"
+
+
+def _nobody_there(peer: Peer) -> None:
+    line = peer.dial()
+    line.send(upgrade(line=f"GET {NOWHERE} HTTP/1.1"))
+    answer = line.answer()
+    if answer is not None and not 300 <= answer.status <= 599:
+        raise Failed(str(answer), "404")
+
+
+PATH_CASES = (
+    Case(
+        "10.path.unknown",
+        INTEROP,
+        "RFC 6455 §4.2.2",
+        "A path at which nothing is served is refused",
+        "If the requested service is not available, the server MUST send an appropriate HTTP error code (such as 404 "
+        "Not "
+        "Found); whether it is, only the server knows.",
+        script(f"a handshake for {NOWHERE}", "404, or another refusal", _nobody_there, needs="open"),
+        "Look at the path before you answer 101, so that a typing error in a URL is found at once.",
+    ),
+)
+
+# -- Chapter 11: Origin ------------------------------------------------------------------------------
+
+
+def _origin(*lines: str, statuses: tuple[int, ...] = (), version: str = "13") -> Play:
+    """A handshake with these headers is refused."""
+    wanted = " or ".join(map(str, statuses)) or "a status from 400 to 599"
+
+    def run(peer: Peer) -> None:
+        line = peer.dial()
+        line.send(
+            upgrade(*(one.replace("{host}", peer.target.authority) for one in lines), Sec_WebSocket_Version=version)
+        )
+        answer = line.answer()
+        if answer is None or (not statuses and 400 <= answer.status <= 599) or answer.status in statuses:
+            return
+        if statuses and 400 <= answer.status <= 599:
+            raise Failed(str(answer), wanted)
+        if statuses:
+            raise Skipped("it is not refused: 11.origin.foreign looks at that")
+        raise Failed(str(answer), wanted)
+
+    return Play(f"a handshake with {', '.join(lines)}", wanted, run, "open")
+
+
+def _own_page(peer: Peer) -> None:
+    scheme = "https" if peer.target.secure else "http"
+    line = peer.dial()
+    line.send(upgrade(f"Origin: {scheme}://{peer.target.authority}"))
+    answer = line.answer()
+    if answer is None or answer.status != 101:
+        raise Failed(str(answer or "the end of TCP"), "101 Switching Protocols")
+
+
+ORIGIN = (
+    "Servers that are not intended to process input from any web page but only for certain sites SHOULD verify the "
+    "|Origin| field is an origin they expect."
+)
+COOKIES = (
+    "Every page in the world can open a WebSocket to your server, with your user's cookies.  Compare Origin with the "
+    "origins that you serve, whole and exactly.  If your server is for every page there is, this failure is no fault."
+)
+
+
+def _foreign(name: str, title: str, play: Play, level: Level = SHOULD) -> Case:
+    return Case(f"11.origin.{name}", level, "RFC 6455 §10.2", title, ORIGIN, play, COOKIES)
+
+
+ORIGIN_CASES = (
+    _foreign("foreign", "A page from elsewhere is refused", _origin("Origin: https://evil.example")),
+    _foreign(
+        "lookalike",
+        "An origin that begins like the server's own is refused",
+        _origin("Origin: http://{host}.evil.example"),
+    ),
+    _foreign("suffix", "An origin that ends like the server's own is refused", _origin("Origin: http://evil-{host}")),
+    _foreign("null", "The origin null, of a sandboxed frame or a file, is refused", _origin("Origin: null")),
+    _foreign("malformed", "An origin that is none is refused", _origin("Origin: %%% http://{host}")),
+    _foreign(
+        "version-8",
+        "A page from elsewhere is refused in version 8 too, whose header is Sec-WebSocket-Origin",
+        _origin("Sec-WebSocket-Origin: https://evil.example", version="8"),
+    ),
+    Case(
+        "11.origin.403",
+        SHOULD,
+        "RFC 6455 §10.2",
+        "A page that is refused for its origin is told 403",
+        "If the origin indicated is unacceptable to the server, then it SHOULD respond to the WebSocket handshake "
+        "with a "
+        "reply containing HTTP 403 Forbidden status code.",
+        _origin("Origin: https://evil.example", statuses=(403,)),
+        "403 Forbidden is the status for it.",
+    ),
+    Case(
+        "11.origin.own",
+        INTEROP,
+        "RFC 6455 §10.2",
+        "A page from the server itself is let in",
+        "The page and the socket on one port: the simplest set-up there is, and Origin then names the host of the URL.",
+        script(
+            "a handshake whose Origin is the server's own address", "101 Switching Protocols", _own_page, needs="open"
+        ),
+        "Compare Origin's host and port with Host, or put your own address on the list of origins.",
+    ),
+)
+
+# -- Limits ---------------------------------------------------------------------------------------------
+
+LIMIT = (
+    "Such an implementation SHOULD impose a limit on frame sizes and the total message size after reassembly from "
+    "multiple frames."
+)
+
+
+def _too_long(wire: bytes) -> Callable[[Peer], None]:
+    def run(peer: Peer) -> None:
+        line = peer.open()
+        line.send(wire)
+        line.expect_failure(b"\0" * 16)
+
+    return run
+
+
+def _stream_of_fragments(peer: Peer) -> None:
+    line = peer.open()
+    with contextlib.suppress(Failed):  # it may stop reading: that, too, is a limit
+        line.send(frame(TEXT, b"", fin=False) + frame(CONTINUATION, b"", fin=False) * 100_000)
+    line.expect_failure()
+
+
+LIMIT_CASES = (
+    Case(
+        "11.limits.frame",
+        SHOULD,
+        "RFC 6455 §10.4",
+        "A frame that declares 2**62 bytes fails the connection",
+        LIMIT,
+        script(
+            "the header of a frame of 2**62 bytes, and a few bytes of it",
+            "Close, or the end of TCP",
+            _too_long(frame(BINARY, letters(100), form=64, declared=1 << 62)),
+            needs="open",
+        ),
+        "Compare the declared length with a limit before you wait for the payload: 1009.",
+    ),
+    Case(
+        "11.limits.message",
+        SHOULD,
+        "RFC 6455 §10.4",
+        "A first fragment, and a second that declares 2**61 bytes, fail the connection",
+        LIMIT,
+        script(
+            "a fragment of 5 bytes, and the header of one of 2**61",
+            "Close, or the end of TCP",
+            _too_long(
+                frame(BINARY, b"Hello", fin=False) + frame(CONTINUATION, letters(100), form=64, declared=1 << 61)
+            ),
+            needs="open",
+        ),
+        "The limit is for the message: add up what its fragments declare.",
+    ),
+    Case(
+        "11.limits.fragments",
+        INTEROP,
+        "RFC 6455 §10.4",
+        "A message of 100,000 empty fragments fails the connection",
+        "It never grows, so a limit in bytes does not catch it; a list of its pieces grows all the same.",
+        script(
+            "a first fragment and 100,000 more, all empty, without FIN",
+            "Close, or the end of TCP",
+            _stream_of_fragments,
+            needs="open",
+            alone=True,
+        ),
+        "Count fragments, at least the empty ones, and set a limit.",
+    ),
+    Case(
+        "11.limits.survives",
+        MUST,
+        "RFC 6455 §10.4",
+        "Ten clients that each declare 2 GiB do the server no harm",
+        "Implementations that have implementation- and/or platform-specific limitations regarding the frame size ... "
+        "MUST protect themselves against exceeding those limits.",
+        script(
+            "on ten connections, a frame that declares 2 GiB, and 1,000 bytes of it",
+            "the next connection works as ever",
+            lambda peer: _ten(peer),
+            needs="open",
+        ),
+        "Take memory for what has come, not for what has been declared.",
+    ),
+)
+
+
+def _ten(peer: Peer) -> None:
+    for _ in range(10):
+        peer.open().send(frame(BINARY, letters(1000), form=64, declared=1 << 31))
+    works(peer, peer.open())
+
+
+CASES = (*CLIENT_CASES, *VANISH_CASES, *PATH_CASES, *ORIGIN_CASES, *LIMIT_CASES)

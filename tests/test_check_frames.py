@@ -1,0 +1,430 @@
+"""The cases of chapters 6 to 11: what is broken is found, what is legal passes."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import socket
+import struct
+import threading
+import zlib
+from fnmatch import fnmatchcase
+
+import pytest
+
+from wsref.check import CASES, Level, Outcome, grade, parse_target
+from wsref.check.broken import BROKEN
+from wsref.check.case import Failed, Skipped
+from wsref.check.cases import select
+from wsref.check.codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, frame
+from wsref.check.compression import parse_elements, what_is_wrong
+from wsref.check.gallery import Failure, Good, Refusal, serving
+from wsref.check.messages import take_pongs
+from wsref.check.peer import Line
+from wsref.check.runner import look_at, play
+
+HERE = [case for case in CASES if 6 <= case.chapter <= 11]
+BY_ID = {case.id: case for case in HERE}
+GALLERY = {name: server for name, server in BROKEN.items() if server.__module__ == "wsref.check.broken_frames"}
+
+
+def matching(*globs: str) -> list[str]:
+    """The ids that match one of them, in order."""
+    return [name for name in BY_ID if any(fnmatchcase(name, glob) for glob in globs)]
+
+
+def graded(server: type[Good], *only: str, timeout: float = 1.0, jobs: int = 4):
+    """A report on a server of the gallery's kind."""
+    with serving(server) as url:
+        return grade(parse_target(url), select(only=only) if only else HERE, timeout=timeout, jobs=jobs)
+
+
+def failures(report, *levels: Level) -> dict[str, str]:
+    return {v.case.id: v.why for v in report.failed if not levels or v.case.level in levels}
+
+
+class TestTheRows:
+    """What is promised of chapters 6 to 11"""
+
+    def test_there_are_at_least_140_and_some_for_each_chapter(self):
+        assert len(HERE) >= 140
+        assert {case.chapter for case in HERE} == set(range(6, 12))
+
+    def test_every_length_at_a_boundary_is_sent_as_text_and_as_binary(self):
+        for size in (0, 1, 124, 125, 126, 127, 128, 65535, 65536, 65537):
+            assert f"6.length.{size}" in BY_ID
+            assert f"6.text-length.{size}" in BY_ID
+
+    def test_every_reserved_opcode_and_every_rsv_bit_is_sent(self):
+        for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15):
+            assert f"6.opcode.{opcode}" in BY_ID
+        for bit in (1, 2, 3):
+            assert f"6.rsv.{bit}" in BY_ID
+
+    @pytest.mark.parametrize("case", [case for case in HERE if case.level is Level.MUST], ids=lambda case: case.id)
+    def test_a_must_quotes_an_rfc_and_not_an_opinion(self, case):
+        assert case.section.startswith("RFC ")
+        assert "`" not in case.quote
+        assert len(case.quote) > 20
+
+
+class TestLegalBehaviour:
+    """§5.5.3, §7.1.7, §7.3, §10.4, RFC 7692 §7: what is unusual and legal breaks no MUST"""
+
+    def test_a_server_that_fails_connections_by_ending_tcp(self):
+        class EndsTcp(Good):
+            def fail(self, failure):
+                pass
+
+        report = graded(EndsTcp)
+        assert failures(report, Level.MUST, Level.INTEROP) == {}
+        assert set(failures(report)) == set(matching("8.failing.with-a-close*", "8.failing.1009-size"))
+
+    def test_a_server_that_answers_the_last_of_several_pings_only(self):
+        class LastPing(Good):
+            last = None
+
+            def on_ping(self, payload):
+                self.last = payload
+
+            def receive(self):
+                if self.last is not None:
+                    self.send_frame(PONG, self.last)
+                    self.last = None
+                return super().receive()
+
+            def on_close(self, payload):
+                if self.last is not None:
+                    self.send_frame(PONG, self.last)
+                super().on_close(payload)
+
+        assert failures(graded(LastPing)) == {}
+
+    def test_a_server_that_sends_back_each_fragment_as_it_comes(self):
+        class Streams(Good):
+            def choose_extension(self, request):
+                return None
+
+            def on_data(self, fin, rsv, opcode, payload):
+                self.opcode_before = self.opcode
+                self.piece, self.fin = payload, fin
+                super().on_data(fin, rsv, opcode, payload)
+                if not fin:
+                    self.echo(opcode, payload, fin)
+
+            def on_message(self, opcode, message):
+                self.echo(CONTINUATION if self.opcode_before else opcode, self.piece, True)
+
+            def echo(self, opcode, payload, fin):
+                whole = bytearray()
+                self.send, kept = whole.extend, self.send
+                self.send_frame(opcode, payload)
+                self.send = kept
+                whole[0] &= 0xFF if fin else 0x7F
+                self.send(bytes(whole))
+
+        assert set(failures(graded(Streams))) == {"9.agree.browser"}
+
+    def test_a_server_that_takes_no_binary_and_says_so_with_1003(self):
+        class TextOnly(Good):
+            def on_message(self, opcode, message):
+                if opcode == BINARY:
+                    raise Failure(1003, "text only")
+                super().on_message(opcode, message)
+
+        report = graded(TextOnly)
+        assert failures(report) == {}
+        skipped = {v.case.id for v in report.verdicts if v.outcome is Outcome.SKIP}
+        assert {"6.length.125", "6.echo.all-bytes", "7.fragments.binary", "9.message.binary"} <= skipped
+
+    def test_a_server_that_takes_16_kib_and_closes_with_1009_on_more(self):
+        class Small(Good):
+            MAX_MESSAGE = 16 * 1024
+
+        report = graded(Small)
+        assert failures(report) == {}
+        skipped = {v.case.id for v in report.verdicts if v.outcome is Outcome.SKIP}
+        assert {"6.length.32768", "6.text-length.65536", "7.fragments.large", "9.message.long"} <= skipped
+
+    def test_a_server_whose_limit_is_below_what_any_server_takes_is_told(self):
+        class Tiny(Good):
+            MAX_MESSAGE = 200
+
+        assert "6.text-length.255" in failures(graded(Tiny, "6.text-length"), Level.MUST)
+
+    def test_a_server_whose_library_answers_a_ping_before_its_program_decodes_the_text(self):
+        class Lazy(Good):
+            def handle(self):
+                self.late = None
+                super().handle()
+
+            def check_text(self, piece, last):
+                if last:
+                    decoder = codecs.getincrementaldecoder("utf-8")()
+                    try:
+                        decoder.decode(self.message if not self.compressed else piece, True)
+                    except UnicodeDecodeError:
+                        self.late = Failure(1007, "not UTF-8")
+
+            def on_message(self, opcode, message):
+                if self.late is None:
+                    super().on_message(opcode, message)
+
+            def read_frame(self):
+                if self.late is not None:  # a Ping may overtake it, if it comes soon
+                    self.request.settimeout(0.1)
+                    with contextlib.suppress(TimeoutError):
+                        _, _, opcode, payload = super().read_frame()
+                        if opcode == PING:
+                            self.on_ping(payload)
+                    raise self.late
+                return super().read_frame()
+
+        report = graded(Lazy, "7.utf8", "9.utf8")
+        assert set(failures(report)) == {"7.utf8.fail-fast"}
+
+    def test_a_server_that_refuses_a_handshake_with_a_bad_offer(self):
+        class Refuses(Good):
+            def read_offer(self, words):
+                parameters = super().read_offer(words)
+                if parameters is None:
+                    raise Refusal(400, "no offer at all")
+                return parameters
+
+        assert failures(graded(Refuses, "9")) == {}
+
+    def test_a_server_that_asks_for_all_that_it_may_ask_for(self):
+        class Asks(Good):
+            def agree(self, parameters):
+                super().agree({**parameters, "client_no_context_takeover": True})
+
+            def reply_to(self, parameters):
+                reply = {**parameters, "client_no_context_takeover": True, "server_no_context_takeover": True}
+                if "client_max_window_bits" in parameters:
+                    most = parameters["client_max_window_bits"]
+                    reply["client_max_window_bits"] = 15 if most is True else most
+                return reply
+
+            def compress(self, payload):
+                self.new_deflater()
+                return super().compress(payload)
+
+        assert failures(graded(Asks, "9")) == {}
+
+    def test_a_server_without_compression_is_not_asked_about_it(self):
+        report = graded(type("Plain", (Good,), {"choose_extension": lambda self, request: None}), "9")
+        assert set(failures(report)) == {"9.agree.browser"}
+        assert {v.outcome for v in report.verdicts if v.case.id != "9.agree.browser"} == {Outcome.SKIP}
+
+    def test_a_server_that_is_no_echo_is_graded_on_what_needs_none(self):
+        class Silent(Good):
+            def on_message(self, opcode, message):
+                pass
+
+        with serving(Silent) as url:
+            report = grade(parse_target(url), HERE, timeout=1.0, echo=False)
+        assert failures(report) == {}
+        assert report.count(Outcome.PASS) > 120
+
+
+class TestTheGallery:
+    """Each broken server is caught by the cases that are meant for it"""
+
+    def test_there_are_at_least_25_and_each_says_what_is_seen_and_what_it_is(self):
+        assert len(GALLERY) >= 25
+        for name, server in GALLERY.items():
+            assert server.symptom and server.bug and server.fails, name
+            assert not server.symptom.endswith(".") and not server.bug.endswith("."), name
+            for glob in (*server.fails, *server.sometimes):
+                assert any(fnmatchcase(case.id, glob) for case in CASES), f"{name}: {glob} is no case"
+
+    @pytest.mark.parametrize("name", GALLERY)
+    def test_it_fails_what_it_should(self, name):
+        server = GALLERY[name]
+        few = [matching(glob)[0] for glob in server.fails if matching(glob)][:3]
+        with serving(server) as url:
+            found = look_at(parse_target(url), timeout=1.0)
+            verdicts = [play(BY_ID[one], parse_target(url), found, timeout=0.5) for one in few]
+        assert [(v.case.id, v.outcome) for v in verdicts] == [(one, Outcome.FAIL) for one in few]
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", GALLERY)
+    def test_it_fails_nothing_else(self, name):
+        server = GALLERY[name]
+        report = graded(server, jobs=1 if name == "global-message" else 4)
+        assert not report.stopped
+        failed = set(failures(report))
+        assert set(matching(*server.fails)) - failed == set()
+        assert failed - set(matching(*server.fails, *server.sometimes)) == set()
+
+    def test_every_must_is_failed_by_a_server_of_the_gallery_or_is_known_to_be_by_none(self):
+        caught = {name for server in GALLERY.values() for name in matching(*server.fails)}
+        assert {case.id for case in HERE if case.level is Level.MUST} - caught == set(NOBODY_FAILS)
+
+
+#: MUST cases that no broken server is sure to fail.  That of the stream is failed by one-recv-is-enough, unless
+#: the network joins the packets; the others differ from their neighbours in bytes only.
+NOBODY_FAILS = (
+    "6.length.1",
+    "6.text-length.1",
+    "6.stream.byte-by-byte",
+    "7.utf8.ascii",
+    "9.decline.server-window-empty",
+)
+
+
+class TestTheOffers:
+    """RFC 7692 §7: which answers answer which offers"""
+
+    @pytest.mark.parametrize(
+        ("offer", "answer", "wrong"),
+        [
+            ("", "", ""),
+            ("", "; server_no_context_takeover", ""),
+            ("", "; server_max_window_bits=10", ""),
+            ("", "; client_no_context_takeover", ""),
+            ("", "; client_max_window_bits=10", "was not offered"),
+            ("; client_max_window_bits", "; client_max_window_bits=10", ""),
+            ("; client_max_window_bits", "; client_max_window_bits", "without a value"),
+            ("; client_max_window_bits=10", "; client_max_window_bits=11", "more than the 10"),
+            ("; client_max_window_bits=10", "", ""),
+            ("; server_max_window_bits=10", "; server_max_window_bits=10", ""),
+            ("; server_max_window_bits=10", "; server_max_window_bits=9", ""),
+            ("; server_max_window_bits=10", "; server_max_window_bits=11", "more than the 10"),
+            ("; server_max_window_bits=10", "", "is not in the answer"),
+            ("; server_no_context_takeover", "", "is not in the answer"),
+            ("; client_no_context_takeover", "", ""),
+            ("", "; server_no_context_takeover=1", "takes no value"),
+            ("", "; server_max_window_bits=7", "not a number from 8 to 15"),
+            ("", "; server_max_window_bits=16", "not a number from 8 to 15"),
+            ("", "; server_max_window_bits=09", "not a number from 8 to 15"),
+            ("", "; foo", "no parameter"),
+            ("", "; server_no_context_takeover; server_no_context_takeover", "stands twice"),
+            ("; server_max_window_bits=9, permessage-deflate", "", ""),
+        ],
+    )
+    def test_an_answer_is_judged_by_the_offers(self, offer, answer, wrong):
+        offers = [parameters for _, parameters in parse_elements(f"permessage-deflate{offer}")]
+        ((_, response),) = parse_elements(f"permessage-deflate{answer}")
+        found = what_is_wrong(offers, response)
+        assert wrong in found
+        assert bool(wrong) == bool(found)
+
+    @pytest.mark.parametrize("value", ["permessage-deflate; a=", "permessage-deflate;", "a b", "", 'a; b="c'])
+    def test_a_header_that_is_none_is_a_failure(self, value):
+        with pytest.raises(Failed):
+            parse_elements(value)
+
+
+@contextlib.contextmanager
+def line_that_gets(wire: bytes):
+    """A line to a server that says this, and nothing more."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        ours = socket.create_connection(listener.getsockname())
+        theirs, _ = listener.accept()
+        theirs.sendall(wire)
+        target = parse_target(f"ws://127.0.0.1:{listener.getsockname()[1]}/")
+        line = Line(ours, target, 0.2)
+        try:
+            yield line, theirs
+        finally:
+            line.hang_up()
+            theirs.close()
+
+
+def served(*frames: bytes) -> bytes:
+    return b"".join(frames)
+
+
+def pong(payload: bytes) -> bytes:
+    return frame(PONG, payload, key=None)
+
+
+class TestPongs:
+    """§5.5.3: "the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame" """
+
+    @pytest.mark.parametrize("came", [[b"0", b"1", b"2"], [b"2"], [b"0", b"2"], [b"1", b"2"]])
+    def test_all_or_some_and_the_last_will_do(self, came):
+        with line_that_gets(served(*map(pong, came))) as (line, _):
+            take_pongs(line, [b"0", b"1", b"2"], [])
+
+    @pytest.mark.parametrize("came", [[], [b"0"], [b"0", b"1"], [b"1", b"0", b"2"], [b"3"], [b"0", b"0", b"2"]])
+    def test_without_the_last_or_out_of_order_is_a_failure(self, came):
+        with line_that_gets(served(*map(pong, came))) as (line, _), pytest.raises(Failed):
+            take_pongs(line, [b"0", b"1", b"2"], [])
+
+    @pytest.mark.parametrize("first", [True, False])
+    def test_a_message_may_come_before_or_after_the_pong(self, first):
+        message = frame(TEXT, b"Hello", key=None)
+        wire = served(message, pong(b"p")) if first else served(pong(b"p"), message)
+        with line_that_gets(wire) as (line, _):
+            take_pongs(line, [b"p"], [(TEXT, b"Hello")])
+
+
+class TestFailing:
+    """§7.1.7: by a Close, or by the end of TCP alone"""
+
+    def test_a_close_or_the_end_is_a_failed_connection(self):
+        with line_that_gets(frame(CLOSE, b"\x03\xea", key=None)) as (line, _):
+            assert line.expect_failure().code == 1002
+        with line_that_gets(b"") as (line, theirs):
+            theirs.close()
+            assert line.expect_failure() is None
+
+    def test_an_answer_to_our_ping_puts_it_off_and_nothing_after_it_is_a_failure(self):
+        with line_that_gets(pong(b"still there?") + frame(CLOSE, b"\x03\xef", key=None)) as (line, _):
+            assert line.expect_failure().code == 1007
+        with line_that_gets(pong(b"still there?")) as (line, _), pytest.raises(Failed, match="it goes on"):
+            line.expect_failure()
+
+    @pytest.mark.parametrize("wire", [pong(b"Hello"), frame(TEXT, b"Hello", key=None), pong(b"still there?") * 2])
+    def test_any_other_answer_is_a_failure_at_once(self, wire):
+        with line_that_gets(wire) as (line, _), pytest.raises(Failed, match="it goes on, and sends"):
+            line.expect_failure()
+
+    def test_silence_is_a_failure(self):
+        with line_that_gets(b"") as (line, _), pytest.raises(Failed, match="neither a Close nor the end of TCP"):
+            line.expect_failure()
+
+    def test_1009_for_a_long_message_and_1003_for_a_binary_one_are_a_right(self):
+        with line_that_gets(b"") as (line, _):
+            for code, wanted in ((1009, Frame(TEXT, bytes(9000))), (1003, Frame(BINARY, b"x"))):
+                with pytest.raises(Skipped):
+                    line.compare(Frame(CLOSE, struct.pack("!H", code)), wanted)
+            for code, wanted in ((1009, Frame(TEXT, bytes(100))), (1003, Frame(TEXT, b"x"))):
+                with pytest.raises(Failed):
+                    line.compare(Frame(CLOSE, struct.pack("!H", code)), wanted)
+
+    def test_a_message_inside_a_message_is_noted(self):
+        wire = frame(TEXT, b"Hel", fin=False, key=None) + frame(TEXT, b"lo", key=None)
+        with line_that_gets(wire) as (line, _):
+            line.message()
+            assert line.faults == ["a new message begins inside a message (RFC 6455 §5.4)"]
+
+
+class TestWindows:
+    """RFC 7692 §7.2.1: a window that is larger than agreed is noticed"""
+
+    @pytest.mark.parametrize("bits", range(9, 15))
+    def test_a_server_that_uses_one_bit_more_than_it_agreed_to_is_found_out(self, bits):
+        class OneMore(Good):
+            def new_deflater(self):
+                self.deflater = zlib.compressobj(wbits=-min(15, self.agreed.get("server_max_window_bits", 14) + 1))
+
+        assert set(failures(graded(OneMore, f"9.window.server-{bits}"))) == {f"9.window.server-{bits}"}
+
+
+class TestTheGradersOwnSender:
+    """A line that stuffs a server that does not read comes back"""
+
+    def test_stuff_ends_when_nothing_more_goes(self):
+        with line_that_gets(b"") as (line, _):
+            data = bytes(64 << 20)
+            assert 0 < line.stuff(data, 0.05) < len(data)
+
+
+def test_nothing_is_left_of_a_run():
+    """No thread of the grader's outlives it."""
+    before = {thread for thread in threading.enumerate() if "wsref check" in thread.name}
+    graded(Good, "10.clients", "9.bomb")
+    assert {thread for thread in threading.enumerate() if "wsref check" in thread.name} == before

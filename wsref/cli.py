@@ -224,6 +224,10 @@ def serve(options: argparse.Namespace) -> int:
     except (OSError, UnicodeError) as error:
         raise CommandError(why_not_bound(error, options.host, options.port)) from None
 
+    # Seconds.  A thread that waits for Python's lock wakes up that often to ask for it again, and
+    # with 1,000 busy clients hundreds wait: 5 k messages/s with the 0.005 that is usual, 17 k so.
+    sys.setswitchinterval(0.02)
+
     with told_to_stop() as wait_for_signal, server:
         thread = threading.Thread(target=server.serve_forever, name="wsref accepts", daemon=True)
         thread.start()

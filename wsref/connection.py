@@ -21,6 +21,7 @@ tells it); what the caller does wrong is an exception.
 from __future__ import annotations
 
 import os
+import struct
 import threading
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -28,10 +29,37 @@ from typing import ClassVar
 from .closing import TRANSITIONS, build_close_payload, parse_close_payload
 from .deflate import Agreement, Compression, Deflater, Inflater
 from .errors import ConnectionClosed, ProtocolError
-from .frames import Frame, Header, apply_mask, build_frame, build_header, parse_header
+from .frames import Frame, Header, apply_mask, build_frame, build_header, parse_header, unmasked
 from .limits import Limits
 from .messages import Assembler, decode, opcode_and_payload
-from .spec import CONTROL, MASKING_KEY_BYTES, MAX_CONTROL_PAYLOAD, RSV1, CloseCode, Opcode, Role, State
+from .spec import (
+    CONTROL,
+    FIN,
+    LENGTH_16,
+    LENGTH_64,
+    MASK,
+    MASKING_KEY_BYTES,
+    MAX_CONTROL_PAYLOAD,
+    RSV1,
+    CloseCode,
+    Opcode,
+    Role,
+    State,
+)
+
+#: A member of an enumeration, looked up once: each ``State.OPEN`` takes 0.08 µs (CPython 3.11).
+_OPEN = State.OPEN
+
+#: First bytes of a message that is one frame and not compressed; the header of one that declares
+#: its length in 16 bits.
+_TEXT, _BINARY = int(FIN | Opcode.TEXT), int(FIN | Opcode.BINARY)
+_WHOLE = (_TEXT, _BINARY)
+
+_START = struct.Struct("!BB4s")  # a short frame's first bytes and its masking key
+_SHORT = struct.Struct("!BB")
+
+#: Bytes.  A payload of this size is worth a call of its own for the header.
+APART = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +158,8 @@ class Connection:
         self._header: Header | None = None  # of the data frame whose payload is coming in
         self._missing = 0  # bytes of that payload
         self._message = Assembler(limits, compression=agreement is not None)
+        self._most = limits.max_message_size
+        self._short_cut = role is Role.SERVER  # next_event may take it: no message has begun
 
         self._deflater: Deflater | None = None
         self._inflater: Inflater | None = None
@@ -138,6 +168,7 @@ class Connection:
             self._deflater = Deflater(agreement, role, compression)
             self._inflater = Inflater(agreement, role)
             self._rsv_allowed = RSV1  # §5.2: an extension has defined it
+        self._masks = role is Role.CLIENT  # §5.1
 
         self._closing = threading.Lock()  # two threads may close at once; one Close is sent
         self._close_sent: int | None = None  # its code, 1005 if it has none
@@ -172,12 +203,50 @@ class Connection:
         Cost:
             Linear in the bytes it uses, whatever the pieces they came in.
         """
+        message = self.next_message()
+        if message is not None:
+            return Message(message)
         if self._closed:
             return None
         try:
             return self._next_event()
         except ProtocolError as error:
             return self._fail(error)
+
+    def next_message(self) -> str | bytes | None:
+        """The next event's data, if it is what comes most: a client's message of one short frame.
+
+        A short cut for a server's loop.  None says no more than that :meth:`next_event` must be
+        asked: for a longer message, a control frame, an error, or because nothing is here.  It
+        would do alone: 2.9 µs for 32 bytes of text, instead of 0.8 µs.
+        """
+        data, at = self._received, self._at
+        if not self._short_cut or len(data) < at + 8:
+            return None
+        first, length, key = _START.unpack_from(data, at)
+        length, begin = length - MASK, at + 6  # less than 0: not masked
+        if length == LENGTH_16:
+            length, begin = int.from_bytes(data[at + 2 : at + 4], "big"), at + 8
+            length, key = length if length >= LENGTH_16 else -1, data[at + 4 : begin]
+        elif length == LENGTH_64:
+            return None
+        end = begin + length
+        if not 0 <= length <= self._most or end > len(data) or first not in _WHOLE:
+            return None
+        if length < LENGTH_16:  # what apply_mask does, without the call
+            mask = int.from_bytes((key * (length // 4 + 1))[:length], "little")
+            payload = (int.from_bytes(data[begin:end], "little") ^ mask).to_bytes(length, "little")
+        else:
+            payload = apply_mask(data[begin:end], key)
+        if first == _TEXT:
+            try:
+                text = payload.decode()
+            except UnicodeDecodeError:
+                return None  # next_event says what is wrong
+            self._at = end
+            return text
+        self._at = end
+        return payload
 
     def _next_event(self) -> Event | None:
         data, masked = self._received, self.role is Role.SERVER  # §5.1: clients mask, servers do not
@@ -209,19 +278,23 @@ class Connection:
                     return Message(decode(payload) if header.opcode is Opcode.TEXT else payload)
 
                 self._message.begin_frame(header)
+                self._short_cut = False
                 self._at = begin
                 self._header, self._missing = header, header.length
 
             # The payload, or as much of it as is here: a wrong octet of text fails
             # the connection now, and not when the frame is complete.
             begin = self._at
-            piece = data[begin : begin + self._missing]
-            if piece:
+            end = min(begin + self._missing, len(data))
+            if begin < end:
+                piece: bytes | bytearray
                 if masked:
                     done = (header.length - self._missing) % MASKING_KEY_BYTES
-                    piece = apply_mask(piece, header.masking_key[done:] + header.masking_key[:done])
-                self._at += len(piece)
-                self._missing -= len(piece)
+                    piece = unmasked(data, begin, end, header.masking_key[done:] + header.masking_key[:done])
+                else:
+                    piece = data[begin:end]
+                self._at = end
+                self._missing -= end - begin
                 self._add(piece)
             if self._missing:
                 break
@@ -230,7 +303,7 @@ class Connection:
                 return self._end_message()
         return self._tcp_ended() if self._ended else None
 
-    def _add(self, piece: bytes) -> None:
+    def _add(self, piece: bytes | bytearray) -> None:
         """A piece of a message's payload, unmasked."""
         if self._inflater is not None and self._message.compressed:
             for inflated in self._inflater.inflate(piece):
@@ -243,6 +316,7 @@ class Connection:
         if self._inflater is not None and self._message.compressed:
             for inflated in self._inflater.end_message():
                 self._message.add(inflated)
+        self._short_cut = self.role is Role.SERVER
         return Message(self._message.end_message())
 
     def _control_frame(self, header: Header, payload: bytes) -> Event:
@@ -290,6 +364,7 @@ class Connection:
                 self.state = TRANSITIONS[self.state, "TCP ends"]
             self._closed = True
         self._received, self._at, self._header, self._missing = b"", 0, None, 0
+        self._short_cut = False
 
     def _close_frame(self, payload: bytes, cause: str) -> bytes:
         """A Close frame; or b"" if ours has been sent (each side sends one), or TCP has ended."""
@@ -321,22 +396,45 @@ class Connection:
             ConnectionClosed: the connection is not open (any more).
             TypeError, ValueError: this is no message, or not text that UTF-8 can say.
         """
-        if self.state is not State.OPEN:
-            raise ConnectionClosed(f"cannot send: the connection is {self.state.name} (RFC 6455 §6.1)")
-        if fragment_size is not None and fragment_size < 1:
-            raise ValueError(f"a fragment has at least 1 byte, not {fragment_size}")
-        opcode, payload = opcode_and_payload(message)
-        rsv = 0
-        if self._deflater is not None and compress and len(payload) >= self._deflater.threshold:
-            payload, rsv = self._deflater.compress(payload), RSV1
         if fragment_size is None:
-            return self._frame(opcode, payload, rsv=rsv)
+            return b"".join(self.send_apart(message, compress=compress))
+        if fragment_size < 1:
+            raise ValueError(f"a fragment has at least 1 byte, not {fragment_size}")
+        opcode, payload, rsv = self._outgoing(message, compress)
         frames = []
         for start in range(0, len(payload) or 1, fragment_size):
             fragment = payload[start : start + fragment_size]
             frames.append(self._frame(opcode, fragment, fin=start + fragment_size >= len(payload), rsv=rsv))
             opcode, rsv = Opcode.CONTINUATION, 0  # RFC 7692 §6: RSV1 on the first frame only
         return b"".join(frames)
+
+    def send_apart(
+        self, message: str | bytes | bytearray | memoryview, *, compress: bool = True
+    ) -> tuple[bytes, bytes]:
+        """As :meth:`send`; but of a long message first the header, and then the payload.
+
+        Joining them would copy the payload once more: of 1 MiB, a server with NumPy echoes 2.0
+        GiB/s with joined ones and 2.6 so; of 64 KiB a twentieth more.
+
+        Returns:
+            Two parts, to be sent one after the other; the second is empty if it is a short message.
+        """
+        opcode, payload, rsv = self._outgoing(message, compress)
+        if not self._masks and len(payload) >= APART:
+            return build_header(opcode, len(payload), rsv=rsv), payload
+        if len(payload) < LENGTH_16 and not self._masks:
+            # _frame would do: 0.16 µs more, of the 2 that a short message takes besides the system call.
+            return _SHORT.pack(FIN | rsv | opcode, len(payload)) + payload, b""
+        return self._frame(opcode, payload, rsv=rsv), b""
+
+    def _outgoing(self, message: str | bytes | bytearray | memoryview, compress: bool) -> tuple[Opcode, bytes, int]:
+        """What goes into the frames of a message: opcode, payload, RSV bits."""
+        if self.state is not _OPEN:
+            raise ConnectionClosed(f"cannot send: the connection is {self.state.name} (RFC 6455 §6.1)")
+        opcode, payload = opcode_and_payload(message)
+        if self._deflater is not None and compress and len(payload) >= self._deflater.threshold:
+            return opcode, self._deflater.compress(payload), RSV1
+        return opcode, payload, 0
 
     def ping(self, data: bytes = b"") -> bytes:
         """The bytes of a Ping; the peer answers with a Pong that has the same data.
@@ -378,7 +476,7 @@ class Connection:
         return self._close_frame(build_close_payload(code, reason, role=self.role), "send Close")
 
     def _frame(self, opcode: Opcode, payload: bytes, *, fin: bool = True, rsv: int = 0) -> bytes:
-        if self.role is Role.SERVER:
+        if not self._masks:
             return build_header(opcode, len(payload), fin=fin, rsv=rsv) + payload
         # §5.3: "The masking key needs to be unpredictable", a new one for each frame.
         return build_frame(Frame(opcode, payload, fin, rsv), os.urandom(MASKING_KEY_BYTES))

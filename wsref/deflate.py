@@ -320,7 +320,7 @@ class Inflater:
         self._zlib: zlib._Decompress | None = None
         self._empty = True  # nothing of the current message has come
 
-    def inflate(self, data: bytes) -> Iterator[bytes]:
+    def inflate(self, data: bytes | bytearray) -> Iterator[bytes]:
         """A piece of a message's payload to what it means, in pieces of at most 64 KiB.
 
         It is a generator so that its caller can stop: at a limit, with no more memory
@@ -337,7 +337,7 @@ class Inflater:
         """
         for start in range(0, len(data), SLICE):
             self._empty = False
-            piece = data[start : start + SLICE]
+            piece = bytes(data[start : start + SLICE])
             while True:
                 if self._zlib is None:
                     self._zlib = zlib.decompressobj(-self._window_bits)

@@ -11,9 +11,10 @@ A frame knows nothing of the frames around it; :mod:`wsref.messages` does.
 
 from __future__ import annotations
 
+import functools
 import sys
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import ProtocolError
 from .spec import (
@@ -224,9 +225,13 @@ _XOR = [
     for key in range(256)
 ]
 
-#: Bytes.  From about here on the four look-ups win: 1 KiB takes 3.6 µs with them and
-#: 3.2 µs with the XOR, 4 KiB 9.2 and 10.5 µs, 64 KiB 105 and 146 µs.
-_TRANSLATE_FROM = 2048
+#: Bytes.  From about here on the four look-ups win: 600 bytes take 1.5 µs either way,
+#: 1 KiB 2.0 µs with them and 2.4 µs with the XOR, 64 KiB 70 and 114 µs.
+_TRANSLATE_FROM = 600
+
+#: Bytes.  From about here on NumPy wins, where it is installed: 1 KiB takes 2.0 µs either way,
+#: 2 KiB 2.1 µs instead of 3.0 µs, 64 KiB 5 µs instead of 70 µs.
+_NUMPY_FROM = 1024
 
 
 def apply_mask(data: bytes, key: bytes) -> bytes:
@@ -237,8 +242,7 @@ def apply_mask(data: bytes, key: bytes) -> bytes:
         bytes(octet ^ key[i % 4] for i, octet in enumerate(data))
 
     but that line runs a Python loop over each byte.  Here C runs the loop: as one
-    XOR of two large integers while the data is short; else, as every fourth byte
-    meets the same key byte, as four table look-ups over every fourth byte.
+    XOR of two large integers while the data is short, else see :func:`mask_in_place`.
 
     Args:
         data: Bytes.  Not modified.
@@ -255,7 +259,60 @@ def apply_mask(data: bytes, key: bytes) -> bytes:
     if size < _TRANSLATE_FROM:
         mask = int.from_bytes((key * (size // 4 + 1))[:size], "little")
         return (int.from_bytes(data, "little") ^ mask).to_bytes(size, "little")
-    masked = bytearray(size)
-    for i in range(4):
-        masked[i::4] = data[i::4].translate(_XOR[key[i]])
-    return bytes(masked)
+    return bytes(unmasked(data, 0, size, key))
+
+
+def unmasked(data: bytes, start: int, end: int, key: bytes) -> bytes | bytearray:
+    """``apply_mask(data[start:end], key)``, but of a long payload a bytearray, and one copy.
+
+    >>> unmasked(bytes.fromhex("8185 37fa213d 7f9f4d5158"), 6, 11, bytes.fromhex("37fa213d"))  # §5.7
+    b'Hello'
+    """
+    if end - start < _TRANSLATE_FROM:
+        return apply_mask(data[start:end], key)
+    buffer = bytearray(memoryview(data)[start:end])
+    mask_in_place(buffer, key)
+    return buffer
+
+
+def mask_in_place(buffer: bytearray, key: bytes) -> None:
+    """The same as :func:`apply_mask`, for much data, without a copy of it.
+
+    As every fourth byte meets the same key byte, it is four table look-ups over every fourth
+    byte.  (A bytearray's look-up and slices are faster than those of bytes, by a third.)
+    If NumPy is installed, it does 64 bits at a time, sixty times as fast.
+
+    Args:
+        buffer: Is modified.
+        key: 4 bytes.
+    Cost:
+        O(n): 1 MiB takes 1.1 ms; with NumPy 0.02 ms.
+
+    >>> buffer = bytearray(b"Hello")
+    >>> mask_in_place(buffer, bytes.fromhex("37fa213d"))
+    >>> buffer.hex(" ")
+    '7f 9f 4d 51 58'
+    """
+    numpy = _numpy() if len(buffer) >= _NUMPY_FROM else None
+    if numpy is None:
+        for i in range(4):
+            buffer[i::4] = buffer[i::4].translate(_XOR[key[i]])
+        return
+    whole = len(buffer) // 8
+    words = numpy.frombuffer(buffer, numpy.uint64, whole)
+    words ^= numpy.frombuffer(key * 2, numpy.uint64)
+    for i in range(8 * whole, len(buffer)):
+        buffer[i] ^= key[i % 4]
+
+
+@functools.cache
+def _numpy() -> Any:
+    """NumPy, if it is installed (the extra ``fast``), else None.
+
+    It is imported when the first long payload comes, as that takes a tenth of a second.
+    """
+    try:
+        import numpy
+    except ImportError:
+        return None
+    return numpy

@@ -20,6 +20,11 @@ from .frames import Header, too_big
 from .limits import Limits
 from .spec import CloseCode, Opcode
 
+_TEXT, _BINARY = Opcode.TEXT, Opcode.BINARY  # looked up once: each time takes 0.08 µs (CPython 3.11)
+
+#: Bytes.  A piece of text of this size is worth an entry in a list.
+LARGE = 4096
+
 
 class Assembler:
     """Puts together the fragments of one message after another.
@@ -29,7 +34,8 @@ class Assembler:
 
     What came so far is kept in one growing buffer, not in a list of pieces: a piece
     of one byte would take some 40 bytes in a list, so a peer that sends a message
-    byte by byte could make us keep forty times its size.
+    byte by byte could make us keep forty times its size.  Large pieces of text are kept
+    decoded, in a list: they have been decoded already, to see whether they are text.
 
     >>> message = Assembler()
     >>> message.begin_frame(Header(False, 0, Opcode.TEXT, 3, b"", 2))
@@ -55,10 +61,10 @@ class Assembler:
         self.room = self._wire_limit  # bytes of payload that it may still get
         self._size = 0  # bytes of it so far, decompressed
         self._empty = 0  # fragments without payload in it
-        # Text is kept as bytes too: a StringIO keeps what it is given in a list at first,
-        # and takes 28 times the payload when "€" comes byte by byte.
-        self._data = io.BytesIO()
-        self._tail = b""  # a character's first bytes, whose rest is yet to come
+        self._binary = io.BytesIO()
+        self._text: list[str] = []  # what came in large pieces, decoded
+        self._small = bytearray()  # ... and after that in small ones: UTF-8, whole characters
+        self._tail = b""  # ... and after that a character's first bytes, whose rest is yet to come
 
     def begin_frame(self, header: Header) -> None:
         """A data frame begins; its length has been held against :attr:`room`.
@@ -88,7 +94,7 @@ class Assembler:
                     code=CloseCode.POLICY_VIOLATION,
                 )
 
-    def add(self, piece: bytes) -> None:
+    def add(self, piece: bytes | bytearray) -> None:
         """A piece of the payload, unmasked and decompressed: all of it, or what has come.
 
         Raises:
@@ -102,9 +108,22 @@ class Assembler:
         if self._size > self.limits.max_message_size:
             what = f"the message is longer than {self.limits.max_message_size} bytes when decompressed"
             raise ProtocolError(what, "§10.4", code=CloseCode.TOO_BIG)
-        if self.opcode is Opcode.TEXT:
-            _, self._tail = decode_some(self._tail + piece if self._tail else piece)
-        self._data.write(piece)
+        if self.opcode is _BINARY:
+            self._binary.write(piece)
+            return
+        if self._tail:
+            piece = self._tail + piece
+        text, self._tail = decode_some(piece)
+        if len(piece) >= LARGE:
+            self._end_small()
+            self._text.append(text)
+        else:
+            self._small += piece[: len(piece) - len(self._tail)]
+
+    def _end_small(self) -> None:
+        if self._small:
+            self._text.append(str(self._small, "utf-8"))
+            self._small = bytearray()
 
     def end_message(self) -> str | bytes:
         """The message is complete: here it is, and the next one may begin.
@@ -114,8 +133,8 @@ class Assembler:
         """
         if self._tail:
             raise _not_utf8("the text ends inside a character", self._tail)
-        text = self.opcode is Opcode.TEXT
-        message = str(self._data.getbuffer(), "utf-8") if text else self._data.getvalue()
+        self._end_small()
+        message = self._binary.getvalue() if self.opcode is _BINARY else "".join(self._text)
         self._begin_message()
         return message
 
@@ -131,9 +150,9 @@ def opcode_and_payload(message: str | bytes | bytearray | memoryview) -> tuple[O
     (<Opcode.TEXT: 1>, b'\xe2\x82\xac')
     """
     if isinstance(message, str):
-        return Opcode.TEXT, message.encode()
+        return _TEXT, message.encode()
     if isinstance(message, (bytes, bytearray, memoryview)):
-        return Opcode.BINARY, bytes(message)  # a copy, unless it is bytes: nobody can change those
+        return _BINARY, bytes(message)  # a copy, unless it is bytes: nobody can change those
     raise TypeError(f"a message is a str (text) or bytes (binary), not {type(message).__name__}")
 
 
@@ -153,7 +172,7 @@ def decode(payload: bytes) -> str:
         raise _not_utf8("the text ends inside a character", tail) from None
 
 
-def decode_some(data: bytes) -> tuple[str, bytes]:
+def decode_some(data: bytes | bytearray) -> tuple[str, bytes]:
     """UTF-8 to str, for a text whose end is yet to come.
 
     Returns:
@@ -174,7 +193,7 @@ def decode_some(data: bytes) -> tuple[str, bytes]:
     except UnicodeDecodeError as error:
         wrong = error.end + (error.reason != "invalid start byte")  # just past the octet that cannot be
         raise _not_utf8(error.reason, data[error.start : wrong]) from None
-    tail = data[used:]
+    tail = bytes(data[used:])
     # Python's decoder tells a surrogate (ED A0 80 to ED BF BF, RFC 3629 §3) by its
     # third byte; the second has settled it.  It is early with everything else.
     if len(tail) == 2 and tail >= b"\xed\xa0" and tail[0] == 0xED:
@@ -182,5 +201,5 @@ def decode_some(data: bytes) -> tuple[str, bytes]:
     return text, tail
 
 
-def _not_utf8(why: str, octets: bytes) -> ProtocolError:
+def _not_utf8(why: str, octets: bytes | bytearray) -> ProtocolError:
     return ProtocolError(f"text that is not UTF-8: {why}: '{octets.hex(' ')}'", "§8.1", code=CloseCode.INVALID_DATA)

@@ -36,6 +36,12 @@ logger = logging.getLogger("wsref")
 #: Bytes.  Who takes fewer than these within the send timeout is not reading.
 MIN_PROGRESS = 64 * 1024
 
+#: What is begun when nothing is.  One for all connections: each has two, of 0.3 KiB.
+NOTHING = memoryview(b"")
+
+#: Bytes that are held at most for one write (see :meth:`Transport.hold`).
+MAX_HELD = 64 * 1024
+
 #: Bytes that are read and thrown away at most while the peer ends its side of TCP.
 MAX_DISCARDED = 1024 * 1024
 
@@ -51,10 +57,12 @@ class Transport:
     secure = False
     heard = False  # whether a byte has come, before the first of HTTP
     piece = sys.maxsize  # bytes that are sealed at a time: all of them
+    straight = True  # what is sent goes to the kernel as it is, and nobody else is told
 
     def __init__(self, sock: socket.socket, limits: Limits = Limits()) -> None:
         self.limits = limits
         self._socket = sock
+        self._ended = False  # the peer has ended TCP
         self._receive_timeout = 0.0  # seconds, as the kernel has it; 0: for ever
 
         self.write_lock = threading.Lock()  # hold it to call send or flush
@@ -66,11 +74,15 @@ class Transport:
         self._backlog_size = 0  # bytes in it
         self._last_posted = False  # nothing may follow
         self._backlog_lock = threading.Lock()  # for the few lines that change these three
-        self._begun = memoryview(b"")  # the rest of what was posted and begun to be sent, not sealed yet
-        self._cut = memoryview(b"")  # the rest of something sealed, of which the kernel took a part
+        self._begun = NOTHING  # the rest of what was posted and begun to be sent, not sealed yet
+        self._cut = NOTHING  # the rest of something sealed, of which the kernel took a part
+        self._holder = 0  # the thread whose sends are held (``threading.get_ident``); 0: nobody's are
+        self._held: list[bytes] = []  # what it has sent since; older than the backlog
+        self._held_size = 0  # bytes in it
         self._close_lock = threading.Lock()  # so that nobody calls a number that was closed and given away
 
-        sock.setblocking(True)
+        if sock.gettimeout() is not None:  # what was just accepted is blocking already
+            sock.setblocking(True)
         # A frame is a whole: holding it back until the last one is acknowledged
         # (Nagle's algorithm) gains nothing, and costs up to 40 ms.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -100,32 +112,40 @@ class Transport:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
             self._receive_timeout = timeout
         try:
-            return self._socket.recv(size)
+            data = self._socket.recv(size)
         except BlockingIOError:  # EAGAIN: SO_RCVTIMEO has passed
             return None
         except OSError:  # ECONNRESET, ETIMEDOUT, ...: no FIN, but the end all the same
-            return b""
+            data = b""
+        if not data:
+            self._ended = True
+        return data
 
     # -- Sending: any thread, with the write lock ------------------------------
 
-    def send(self, data: bytes, *, last: bool = False) -> None:
+    def send(self, data: bytes, more: bytes = b"", *, last: bool = False) -> None:
         """Give all of ``data`` to the kernel, waiting for the peer to read if need be.
 
         What was posted before goes first.
 
         Args:
+            data: Bytes.
+            more: What follows at once.  (Header and payload need not be joined, which would
+                copy the payload.)
             last: Nothing may be sent or posted after this: it is a Close frame.
         Raises:
             ConnectionClosed: not all of it was sent; nothing can be, any more.
         """
+        if self._holder and not last and self._hold_back(data, more):
+            return
         if last:
             with self._backlog_lock:
                 self._last_posted = True  # from here on nothing is added to the backlog
-        if self.broken or self.has_backlog:
+        if self.broken or self._held or self._backlog or self._cut or self._begun:
             self.send_posted()
         if self._last_posted and not last:
             raise ConnectionClosed("a Close has been sent")
-        self._send(data)
+        self._send(data, more)
         if last:
             self.last_sent = True
 
@@ -138,19 +158,29 @@ class Transport:
         if self.broken:
             raise ConnectionClosed(self.broken)
         posted = len(self._backlog)  # those who go on posting shall not hold up the sender
-        self._send_sealed(self._cut)
-        self._cut = memoryview(b"")
-        self._send(self._begun)
-        self._begun = memoryview(b"")
+        self._begin_held()
+        if self._cut:
+            self._send_sealed(self._cut)
+            self._cut = NOTHING
+        if self._begun:
+            self._send(self._begun)
+            self._begun = NOTHING
         for _ in range(posted):
             self._send(self._next_posted())
         self.last_sent = self._last_posted and not self._backlog
 
-    def _send(self, data: bytes | memoryview) -> None:
+    def _send(self, data: bytes | memoryview, more: bytes = b"") -> None:
         try:
-            if len(data) <= self.piece:
-                return self._send_sealed(self._seal(data))
-            for start in range(0, len(data), self.piece):
+            if self.straight:
+                sent = self._try_send(data, more)
+                if sent < len(data):
+                    self._send_rest(memoryview(data)[sent:])
+                    sent = len(data)
+                if sent < len(data) + len(more):
+                    self._send_rest(memoryview(more)[sent - len(data) :])
+                return
+            data = b"".join((data, more)) if more else data
+            for start in range(0, len(data) or 1, self.piece):
                 self._send_sealed(self._seal(data[start : start + self.piece]))
         except ConnectionClosed:
             raise
@@ -180,13 +210,15 @@ class Transport:
             if progress >= MIN_PROGRESS:
                 deadline, progress = self.progress + timeout, 0
 
-    def _try_send(self, data: bytes | memoryview) -> int:
+    def _try_send(self, data: bytes | memoryview, more: bytes = b"") -> int:
         """How many bytes the kernel takes now.
 
         Raises:
             ConnectionClosed: it takes none any more.
         """
         try:
+            if more:
+                return self._socket.sendmsg((data, more), (), socket.MSG_DONTWAIT)
             return self._socket.send(data, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return 0
@@ -196,6 +228,45 @@ class Transport:
     def _seal(self, data: bytes | memoryview) -> bytes | memoryview:
         """What goes over the wire for ``data``: in plain TCP, the same."""
         return data
+
+    # -- Holding: many sends, one write ----------------------------------------
+
+    def hold(self) -> None:
+        """From now on what *this* thread sends is held, to leave in one write.
+
+        It leaves with :meth:`release`; or before, when :data:`MAX_HELD` bytes have gathered,
+        or when another thread sends, or a Close is sent: the order is kept.
+        """
+        with self.write_lock:
+            self._holder = threading.get_ident()
+
+    def release(self) -> None:
+        """What was held leaves, waiting as :meth:`send` does, and no more is held.
+
+        Raises:
+            ConnectionClosed: as for :meth:`send`.
+        """
+        with self.write_lock:
+            self._holder = 0
+            if self._held:
+                self.send_posted()
+
+    def _hold_back(self, data: bytes, more: bytes) -> bool:
+        """Whether ``data`` need not be sent now: what is held is older than any backlog."""
+        mine = self._holder == threading.get_ident()
+        if not mine or self.broken or self._last_posted or self._backlog or self._begun or self._cut:
+            return False
+        if more or self._held_size + len(data) > MAX_HELD:
+            return False
+        self._held.append(data)
+        self._held_size += len(data)
+        return True
+
+    def _begin_held(self) -> None:
+        """What is held is what is sent next (with the write lock)."""
+        if self._held:
+            self._begun = memoryview(b"".join(self._held))
+            self._held, self._held_size = [], 0
 
     # -- Posting: any thread, never waiting ------------------------------------
 
@@ -211,6 +282,18 @@ class Transport:
             ConnectionClosed: the connection is closing, or too much would be kept; then
                 it is given up.
         """
+        # Nearly always nothing waits, and the kernel takes all of it.  The lines below this block
+        # would do: 2.0 µs besides the system call, instead of 0.6 µs.
+        if self.straight and not last and self.write_lock.acquire(blocking=False):
+            try:
+                waits = self._held or self._backlog or self._begun or self._cut
+                if not (waits or self.broken or self._last_posted):
+                    sent = self._try_send(data)
+                    if sent < len(data):
+                        self._cut = memoryview(data)[sent:]
+                    return sent == len(data)
+            finally:
+                self.write_lock.release()
         with self._backlog_lock:
             if self._last_posted:
                 raise ConnectionClosed("a Close has been sent")
@@ -238,6 +321,7 @@ class Transport:
         """
         if self.broken:
             raise ConnectionClosed(self.broken)
+        self._begin_held()
         while self.has_backlog:
             if not self._cut:
                 if not self._begun:
@@ -304,8 +388,9 @@ class Transport:
                 self.broken = "the connection is closed"
         deadline, discarded = time.monotonic() + timeout, 0
         try:
-            self._socket.shutdown(socket.SHUT_WR)
-            while discarded < MAX_DISCARDED and (left := deadline - time.monotonic()) > 0:
+            if not self._ended:  # else there is nobody to wait for, and closing says it all
+                self._socket.shutdown(socket.SHUT_WR)
+            while not self._ended and discarded < MAX_DISCARDED and (left := deadline - time.monotonic()) > 0:
                 data = Transport.receive(self, 65536, left)
                 if not data:
                     break
@@ -340,6 +425,7 @@ class TLSTransport(Transport):
     """
 
     secure = True
+    straight = False
     piece = 256 * 1024  # what a sender keeps twice
 
     def __init__(
@@ -467,6 +553,7 @@ Tap = Callable[[bool, bytes], None]
 class Tapped(Transport):
     """A transport that tells a tap what passes.  In a class of its own: others pay nothing."""
 
+    straight = False
     tap: Tap | None = None
 
     def receive(self, size: int, timeout: float) -> bytes | None:

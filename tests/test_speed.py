@@ -1,0 +1,654 @@
+"""What is done for speed changes nothing but the speed: every fast line against a plain one."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import sys
+import threading
+import tracemalloc
+from types import SimpleNamespace
+
+import pytest
+from conftest import wait_until
+from hypothesis import given
+from hypothesis import strategies as st
+from rawclient import connected
+from vectors import KEY, ZERO, all_splits, close, events_of, frame, more, plain, prop, take, text, xor
+
+from wsref import Echo, Limits, WebSocketHandler, frames
+from wsref.connection import APART, Connection, Message
+from wsref.errors import ConnectionClosed
+from wsref.messages import LARGE
+from wsref.spec import Role
+from wsref.transport import MAX_HELD, Flusher, Tapped, Transport
+
+
+class Slow(Connection):
+    """Without the short cut."""
+
+    def next_message(self):
+        return None
+
+
+def both(pieces, limits=Limits()):
+    """The events of the same bytes with the short cut and without; they must be equal."""
+    found = []
+    for kind in (Connection, Slow):
+        connection = kind(Role.SERVER, limits)
+        events = []
+        for piece in pieces:
+            connection.receive(piece)
+            events += [plain(event) for event in take(connection)]
+        found.append((events, connection.state))
+    assert found[0] == found[1]
+    return found[0][0]
+
+
+#: What the short cut takes, what it must leave, and what is a hair's breadth from either.
+WIRES = {
+    "text": text("hello"),
+    "binary": frame(2, b"\xff\xfe"),
+    "empty text": text(""),
+    "empty binary": frame(2),
+    "two": text("a") + frame(2, b"b"),
+    "125 bytes": text("x" * 125),
+    "126 bytes": text("x" * 126),
+    "126 bytes, the 125 in 16 bits": frame(1, b"x" * 125, form=16),
+    "length 0 in 16 bits": frame(1, b"", form=16),
+    "599 and 600 bytes": frame(2, b"y" * 599) + frame(2, b"z" * 600),
+    "5 bytes in 64 bits": frame(1, b"hello", form=64),
+    "not masked": frame(1, b"hello", key=b""),
+    "not masked, 126": frame(1, b"x" * 126, key=b""),
+    "RSV1": frame(1, b"hello", rsv=0x40),
+    "reserved opcode": frame(3, b"hello"),
+    "ping between": text("a") + frame(9, b"?") + text("b"),
+    "fragments": text("a", fin=False) + more("b") + text("c"),
+    "a text within a text": text("a", fin=False) + text("bcd"),
+    "a text within a text, after a ping": text("a", fin=False) + frame(9, b"?") + text("bcd"),
+    "continuation of nothing": more("a"),
+    "not UTF-8": text(b"ok \xff"),
+    "half a character": text(b"\xe2\x82"),
+    "a surrogate": text(b"\xed\xa0\x80"),
+    "UTF-8": text("é€😀"),
+    "after a close": text("a") + close() + text("b"),
+    "fragment, then not masked": text("a", fin=False) + frame(0, b"b", key=b""),
+}
+
+
+class TestShortCut:
+    """Connection.next_message: RFC 6455 §5.2 in fewer lines"""
+
+    @pytest.mark.parametrize("name", WIRES)
+    def test_it_gives_what_the_long_way_gives_whole_bytewise_split_and_with_a_tail(self, name):
+        wire = WIRES[name]
+        wanted = both([wire])
+        assert both([wire[i : i + 1] for i in range(len(wire))]) == wanted
+        for pieces in all_splits(wire):
+            assert both(pieces) == wanted
+        both([wire + text("tail")])
+        both([text("before") + wire + b"\x81"])
+
+    @pytest.mark.parametrize("size", [0, 1, 5, 124, 125, 126, 127, 128, 1000, 65535, 65536])
+    @pytest.mark.parametrize("most", [1, 125, 126, 1000, 65535])
+    def test_the_limit_is_the_same(self, size, most):
+        for wire in (frame(2, b"x" * size, key=ZERO), frame(1, b"x" * size, key=ZERO)):
+            both([wire], Limits(max_message_size=most))
+
+    @prop
+    @given(st.binary(max_size=40), st.lists(st.integers(0, 40), max_size=3))
+    def test_any_bytes_at_all_give_the_same(self, data, cuts):
+        edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
+        both([data[a:b] for a, b in itertools.pairwise(edges) if a < b] or [b"\x81"])
+
+    @prop
+    @given(
+        st.lists(
+            st.tuples(
+                st.sampled_from([0x81, 0x82, 0x01, 0x80, 0x89, 0x8A, 0xC1, 0x83]),
+                st.binary(max_size=9) | st.sampled_from([b"x" * 125, b"x" * 126, "€".encode(), b"\xff", b"\xe2\x82"]),
+                st.binary(min_size=4, max_size=4) | st.just(b""),
+            ),
+            max_size=5,
+        )
+    )
+    def test_frames_that_are_nearly_right_give_the_same(self, rows):
+        wire = b"".join(
+            frame(first & 15, load, fin=first > 127, rsv=first & 0x70, key=key) for first, load, key in rows
+        )
+        wanted = both([wire]) if wire else []
+        assert both([wire[i : i + 1] for i in range(len(wire))]) == wanted
+
+    def test_it_is_taken(self):
+        connection = Connection(Role.SERVER)
+        connection.receive(text("a") + frame(2, b"b" * 1000) + frame(9, b"?"))
+        assert connection.next_message() == "a"
+        assert connection.next_message() == b"b" * 1000
+        assert connection.next_message() is None
+        assert plain(connection.next_event())[0] == "Ping"
+
+    def test_it_is_not_taken_within_a_fragmented_message_and_again_after_it(self):
+        connection = Connection(Role.SERVER)
+        connection.receive(text("a", fin=False))
+        assert connection.next_event() is None
+        connection.receive(frame(9, b"?") + more("b") + text("after"))
+        assert connection.next_message() is None
+        assert plain(connection.next_event())[0] == "Ping"
+        assert connection.next_event() == Message("ab")
+        assert connection.next_message() == "after"
+
+    def test_it_is_for_servers(self):
+        connection = Connection(Role.CLIENT)
+        connection.receive(frame(1, b"hello", key=b""))
+        assert connection.next_message() is None
+        assert connection.next_event() == Message("hello")
+
+
+@pytest.fixture(params=["NumPy", "the standard library"])
+def numpy(request, monkeypatch):
+    """With NumPy, and as if it were not installed."""
+    if request.param == "NumPy":
+        pytest.importorskip("numpy")
+        assert frames._numpy() is not None
+    else:
+        monkeypatch.setattr(frames, "_numpy", lambda: None)
+
+
+class TestMasking:
+    """RFC 6455 §5.3"""
+
+    @pytest.mark.parametrize("size", [*range(20), 599, 600, 601, *range(1020, 1033), 65535, 65536, 65543])
+    def test_masking_is_what_5_3_says(self, numpy, size):
+        data, key = os.urandom(size), os.urandom(4)
+        buffer = bytearray(data)
+        frames.mask_in_place(buffer, key)
+        assert bytes(buffer) == frames.apply_mask(data, key) == xor(data, key)
+        buffer.append(0)  # no view of it is left: that would be a BufferError
+
+    def test_a_long_message_in_any_pieces_is_the_same(self, numpy):
+        words = ("WebSocket 协议 é€😀 " * 20000)[:100000]
+        for payload, opcode in ((words.encode(), 1), (os.urandom(200001), 2)):
+            message = words if opcode == 1 else payload
+            wire = frame(opcode, payload)
+            for step in (len(wire), 4096, 5001, 65536, 99999):
+                connection = Connection(Role.SERVER)
+                found = []
+                for at in range(0, len(wire), step):
+                    connection.receive(wire[at : at + step])
+                    found += take(connection)
+                assert found == [Message(message)]
+
+    def test_without_numpy_nothing_is_missing(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "numpy", None)
+        frames._numpy.cache_clear()
+        try:
+            assert frames._numpy() is None
+            assert frames.apply_mask(b"x" * 5000, KEY) == xor(b"x" * 5000, KEY)
+        finally:
+            monkeypatch.undo()
+            frames._numpy.cache_clear()
+
+    def test_numpy_is_asked_for_from_1_kib_on(self, monkeypatch):
+        asked = []
+        monkeypatch.setattr(frames, "_numpy", lambda: asked.append(True))
+        frames.apply_mask(b"x" * 1023, KEY)
+        assert not asked
+        frames.apply_mask(b"x" * 1024, KEY)
+        assert asked
+
+    def test_numpy_is_not_imported_before_it_is_of_use(self):
+        code = "import sys, wsref; wsref.frames.apply_mask(b'x' * 500, b'abcd'); sys.exit('numpy' in sys.modules)"
+        assert os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", code]) == 0
+
+
+class TestPiecesOfText:
+    """Large pieces are kept decoded, small ones as bytes: RFC 6455 §8.1"""
+
+    @prop
+    @given(st.lists(st.sampled_from([1, 2, 3, 5, LARGE - 1, LARGE, LARGE + 1, 2 * LARGE]), min_size=1, max_size=12))
+    def test_small_and_large_pieces_in_any_order_are_one_text(self, sizes):
+        payload = ("€😀é." * sum(sizes)).encode()[: sum(sizes)].decode(errors="ignore").encode()
+        pieces, at = [], 0
+        for size in sizes:
+            pieces.append(payload[at : at + size])
+            at += size
+        wires = [frame(0 if i else 1, piece, fin=i == len(pieces) - 1, key=ZERO) for i, piece in enumerate(pieces)]
+        assert events_of(wires) == [("Message", "str", payload.decode(), [])] == events_of([b"".join(wires)])
+
+    @pytest.mark.parametrize("size", [1, LARGE])
+    def test_a_wrong_octet_is_found_in_the_piece_it_comes_in(self, size):
+        wire = frame(1, b"x" * size, fin=False, key=ZERO) + frame(0, b"\xe2" + b"x" * size, fin=False, key=ZERO)
+        assert both([wire])[-1][0] == "Closed"
+
+    def test_a_text_that_comes_byte_by_byte_takes_no_more_than_a_few_times_its_size(self):
+        connection = Connection(Role.SERVER)
+        payload = "€".encode() * 50000
+        wire = frame(1, payload, key=ZERO)
+        tracemalloc.start()
+        for i in range(len(wire)):
+            connection.receive(wire[i : i + 1])
+            if (event := connection.next_event()) is not None:
+                break
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert event == Message("€" * 50000)
+        assert most < 5 * len(payload)  # in a list it would be forty times
+
+
+class TestSendApart:
+    """Header and payload of a long message are not joined"""
+
+    @pytest.mark.parametrize("size", [0, 1, 125, 126, 1000, APART - 1, APART, 65535, 65536])
+    @pytest.mark.parametrize("role", list(Role), ids=lambda role: role.name.lower())
+    def test_joined_they_are_what_send_gives(self, size, role, monkeypatch):
+        monkeypatch.setattr(os, "urandom", lambda n: KEY[:n])
+        for message in ("x" * size, b"x" * size):
+            wire, payload = Connection(role).send_apart(message)
+            assert wire + payload == Connection(role).send(message)
+            key = KEY if role is Role.CLIENT else b""
+            assert wire + payload == frame(1 if isinstance(message, str) else 2, b"x" * size, key=key)
+            assert bool(payload) is (role is Role.SERVER and size >= APART)
+
+    def test_the_payload_is_not_copied(self):
+        message = bytes(APART)
+        assert Connection(Role.SERVER).send_apart(message)[1] is message
+
+    def test_when_the_connection_is_closing_nothing_is_sent(self):
+        connection = Connection(Role.SERVER)
+        connection.close()
+        with pytest.raises(ConnectionClosed):
+            connection.send_apart("late")
+
+
+class Wire:
+    """In place of a socket: takes at most so many bytes a call, and remembers all."""
+
+    def __init__(self, takes=()):
+        self.calls, self.takes = [], list(takes)
+        self.real = socket.socket()
+
+    def _take(self, data):
+        most = self.takes.pop(0) if self.takes else len(data)
+        if most == 0:
+            raise BlockingIOError
+        self.calls.append(bytes(data[:most]))
+        return len(self.calls[-1])
+
+    def send(self, data, flags=0):
+        return self._take(data)
+
+    def sendmsg(self, buffers, ancillary=(), flags=0):
+        return self._take(b"".join(buffers))
+
+    def shutdown(self, how):
+        pass
+
+    @property
+    def sent(self):
+        return b"".join(self.calls)
+
+
+@pytest.fixture
+def wire(monkeypatch):
+    """``wire(takes)``: a transport on such a socket, which is writable whenever it is asked."""
+    made = []
+    writable = SimpleNamespace(register=lambda *_: None, poll=lambda *_: [1])
+    monkeypatch.setattr("wsref.transport.select.poll", lambda: writable)
+
+    def make(takes=(), kind=Transport):
+        fake = Wire(takes)
+        made.append(fake)
+        transport = kind(fake.real)
+        transport._socket = fake
+        return transport, fake
+
+    yield make
+    for fake in made:
+        fake.real.close()
+
+
+class TestTwoParts:
+    """Transport.send with what follows at once: RELIABILITY N3"""
+
+    @pytest.mark.parametrize("takes", [[], [1], [2, 1], [3], [3, 2], [0, 1], [4], [7], [0, 0, 2, 0, 5]])
+    def test_all_of_both_is_sent_in_order_whatever_the_kernel_takes(self, wire, takes):
+        transport, fake = wire(takes)
+        transport.send(b"abc", b"DEFGH")
+        assert fake.sent == b"abcDEFGH"
+
+    def test_a_tap_is_told_of_both(self, wire):
+        transport, fake = wire(kind=Tapped)
+        told = []
+        transport.tap = lambda sent, data: told.append((sent, data))
+        transport.send(b"abc", b"DEF")
+        transport.post(b"g")
+        assert told == [(True, b"abcDEF"), (True, b"g")]
+        assert fake.sent == b"abcDEFg"
+
+    def test_an_interrupted_send_is_the_last(self, wire):
+        transport, fake = wire()
+
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        fake.sendmsg = interrupted
+        with pytest.raises(KeyboardInterrupt):
+            transport.send(b"abc", b"DEF")
+        with pytest.raises(ConnectionClosed, match="interrupted"):
+            transport.send(b"more")
+
+
+class TestPostAtOnce:
+    """A broadcast to a client that reads"""
+
+    def test_one_call_and_nothing_is_kept(self, wire):
+        transport, fake = wire()
+        assert transport.post(b"abc")
+        assert fake.calls == [b"abc"]
+        assert not transport.has_backlog
+
+    @pytest.mark.parametrize("takes", [[0], [2]])
+    def test_the_rest_is_kept_and_comes_first(self, wire, takes):
+        transport, fake = wire([*takes, 0, 0])
+        assert not transport.post(b"abc")
+        assert transport.has_backlog
+        assert not transport.post(b"def")
+        transport.send(b"ghi")
+        assert fake.sent == b"abcdefghi"
+
+    def test_while_another_thread_writes_it_is_kept(self, wire):
+        transport, fake = wire()
+        with transport.write_lock:
+            assert not transport.post(b"abc")
+        assert fake.calls == []
+        transport.send(b"def")
+        assert fake.sent == b"abcdef"
+
+    def test_after_a_close_nothing_is_posted(self, wire):
+        transport, fake = wire()
+        transport.send(b"close", last=True)
+        with pytest.raises(ConnectionClosed):
+            transport.post(b"late")
+        assert fake.sent == b"close"
+
+
+class TestHolding:
+    """Transport.hold: many sends, one write, and the order kept"""
+
+    def test_what_is_held_leaves_in_one_write(self, wire):
+        transport, fake = wire()
+        transport.hold()
+        transport.send(b"a")
+        transport.send(b"b")
+        assert fake.calls == []
+        transport.release()
+        transport.send(b"c")
+        assert fake.calls == [b"ab", b"c"]
+
+    def test_64_kib_are_not_waited_for(self, wire):
+        transport, fake = wire()
+        transport.hold()
+        transport.send(b"x" * (MAX_HELD - 1))
+        transport.send(b"yy")
+        assert fake.sent == b"x" * (MAX_HELD - 1) + b"yy"
+        transport.send(b"z")
+        assert fake.sent.endswith(b"yy")
+        transport.release()
+        assert fake.sent.endswith(b"yyz")
+
+    def test_a_long_message_leaves_after_what_was_held(self, wire):
+        transport, fake = wire()
+        transport.hold()
+        transport.send(b"a")
+        transport.send(b"header", b"payload")
+        assert fake.sent == b"aheaderpayload"
+        transport.send(b"b")
+        assert fake.calls[-1] != b"b", "holding goes on"
+        transport.release()
+        assert fake.sent == b"aheaderpayloadb"
+
+    @pytest.mark.parametrize("last", [False, True])
+    def test_a_close_leaves_at_once_after_what_was_held(self, wire, last):
+        transport, fake = wire()
+        transport.hold()
+        transport.send(b"a")
+        transport.send(b"close", last=True)
+        assert fake.sent == b"aclose"
+        assert transport.last_sent
+        with pytest.raises(ConnectionClosed):
+            transport.send(b"late", last=last) if not last else transport.post(b"late")
+
+    def test_a_broadcast_overtakes_nothing(self, wire):
+        transport, fake = wire()
+        transport.hold()
+        transport.send(b"a")
+        assert transport.post(b"b")
+        transport.send(b"c")
+        transport.release()
+        assert fake.sent == b"abc"
+
+    def test_behind_a_backlog_nothing_is_held(self, wire):
+        transport, fake = wire([0, 0])
+        transport.hold()
+        assert not transport.post(b"a")
+        transport.send(b"b")
+        assert fake.sent == b"ab"
+
+    def test_what_the_kernel_did_not_take_of_it_comes_before_the_next(self, wire):
+        transport, fake = wire([1, 0])
+        transport.hold()
+        transport.send(b"abc")
+        assert not transport.post(b"d")
+        transport.send(b"e")
+        transport.release()
+        assert fake.sent == b"abcde"
+
+    def test_another_threads_send_leaves_at_once_and_after_what_was_held(self, wire):
+        transport, fake = wire()
+        transport.hold()
+        transport.send(b"a")
+
+        def other():
+            with transport.write_lock:
+                transport.send(b"b")
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        assert fake.sent == b"ab"
+        transport.send(b"c")
+        assert fake.sent == b"ab"
+        transport.release()
+        assert fake.sent == b"abc"
+
+    def test_the_flusher_sends_what_is_held_first(self, wire):
+        transport, fake = wire()
+        transport.hold()
+        transport.send(b"a")
+        with transport.write_lock:
+            assert not transport.post(b"b")
+        assert transport.flush()
+        assert fake.sent == b"ab"
+
+    def test_on_a_broken_connection_a_send_raises_and_is_not_held(self, wire):
+        transport, _ = wire()
+        transport.hold()
+        transport.give_up("gone")
+        with pytest.raises(ConnectionClosed, match="gone"):
+            transport.send(b"a")
+
+
+class Batched(Echo):
+    """What it says in one batch leaves in one write."""
+
+    batch_replies = True
+
+
+class TestBatchedReplies:
+    """WebSocketHandler.batch_replies"""
+
+    def test_every_message_is_answered_in_order_before_the_pong_and_the_close(self, serve):
+        server = serve(Batched)
+        with connected(server) as client:
+            client.send(b"".join(text(str(i)) for i in range(200)) + frame(9, b"?") + text("last") + close(1001))
+            assert [client.frame() for _ in range(200)] == [(1, str(i).encode()) for i in range(200)]
+            assert client.frame() == (10, b"?")
+            assert client.frame() == (1, b"last")
+            assert client.closed()[0] == 1001
+
+    def test_nothing_is_held_while_it_waits_for_the_client(self, serve):
+        server = serve(Batched)
+        with connected(server) as client:
+            for i in range(20):
+                client.send(text(str(i)))
+                assert client.frame() == (1, str(i).encode())
+
+    def test_a_hook_that_fails_loses_no_reply_from_before(self, serve, log):
+        class Fails(Batched):
+            def on_message(self, message):
+                if message == "fail":
+                    raise RuntimeError("on purpose")
+                super().on_message(message)
+
+        server = serve(Fails)
+        with connected(server) as client:
+            client.send(text("a") + text("fail") + text("b"))
+            assert client.frame() == (1, b"a")
+            opcode, payload = client.frame()
+            assert (opcode, payload[:2]) == (8, (1011).to_bytes(2, "big"))
+            client.send(close(1011))
+            assert client.rest() == b""
+
+    def test_what_another_thread_sends_does_not_wait_for_the_hook(self, serve):
+        inside, go_on = threading.Event(), threading.Event()
+
+        class Slow(Batched):
+            def on_message(self, message):
+                self.send(message)
+                inside.set()
+                assert go_on.wait(10)
+
+        server = serve(Slow)
+        with connected(server) as client:
+            client.send(text("a"))
+            assert inside.wait(10)
+            (handler,) = server.handlers
+            handler.send("from elsewhere")
+            assert client.frame() == (1, b"a")
+            assert client.frame() == (1, b"from elsewhere")
+            go_on.set()
+
+    def test_a_broadcast_from_the_hook_keeps_its_place(self, serve):
+        class Both(Batched):
+            def on_message(self, message):
+                self.send(message + "1")
+                self.server.broadcast(message + "2")
+                self.send(message + "3")
+
+        server = serve(Both)
+        with connected(server) as client:
+            client.send(text("a") + text("b"))
+            assert [client.frame()[1] for _ in range(6)] == [b"a1", b"a2", b"a3", b"b1", b"b2", b"b3"]
+
+    def test_a_client_that_does_not_read_is_given_up_and_told_of_once(self, serve):
+        ended = []
+
+        class Counts(Batched):
+            def on_close(self, code, reason):
+                ended.append(code)
+
+        server = serve(Counts, limits=Limits(send_timeout=0.3, shutdown_timeout=0.5))
+        with connected(server) as client:
+            client.socket.settimeout(5)
+            try:
+                for _ in range(2000):
+                    client.send(text("x" * 60000, key=ZERO))
+            except OSError:
+                pass  # the server hangs up in the middle of it
+            wait_until(lambda: ended)
+        assert ended == [1006]
+
+
+class TestReadSize:
+    """How much a read asks for follows what comes"""
+
+    def test_it_grows_when_a_read_was_full_and_shrinks_when_little_comes(self, serve):
+        sizes = []
+
+        class Looks(Echo):
+            def setup(self):
+                super().setup()
+                receive = self._transport.receive
+
+                def spy(size, timeout):
+                    sizes.append(size)
+                    return receive(size, timeout)
+
+                self._transport.receive = spy
+
+        server = serve(Looks)
+        with connected(server) as client:
+            client.send(frame(2, b"x" * 600000, key=ZERO))
+            assert client.frame() == (2, b"x" * 600000)
+            client.send(text("a"))
+            assert client.frame() == (1, b"a")
+            client.send(text("b"))
+            assert client.frame() == (1, b"b")
+            wait_until(lambda: sizes[-1] == 4096)
+        assert set(sizes) == {4096, 256 * 1024}
+
+
+def cost(batched, messages=100, payload=b"x" * 32):
+    """Calls of Python functions and of the socket for one message, counted, not timed."""
+    data = text(payload, key=KEY) * messages
+
+    class Handler(WebSocketHandler):
+        batch_replies = batched
+
+        def on_message(self, message):
+            self.send(message)
+
+    fake = Wire()
+    handler = object.__new__(Handler)
+    handler._transport = Transport(fake.real)
+    handler._transport._socket = fake
+    handler._connection = Connection(Role.SERVER)
+    handler._upgraded, handler._close_deadline = True, None
+    reads = [data, b""]
+    handler.wait_for_bytes = lambda: reads.pop(0)
+    calls = 0
+
+    def count(frame, event, argument):
+        nonlocal calls
+        calls += event == "call" and frame.f_code.co_filename.endswith((".py",)) and "wsref" in frame.f_code.co_filename
+
+    sys.setprofile(count)
+    try:
+        handler.exchange(True)
+    finally:
+        sys.setprofile(None)
+        fake.real.close()
+    return calls / messages, len(fake.calls), fake.sent
+
+
+class TestCost:
+    """A guard against slow creep that no busy machine can upset"""
+
+    def test_a_short_message_costs_eight_calls_of_ours_and_one_of_the_kernel(self):
+        calls, writes, sent = cost(batched=False)
+        assert sent == frame(1, b"x" * 32, key=b"") * 100
+        assert writes == 100
+        assert calls < 9  # next_message, send, send_apart, _outgoing, opcode_and_payload, send, _send, _try_send
+
+    def test_batched_replies_cost_one_write_for_all(self):
+        calls, writes, sent = cost(batched=True)
+        assert sent == frame(1, b"x" * 32, key=b"") * 100
+        assert writes == 1
+        assert calls < 8.5
+
+    def test_a_flusher_that_nobody_needs_has_no_thread(self):
+        threads = threading.active_count()
+        flusher = Flusher()
+        assert threading.active_count() == threads
+        flusher.stop()

@@ -104,15 +104,15 @@ class TestTheGallery:
         assert wanted - set(failed) == set(), "not found"
         assert {case: why for case, why in failed.items() if case not in wanted | perhaps} == {}, "not meant"
 
-    def test_every_case_that_can_fail_alone_is_failed_by_a_server(self):
-        """Cases that no server of the gallery fails have not been seen to fail: they are named here."""
+    def test_every_case_is_failed_by_a_server_of_the_gallery(self):
+        # A case that nobody has seen fail may be one that cannot.
         failed = {case.id for case in HERE for s in BROKEN.values() if any(fnmatchcase(case.id, g) for g in s.fails)}
         unseen = {case.id for case in HERE} - failed
         assert unseen == UNSEEN
 
 
-#: Not failed by any server of the gallery; each is failed by a server below.
-UNSEEN: set[str] = set()
+#: ``one-recv`` fails these as the network has it: when a recv gives less than the whole head.
+UNSEEN = {"1.head.byte-by-byte", "2.head.byte-by-byte"}
 
 
 def test_the_good_server_passes_and_nothing_is_skipped():

@@ -61,19 +61,28 @@ def asked_plainly(peer: Peer) -> int:
     return answer.status if answer else 0
 
 
-def as_plain(request: bytes, *statuses: int, dribble: int = 0, hanging_up: bool = False) -> Play:
+def as_plain(
+    request: bytes, *statuses: int, dribble: bool = False, last_alone: int = 0, hanging_up: bool = False
+) -> Play:
     """It is answered as an ordinary plain request is; or with one of these statuses.
 
     Args:
-        dribble: Bytes for each packet; 0: all at once.
+        dribble: Whether it is sent byte by byte.
+        last_alone: Bytes at its end that come in a packet of their own.
         hanging_up: Whether the end of TCP will do too.
     """
     also = "".join(f", or {status}" for status in statuses) + (", or the end of TCP" if hanging_up else "")
+    how = " (byte by byte)" if dribble else f" (the last {last_alone} bytes come later)" if last_alone else ""
 
     def run(peer: Peer) -> None:
         usual = asked_plainly(peer)
         line = peer.dial()
-        line.dribble(request, dribble, pause=0.05 if dribble > 1 else 0.0) if dribble else line.send(request)
+        if dribble:
+            line.dribble(request)
+        elif last_alone:
+            line.send_in_two(request, last_alone)
+        else:
+            line.send(request)
         answer = line.answer()
         wanted = f"{usual}, as for an ordinary request{also}"
         if answer is None:
@@ -82,8 +91,7 @@ def as_plain(request: bytes, *statuses: int, dribble: int = 0, hanging_up: bool 
         elif answer.status not in (usual, *statuses):
             raise Failed(str(answer), wanted)
 
-    slowly = f" ({dribble} byte{'s' * (dribble > 1)} at a time)" if dribble else ""
-    return Play(in_words(request) + slowly, f"the status of an ordinary request{also}", run)
+    return Play(in_words(request) + how, f"the status of an ordinary request{also}", run)
 
 
 # -- Chapter 1: an HTTP base ------------------------------------------------------------------
@@ -193,7 +201,7 @@ CASES = (
         "A head that comes byte by byte is read to its end",
         "The normal procedure for parsing an HTTP message is to read the start-line into a structure, read each header "
         "field line into a hash table by field name until the empty line",
-        as_plain(plain("Accept: */*"), dribble=1),
+        as_plain(plain("Accept: */*"), dribble=True),
         "TCP is a stream: one recv is not one request.  Read until \\r\\n\\r\\n is there.",
     ),
     Case(
@@ -202,7 +210,7 @@ CASES = (
         "RFC 9112 §2.2",
         "A head whose lines are cut between CR and LF is read to its end",
         "until the empty line",
-        as_plain(plain("Accept: */*"), dribble=len(plain("Accept: */*")) - 2),
+        as_plain(plain("Accept: */*"), last_alone=2),
         "Look for \\r\\n\\r\\n in all that has come so far, not in the last piece.",
     ),
     Case(

@@ -111,7 +111,7 @@ DETECTION = (
         "2.upgrade.list",
         INTEROP,
         "RFC 9110 §7.8",
-        "websocket is found among other protocols",
+        "The name websocket is found among other protocols",
         "Upgrade is a list of protocols, of which the server takes one that it likes; clients that offer several are "
         "rare.",
         upgraded(upgrade(Upgrade="h2c, websocket")),

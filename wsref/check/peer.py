@@ -242,17 +242,18 @@ class Line:
         self._record(True, data[:sent])
         return sent
 
-    def dribble(self, data: bytes, size: int = 1, *, pause: float = 0.0) -> None:
-        """Send it in packets of ``size`` bytes.
-
-        Args:
-            pause: Seconds between them, so that the server reads one before the next is there.
-        """
+    def dribble(self, data: bytes, size: int = 1) -> None:
+        """Send it in packets of ``size`` bytes."""
         data = self._filled_in(data)
         for start in range(0, len(data), size):
-            if start and pause:
-                time.sleep(pause)
             self.send(data[start : start + size])
+
+    def send_in_two(self, data: bytes, last: int) -> None:
+        """Send it in two packets, the second of ``last`` bytes, with a moment between them to read the first."""
+        data = self._filled_in(data)
+        self.send(data[:-last])
+        time.sleep(0.05)
+        self.send(data[-last:])
 
     def finish(self) -> None:
         """FIN: nothing more will come from here."""

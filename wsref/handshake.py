@@ -30,13 +30,13 @@ from .spec import GUID, KEY_BYTES, VERSIONS
 def wants_upgrade(request: Request) -> bool:
     """Whether a request asks to switch protocols, to whichever.
 
-    Node's ``server.on('upgrade')`` fires for the same requests.  ``Connection`` and
-    ``Upgrade`` are lists (Firefox sends ``keep-alive, Upgrade``), in any case, perhaps
-    over several lines.
+    Node's ``server.on('upgrade')`` fires for the same requests, and for those in
+    HTTP/1.0.  ``Connection`` and ``Upgrade`` are lists (Firefox sends ``keep-alive,
+    Upgrade``), in any case, perhaps over several lines.
 
     Source:
-        RFC 9110 §7.8: "A server MUST ignore an Upgrade header field that is received
-        in an HTTP/1.0 request", and the sender of an Upgrade MUST name it in Connection.
+        RFC 9110 §7.8: "A server that receives an Upgrade header field in an HTTP/1.0
+        request MUST ignore that Upgrade field", and its sender MUST name it in Connection.
     """
     named = "upgrade" in (element.lower() for element in request.headers.elements("Connection"))
     return named and bool(request.headers.elements("Upgrade")) and request.version >= (1, 1)

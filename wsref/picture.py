@@ -703,13 +703,13 @@ def _svg_fields(description: Description, top: float, wrong: set[str]) -> tuple[
         bad = field.name in wrong
         parts.append(f'<line x1="16" x2="{_WIDTH - 16}" y1="{top:g}" y2="{top:g}" class="rule"/>')
         where = bit_range(field) if framed else ""
-        meaning = wrap(field.meaning, 56 if framed else 42)
+        meaning = wrap(field.meaning, 56 if framed else 40)
         values = wrap(field.value, 14 if framed else 28)
         if bad:
             parts.append(_svg_text(16, top + 16, "✗", "alarm"))
         parts.append(_svg_text(30, top + 16, where, "mono small soft"))
         names = wrap(field.name, 26)
-        name_x, value_x, meaning_x = (84, 216, 314) if framed else (30, 192, 396)
+        name_x, value_x, meaning_x = (84, 216, 314) if framed else (30, 212, 412)
         for n, line in enumerate(names):
             parts.append(_svg_text(name_x, top + 16 + 16 * n, line, "small strong" if not framed else "strong"))
         for n, line in enumerate(values):
@@ -739,10 +739,10 @@ def _svg_steps(description: Description, top: float, wrong: set[str]) -> tuple[l
         top += 8
         parts.append(_svg_text(30, top + 8, step.name, "strong"))
         for line in wrap(step.value, 66):
-            parts.append(_svg_text(180, top + 8, line, "mono small"))
+            parts.append(_svg_text(212, top + 8, line, "mono small"))
             top += 15
-        for line in wrap(f"{step.meaning} ({step.section})", 88):
-            parts.append(_svg_text(180, top + 8, line, "small soft"))
+        for line in wrap(f"{step.meaning} ({step.section})", 84):
+            parts.append(_svg_text(212, top + 8, line, "small soft"))
             top += 15
     return parts, top + 8
 
@@ -756,7 +756,7 @@ def _svg_end(description: Description, top: float) -> tuple[list[str], float]:
     for words, mark, classes in ends:
         top += 5
         parts.append(_svg_text(16, top + 12, mark, classes))
-        for line in wrap(words, 108):
+        for line in wrap(words, 98):
             parts.append(_svg_text(34, top + 12, line))
             top += 17
     return parts, top

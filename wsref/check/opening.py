@@ -24,7 +24,7 @@ MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
 TOKEN = 'A |Connection| header field that includes the token "Upgrade", treated as an ASCII case-insensitive value.'
 WEBSOCKET = 'An |Upgrade| header field containing the value "websocket", treated as an ASCII case-insensitive value.'
 ORDER = "the order of the header fields is not important"
-HTTP_1_0 = "A server MUST ignore an Upgrade header field that is received in an HTTP/1.0 request."
+HTTP_1_0 = "A server that receives an Upgrade header field in an HTTP/1.0 request MUST ignore that Upgrade field."
 NOT_NAMED = (
     "A server MUST NOT switch to a protocol that was not indicated by the client in the corresponding request's "
 )

@@ -40,6 +40,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]  # the checkout
 EXAMPLES = ROOT / "docs" / "examples"
+NODE = ROOT / "docs" / "node"
 FIXED = HERE / "fixed"
 
 SHOWN_PORT = 8765  # what the pages say
@@ -127,7 +128,7 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def workplace() -> Iterator[tuple[Path, dict[str, str]]]:
-    """A directory with a copy of ``docs/examples``, and an environment to run in.
+    """A directory with a copy of ``docs/examples`` and of ``docs/node``, and an environment to run in.
 
     ``python`` is the one that builds the book, ``wsref`` this checkout's.  Nothing of the
     user's settings gets in: no colour, no proxies, the C.UTF-8 locale, 80 columns.
@@ -136,6 +137,7 @@ def workplace() -> Iterator[tuple[Path, dict[str, str]]]:
         here = Path(folder)
         if EXAMPLES.is_dir():
             shutil.copytree(EXAMPLES, here, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(NODE, here / NODE.relative_to(ROOT))
         programs = here / ".bin"
         programs.mkdir()
         for name in ("python", "python3"):
@@ -518,9 +520,9 @@ def _with_words(octets: bytes, explainer: object) -> str:
 
 
 def fingerprint() -> str:
-    """Changes when the package, the examples or this extension do."""
+    """Changes when the package, the examples, the server for Node or this extension do."""
     digest = hashlib.sha256(sys.version.encode())
-    for folder in (ROOT / "wsref", HERE, EXAMPLES):
+    for folder in (ROOT / "wsref", HERE, EXAMPLES, NODE):
         for path in sorted(folder.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 digest.update(f"{path.relative_to(ROOT)}\0".encode() + path.read_bytes())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import html
+import shutil
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -118,6 +119,7 @@ class Transcript(_Run):
         "exit": _exits,
         "input": directives.unchanged_required,
         "when": directives.unchanged_required,
+        "needs": directives.unchanged_required,
     }
 
     def run(self) -> list[nodes.Node]:
@@ -126,7 +128,8 @@ class Transcript(_Run):
             commands = runner.split_commands(self.source)
         except runner.Failed as error:
             raise self.error(str(error)) from None
-        if "when" in self.options and not has_command(self.options["when"]):
+        unknown = "when" in self.options and not has_command(self.options["when"])
+        if unknown or ("needs" in self.options and shutil.which(self.options["needs"]) is None):
             return self.block("\n".join(f"$ {command}" for command in commands), "console")
         exits = self.options.get("exit", [0])
         stdin = self.options.get("input", "").replace("\\n", "\n")

@@ -1,0 +1,36 @@
+"""Solutions of the exercises of chapter 5."""
+
+from wsref import Echo, handshake
+from wsref.http11 import Request
+
+
+class Healthy(Echo):
+    """Tells a load balancer that it lives, and everybody else what it is."""
+
+    def fallback(self, request: Request) -> None:
+        """200 at /health; 426 at all other paths."""
+        if request.path == "/health" and request.method == "GET":
+            self.respond(handshake.answer(200, b"ok\n"))
+        else:
+            super().fallback(request)
+
+
+def is_a_good_426(answer: bytes) -> bool:
+    r"""Whether an answer says 426 as RFC 9110 §15.5.22 and §7.8 want it.
+
+    >>> is_a_good_426(b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+    True
+    >>> is_a_good_426(b"HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n")
+    False
+    """
+    first, *lines = answer.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
+    fields: dict[str, list[str]] = {}
+    for line in lines:
+        name, _, value = line.partition(":")
+        words = [word.strip().lower() for word in value.split(",")]
+        fields[name.lower()] = fields.get(name.lower(), []) + words
+    return (
+        first.split()[1:2] == ["426"]
+        and "websocket" in fields.get("upgrade", [])
+        and "upgrade" in fields.get("connection", [])
+    )

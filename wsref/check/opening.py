@@ -467,9 +467,10 @@ VALIDATION = (
         refused(upgrade("Sec-WebSocket-Protocol: chat, su per")),
         "Each name is a token: no blanks, no separators.",
     ),
+    # SHOULD: a server that speaks no extension may not have read this header at all.
     Case(
         "3.extensions.malformed",
-        MUST,
+        SHOULD,
         "RFC 6455 §9.1",
         "An extension header that is not well-formed is refused",
         "If a value is received by either the client or the server during negotiation that does not conform to the "
@@ -480,7 +481,7 @@ VALIDATION = (
     ),
     Case(
         "3.extensions.unclosed-quote",
-        MUST,
+        SHOULD,
         "RFC 6455 §9.1",
         "A quoted string that does not end is refused, and costs no time",
         "If a value is received ... that does not conform to the ABNF below, the recipient of such malformed data MUST "

@@ -128,8 +128,8 @@ class Transcript(_Run):
             commands = runner.split_commands(self.source)
         except runner.Failed as error:
             raise self.error(str(error)) from None
-        unknown = "when" in self.options and not has_command(self.options["when"])
-        if unknown or ("needs" in self.options and shutil.which(self.options["needs"]) is None):
+        later = "when" in self.options and not has_command(self.options["when"])
+        if later or any(shutil.which(program) is None for program in self.options.get("needs", "").split()):
             return self.block("\n".join(f"$ {command}" for command in commands), "console")
         exits = self.options.get("exit", [0])
         stdin = self.options.get("input", "").replace("\\n", "\n")

@@ -1,0 +1,81 @@
+"""Three ways to know who is there: a cookie, a token in the query, a token in the first message.
+
+python authentication.py [PORT]
+"""
+
+import hmac
+import sys
+import threading
+
+from wsref import HTTPError, WebSocketHandler, WebSocketServer
+
+#: In earnest these are random (``secrets.token_urlsafe()``), made when somebody logs in, and
+#: come from where your application keeps its sessions.
+TOKENS = {"ann": "7f3kQ0cXw2", "bob": "Zt81LmN4vB"}
+
+
+def owner_of(token: str) -> str | None:
+    """Whose token this is; None: nobody's.
+
+    ``==`` stops at the first character that differs, and the time that it takes tells how far
+    a guess was right.  ``compare_digest`` takes as long for a wrong one.
+    """
+    found = None
+    for name, known in TOKENS.items():
+        if hmac.compare_digest(token.encode(), known.encode()):
+            found = name
+    return found
+
+
+def cookie(header: str, name: str) -> str:
+    """One cookie's value, from a Cookie header; "" if it is not there."""
+    pairs = (part.strip().partition("=") for part in header.split(";"))
+    return next((value for key, _, value in pairs if key == name), "")
+
+
+class Members(WebSocketHandler):
+    """Greets whom it knows; what they send comes back with their name."""
+
+    paths = ("/cookie", "/query", "/first-message")
+    PATIENCE = 5.0  # seconds for the first message
+
+    user: str | None = None
+
+    def check_request(self, request):
+        """Before the 101: a cookie or a token, by the path."""
+        if request.path == "/cookie":
+            self.user = owner_of(cookie(request.headers.get("Cookie", ""), "session"))
+        elif request.path == "/query":
+            self.user = owner_of(request.query.get("token", [""])[0])
+        else:
+            return  # on_message will see
+        if self.user is None:
+            raise HTTPError(403, "log in first: this session or token is not known")
+
+    def on_open(self):
+        if self.user is None:
+            self.alarm = threading.Timer(self.PATIENCE, self.close, (4401, "no token came"))
+            self.alarm.start()
+        else:
+            self.send(f"hello, {self.user}")
+
+    def on_message(self, message):
+        if self.user is not None:
+            self.send(f"{self.user}: {message}")
+        elif isinstance(message, str) and (user := owner_of(message)):
+            self.alarm.cancel()
+            self.user = user
+            self.send(f"hello, {self.user}")
+        else:
+            self.close(4401, "this token is not known")
+
+    def on_close(self, code, reason):
+        if hasattr(self, "alarm"):
+            self.alarm.cancel()
+
+
+if __name__ == "__main__":
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8765
+    with WebSocketServer(("127.0.0.1", port), Members) as server:
+        print(f"listening on {server.url}", flush=True)
+        server.serve_forever()

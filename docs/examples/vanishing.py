@@ -1,0 +1,17 @@
+"""A client that sends half a message and is gone, as a train is that enters a tunnel."""
+
+import socket
+import struct
+import sys
+
+PORT = int(sys.argv[1]) if len(sys.argv) > 1 else 8765
+
+with socket.create_connection(("127.0.0.1", PORT)) as sock:
+    sock.sendall(
+        f"GET / HTTP/1.1\r\nHost: 127.0.0.1:{PORT}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    print(sock.recv(4096).decode().splitlines()[0])
+    sock.sendall(bytes.fromhex("81 8a 00 00 00 00") + b"half")  # of ten bytes
+    # Close so that the kernel sends RST and not FIN: what a crash looks like.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

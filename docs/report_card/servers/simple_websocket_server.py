@@ -1,22 +1,38 @@
-"""simple-websocket under Werkzeug's development server, a thread for each client: its defaults."""
+"""simple-websocket, a thread for each client, with what it wants of a WSGI server's environ made by hand: its defaults."""
 
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 
 from simple_websocket import ConnectionClosed, Server
-from werkzeug.serving import make_server
 
 
-def app(environ, start_response):  # type: ignore[no-untyped-def]
-    """Send every message back."""
-    ws = Server(environ)
-    try:
-        while True:
-            ws.send(ws.receive())
-    except ConnectionClosed:
-        pass
-    return []
+class Handler(BaseHTTPRequestHandler):
+    """One connection: the head is read by http.server, the rest is simple-websocket's."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:  # noqa: N802  (http.server's name)
+        """Send every message back, if it is a WebSocket."""
+        environ = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
+        environ |= {"REQUEST_METHOD": self.command, "werkzeug.socket": self.connection}
+        self.close_connection = True
+        try:
+            ws = Server(environ)
+        except Exception:  # whatever it raises: it has answered nothing
+            return self.send_error(400)
+        try:
+            while True:
+                ws.send(ws.receive())
+        except ConnectionClosed:
+            pass
+
+    do_HEAD = do_POST = do_PUT = do_OPTIONS = do_GET
+
+    def log_message(self, *words: object) -> None:
+        """Nothing."""
 
 
 print("simple-websocket", version("simple-websocket"), flush=True)
-make_server("127.0.0.1", int(sys.argv[1]), app, threaded=True).serve_forever()
+ThreadingHTTPServer.request_queue_size = 128
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

@@ -7,7 +7,9 @@ import { converse, hangUp } from './conversation.mjs';
 
 const GUID = '258EAFA5-E914-47DA-95CA-C5AB0DC85B11'; // RFC 6455 §1.3
 const VERSIONS = ['13', '8'];
-const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/; // RFC 9110 §5.6.2
+const TCHAR = "[!#$%&'*+\\-.^_`|~\\w]"; // RFC 9110 §5.6.2
+const TOKEN = new RegExp(`^${TCHAR}+$`);
+const PARAMETER = new RegExp(`^${TCHAR}+([ \\t]*=[ \\t]*(${TCHAR}+|"(\\\\?${TCHAR})+"))?$`); // RFC 6455 §9.1
 const KEY = /^[+/0-9A-Za-z]{22}==$/; // 16 bytes in base64
 const HOST = /^([-.\w~%!$&'()*+,;=]*|\[[\da-f:.]+\])(:\d*)?$/i; // RFC 9110 §7.2
 const PAGES = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/; // we listen on loopback only
@@ -44,6 +46,7 @@ function validate(request) {
   const elements = (name) => lines(name).join().split(',').map((word) => word.trim()).filter(Boolean);
   const upgrades = elements('upgrade').map((name) => name.toLowerCase());
   const protocols = elements('sec-websocket-protocol');
+  const extensions = elements('sec-websocket-extensions').map((element) => element.split(';'));
   const rules = [
     ['there must be one Host', hasOneHost(request)],
     ['the method must be GET', request.method === 'GET'],
@@ -52,9 +55,16 @@ function validate(request) {
     ['the version must be 13 or 8', VERSIONS.includes(only('sec-websocket-version'))],
     ['a subprotocol is a token', protocols.every((name) => TOKEN.test(name))],
     ['a subprotocol is offered once', new Set(protocols).size === protocols.length],
+    ['an extension is a name, perhaps with parameters', extensions.every(isExtension)],
     ['there must be no body', !lines('transfer-encoding').length && !Number(lines('content-length').join())],
   ];
   return rules.filter(([, holds]) => !holds).map(([asked]) => asked);
+}
+
+// RFC 6455 §9.1: NAME; NAME=VALUE; NAME="VALUE".  A value is a token also in quotation marks, so no comma
+// or semicolon is in one.
+function isExtension([name, ...parameters]) {
+  return TOKEN.test(name.trim()) && parameters.every((parameter) => PARAMETER.test(parameter.trim()));
 }
 
 // RFC 9112 §3.2: else 400.  Of two lines, request.headers would keep the first and drop the other.

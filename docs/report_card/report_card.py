@@ -5,8 +5,10 @@ grades it with ``wsref.check``, keeps what came out in ``results.json``, and wri
 ``--page`` writes the page again from what was kept.  It needs ``pip install -e '.[peers]'``, and
 ``npm install --prefix docs/report_card/servers`` for Node's ws.
 
-What the grader found broken and a person has reproduced stands in ``notes.json``, with that person's
-words; a MUST failure without a note stops the script from writing the page.
+Every MUST failure is then played again without the grader: the bytes that it sent go over a plain
+socket, and what comes back must be what it had seen.  What a person has to say about a failure, having
+looked at the bytes and the RFC, stands in ``notes.json``; one that has no note there, or that the plain
+socket did not see, stops the script from writing the page.
 """
 
 from __future__ import annotations
@@ -15,17 +17,20 @@ import argparse
 import json
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from wsref import __version__
 from wsref.check import CASES, Level, grade, parse_target
+from wsref.check.peer import RECORDED
 from wsref.check.report import as_dict
 
 HERE = Path(__file__).parent
@@ -70,7 +75,7 @@ def wait_for(port: int, process: subprocess.Popen[str], seconds: float = 15.0) -
 
 
 def grade_one(file: str) -> dict[str, Any]:
-    """Start the server, grade it, end it."""
+    """Start the server, grade it, play its MUST failures again, end it."""
     port = free_port()
     program = ["node"] if file.endswith(".mjs") else [sys.executable]
     command = [*program, str(SERVERS / file), str(port)]
@@ -81,14 +86,53 @@ def grade_one(file: str) -> dict[str, Any]:
             name = process.stdout.readline().strip()
             wait_for(port, process)
             report = grade(parse_target(f"ws://127.0.0.1:{port}/"), CASES)
+            again = {
+                verdict.case.id: [same_again(port, line) for line in verdict.wire]
+                for verdict in report.failed
+                if verdict.case.level is Level.MUST
+            }
         finally:
             process.kill()
     result = as_dict(report, version=__version__, date="")
     for case in result["cases"]:
         for key in ("quote", "sends", "accepts", "hint", "seconds", "title", "section", "chapter", "wire"):
             case.pop(key)
+        for key in ("why", "expected"):
+            if not case[key]:
+                case.pop(key)
+        if case["id"] in again:
+            case["again"] = None if None in again[case["id"]] else all(again[case["id"]])
     what = (SERVERS / file).read_text().split("\n", 1)[0].strip('"/ ')
     return {"file": file, "name": name, "what": what, **result}
+
+
+def same_again(port: int, line: list[tuple[bool, bytes]]) -> bool | None:
+    """Send what was sent on one connection, over a plain socket; whether what comes back is the same, dates apart.
+
+    None: more was sent than the grader keeps.
+    """
+    if sum(len(data) for sent, data in line if sent) >= RECORDED:
+        return None
+    with socket.create_connection(("127.0.0.1", port), 5) as sock:
+        sock.settimeout(2)
+        for sent, data in line:
+            if sent:
+                sock.sendall(data)
+                continue
+            came = b""
+            try:
+                while len(came) < len(data) and (piece := sock.recv(len(data) - len(came))):
+                    came += piece
+            except OSError:  # silence, or a RST
+                pass
+            if without_dates(came) != without_dates(data):
+                return False
+    return True
+
+
+def without_dates(data: bytes) -> bytes:
+    """Bytes that may differ from one second to the next left out."""
+    return re.sub(rb"(?im)^date: [^\r\n]*", b"Date:", data)
 
 
 def run() -> dict[str, Any]:
@@ -98,7 +142,8 @@ def run() -> dict[str, Any]:
         print(f"{file} ...", end=" ", file=sys.stderr, flush=True)
         servers.append(result := grade_one(file))
         must = result["summary"]["MUST"]
-        print(f"{result['name']}: {must['failed']} MUST failures, {result['seconds']:.1f} s", file=sys.stderr)
+        again = sum(bool(case.get("again")) for case in result["cases"])
+        print(f"{result['name']}: {must['failed']} MUST failures, {again} seen again", file=sys.stderr)
     date = datetime.now(UTC).date().isoformat()
     python = f"CPython {platform.python_version()}"
     node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
@@ -111,10 +156,13 @@ def run() -> dict[str, Any]:
 def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
     """The page, in MyST Markdown.
 
+    Args:
+        results: What :func:`run` gave.
+        notes: ``servers``: what there is to say of one, by its file; ``cases``: what a person says
+            of a case, by its id or a glob.
     Raises:
-        ValueError: a MUST failure has no note: nobody has reproduced it.
+        ValueError: a MUST failure has no note, or was not seen again: nobody has reproduced it.
     """
-    cases = {case.id: case for case in CASES}
     lines = [
         "<!-- Written by docs/report_card/report_card.py; not by hand. -->",
         "# Report card",
@@ -123,26 +171,35 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
         f"wsref {results['wsref']}, {results['python']}, Node {results['node']}.  Each is an echo server of a few "
         "lines with the library's defaults (`docs/report_card/servers/`), on loopback.",
         "",
-        "A **MUST** failure is a sentence of an RFC that the server does not keep; each was reproduced by hand with a "
-        "plain socket, and is quoted below.  It need not matter in practice: many of these are bytes that no browser "
-        "sends.  **SHOULD** is advice of the RFC that there may be good reasons not to follow.  **INTEROP** is no rule "
-        "at all.  Cases that a server cannot be asked (compression, where it declines it) are skipped, which is no "
-        "fault.  A maintainer who finds one of these wrong has found a bug in a case: please say so.",
+        "A **MUST** failure is a sentence of an RFC that is not kept, and it is quoted below.  Each was seen twice: by "
+        f"the grader, and (but for those that send more than {RECORDED >> 10} KiB) when the same bytes were sent over "
+        f"a "
+        "plain socket without it; and it was held against the RFC, with what it means written below.  It need not "
+        "matter in practice: most of these are bytes that no browser sends, and several maintainers are lenient on "
+        "purpose.  **SHOULD** is advice, with good reasons not to follow it at times.  **INTEROP** is no rule at all.  "
+        "Cases that a server cannot be asked (compression, "
+        "where it declines it) are skipped, which is no fault.  All of them are in "
+        "[the list of cases](reference/check-cases.md).  Who finds one of these wrong has found a bug in a case: "
+        "please say so.",
         "",
         "| server | MUST | SHOULD | INTEROP | skipped |",
         "|---|--:|--:|--:|--:|",
     ]
     for server in results["servers"]:
-        cells = []
-        for level in Level:
-            count = server["summary"][level.value]
-            cells.append(f"{count['passed']} of {count['passed'] + count['failed']}")
-        skipped = sum(server["summary"][level.value]["skipped"] for level in Level)
-        lines.append(f"| [{server['name']}](#{anchor(server)}) | {' | '.join(cells)} | {skipped} |")
+        counts = [server["summary"][level.value] for level in Level]
+        cells = [f"{count['passed']} of {count['passed'] + count['failed']}" for count in counts]
+        skipped = sum(count["skipped"] for count in counts)
+        lines.append(f"| [{title(server)}](#{anchor(server)}) | {' | '.join(cells)} | {skipped} |")
     for server in results["servers"]:
-        lines += ["", f"({anchor(server)})=", f"## {server['name']}", "", f"{server['what']}", ""]
-        lines += _findings(server, notes.get(server["file"], {}), cases)
-    return "\n".join(lines) + "\n"
+        lines += ["", f"({anchor(server)})=", f"## {title(server)}", "", f"{server['what']}", ""]
+        lines += _findings(server, notes)
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def title(server: dict[str, Any]) -> str:
+    """Name and version; for a library that has two servers, which."""
+    which = {"websockets_sync.py": ", threads", "websockets_asyncio.py": ", asyncio"}.get(server["file"], "")
+    return f"{server['name']}{which}"
 
 
 def anchor(server: dict[str, Any]) -> str:
@@ -150,33 +207,38 @@ def anchor(server: dict[str, Any]) -> str:
     return "card-" + server["file"].split(".")[0].replace("_", "-")
 
 
-def _findings(server: dict[str, Any], notes: dict[str, str], cases: dict[str, Any]) -> Iterator[str]:
+def _findings(server: dict[str, Any], notes: dict[str, dict[str, str]]) -> Iterator[str]:
+    rows = {case.id: case for case in CASES}
     failed = [case for case in server["cases"] if case["outcome"] == "fail"]
     if server["stopped"]:
-        yield f"The run stopped: {server['stopped']}."
-        yield ""
-    if general := notes.get(""):
-        yield general
-        yield ""
+        yield f"The run stopped: {server['stopped']}.\n"
+    if words := notes["servers"].get(server["file"]):
+        yield f"{words}\n"
     if not failed:
         yield "Nothing failed."
-    for level in Level:
-        of_level = [case for case in failed if case["level"] == level.value]
-        if not of_level:
-            continue
-        yield f"**{level.value}**"
-        yield ""
-        for case in of_level:
-            row = cases[case["id"]]
-            if level is Level.MUST and case["id"] not in notes:
-                raise ValueError(
-                    f"{server['file']} fails {case['id']} ({case['why']}), and notes.json says nothing of it"
-                )
-            came = case["why"].replace("`", "'")
-            quote = f"  “{row.quote}” ({row.section})." if level is Level.MUST else f"  ({row.section})"
-            note = f"  {notes[case['id']]}" if case["id"] in notes else ""
-            yield f"- `{case['id']}`: {row.title}.  Came: `{came}`.{quote}{note}"
-        yield ""
+    must = [case for case in failed if case["level"] == Level.MUST.value]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for case in must:
+        if case.get("again") is False:
+            raise ValueError(f"{server['file']}: {case['id']} was not seen again over a plain socket")
+        groups.setdefault(_note_for(server["file"], case, notes), []).append(case)
+    for glob, cases in groups.items():
+        quotes = list(dict.fromkeys(f"“{rows[case['id']].quote}” ({rows[case['id']].section})" for case in cases))
+        ids = ", ".join(f"`{case['id']}`" for case in cases)
+        yield f"**{notes['cases'][glob]}**  \n{ids}."
+        yield f": {quotes[0]}\n" if len(quotes) == 1 else f": {quotes[0]}, and others of its kind\n"
+        yield f"  What came, in the first of them: `{cases[0]['why'].replace('`', chr(39))[:160]}`\n"
+    for level in (Level.SHOULD, Level.INTEROP):
+        ids = ", ".join(f"`{case['id']}`" for case in failed if case["level"] == level.value)
+        if ids:
+            yield f"{level.value}: {ids}.\n"
+
+
+def _note_for(file: str, case: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
+    for glob in notes["cases"]:
+        if fnmatchcase(case["id"], glob):
+            return glob
+    raise ValueError(f"{file} fails {case['id']} ({case['why']}), and notes.json says nothing of it")
 
 
 def main() -> int:
@@ -185,7 +247,7 @@ def main() -> int:
     parser.add_argument("--page", action="store_true", help="write the page from results.json, without grading")
     options = parser.parse_args()
     if not options.page:
-        RESULTS.write_text(json.dumps(run(), indent=1) + "\n")
+        RESULTS.write_text(json.dumps(run()).replace('{"id"', '\n{"id"') + "\n")
     try:
         page = render(json.loads(RESULTS.read_text()), json.loads(NOTES.read_text()))
     except ValueError as error:

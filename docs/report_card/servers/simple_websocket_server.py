@@ -1,4 +1,4 @@
-"""simple-websocket, a thread for each client, with what it wants of a WSGI server's environ made by hand: its defaults."""
+"""simple-websocket with its defaults, a thread for each client, under an HTTP server of a few lines."""
 
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,7 +12,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self) -> None:  # noqa: N802  (http.server's name)
+    def do_GET(self) -> None:
         """Send every message back, if it is a WebSocket."""
         environ = {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in self.headers.items()}
         environ |= {"REQUEST_METHOD": self.command, "werkzeug.socket": self.connection}
@@ -25,9 +25,9 @@ class Handler(BaseHTTPRequestHandler):
             while True:
                 ws.send(ws.receive())
         except ConnectionClosed:
-            pass
+            ws.thread.join(1)  # it wakes us before it has sent its answer to a Close
 
-    do_HEAD = do_POST = do_PUT = do_OPTIONS = do_GET
+    do_HEAD = do_POST = do_PUT = do_OPTIONS = do_GET  # noqa: N815  (http.server's names)
 
     def log_message(self, *words: object) -> None:
         """Nothing."""

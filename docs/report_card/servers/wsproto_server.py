@@ -27,7 +27,11 @@ class Echo(socketserver.BaseRequestHandler):
                     self.request.sendall(ws.send(error.event_hint))
                 return
             # (After a fault of the client's it says Close and stays LOCAL_CLOSING: hanging up is left to us.)
-            if not data or ws.state in (ConnectionState.CLOSED, ConnectionState.REJECTING, ConnectionState.LOCAL_CLOSING):
+            if not data or ws.state in (
+                ConnectionState.CLOSED,
+                ConnectionState.REJECTING,
+                ConnectionState.LOCAL_CLOSING,
+            ):
                 return
 
     def on_event(self, ws: wsproto.WSConnection, event: wsproto.events.Event) -> None:

@@ -1,0 +1,22 @@
+"""The exercises of chapter 9."""
+
+from __future__ import annotations
+
+import hashlib
+
+import ch09
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsref import Role
+from wsref.deflate import Agreement, Deflater
+
+
+@given(st.binary(max_size=500))
+def test_it_inflates_what_the_server_deflates(message):
+    assert ch09.inflated(Deflater(Agreement(), Role.SERVER).compress(message)) == message
+
+
+def test_what_repeats_itself_is_worth_it_and_noise_is_not():
+    assert ch09.ratio([b'{"x": 1, "y": 2, "who": "ann"}'] * 100) < 0.3
+    assert ch09.ratio([hashlib.sha256(bytes([n])).digest() for n in range(100)]) > 1

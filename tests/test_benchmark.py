@@ -58,6 +58,7 @@ class TestCommand:
         assert result.returncode == 2
         assert why in result.stderr
 
+    @pytest.mark.slow
     def test_a_round_of_wsref_and_the_floor_leaves_figures_and_no_process(self, benchmark, tmp_path):
         file = tmp_path / "out.json"
         arguments = ["--quick", "--seconds", "0.05", "--only", "wsref,floor,wsref-batched"]

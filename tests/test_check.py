@@ -208,6 +208,7 @@ class TestGoodServers:
         assert len(report.verdicts) == len(CASES)
         assert report.seconds < 40  # 20 on a machine that does nothing else
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("step", range(1, 12))
     def test_a_step_passes_its_own_chapters_and_fails_something_of_the_next(self, step):
         options = {} if step < 9 else {"compression": Compression()}

@@ -238,6 +238,7 @@ class TestTheGallery:
             for glob in (*server.fails, *server.sometimes):
                 assert any(fnmatchcase(case.id, glob) for case in CASES), f"{name}: {glob} is no case"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", GALLERY)
     def test_it_fails_what_it_should(self, name):
         server = GALLERY[name]

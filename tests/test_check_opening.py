@@ -94,6 +94,7 @@ class TestTheGallery:
             assert not server.symptom.endswith("."), name
             assert server.bug not in server.symptom, f"{name}: the symptom gives it away"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("name", GALLERY)
     def test_a_broken_server_fails_just_what_it_should(self, name):
         server = GALLERY[name]

@@ -213,6 +213,7 @@ OPEN = """
 """
 
 
+@pytest.mark.slow
 def test_in_a_browser_wss_with_a_self_signed_certificate_opens_after_the_page_was_accepted(browser, certificate):
     """docs/howto/wss-with-a-certificate.md, in a browser."""
     with started() as plain, started(ssl_context=tls_context(*certificate)) as secure:
@@ -229,6 +230,7 @@ def test_in_a_browser_wss_with_a_self_signed_certificate_opens_after_the_page_wa
         assert browser.execute_async_script(OPEN, url) == ["open", "close 1000 ''"]
 
 
+@pytest.mark.slow
 def test_in_a_browser_close_takes_1000_and_3000_to_4999_only(browser):
     """docs/faq.md, 1005 and 1006."""
     with started() as server:

@@ -20,6 +20,8 @@ from rawclient import KEY, connected, upgrade
 
 from wsref import ConnectionClosed, Echo, HandshakeFailed, Limits, WebSocketHandler, connect
 
+pytestmark = pytest.mark.slow
+
 FILES = Path(__file__).parents[1] / "docs" / "howto" / "nginx"
 
 

@@ -32,9 +32,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser], ve
     parser = commands.add_parser(
         "check",
         help="grade any WebSocket server, chapter by chapter",
-        description=f"Grade any WebSocket server, in any language: {len(CASES)} cases, chapter by chapter, each with "
-        "the section of the RFC that it is about.  It assumes an echo server, finds out whether it is one, and skips "
-        "what needs one if not.",
+        description=f"Grade any WebSocket server, in any language: {len(CASES)} cases, chapter by chapter, each with\n"
+        "the section of the RFC that it is about.  It assumes an echo server, finds out whether it\n"
+        "is one, and skips what needs one if not.",
         epilog="levels:\n"
         "  MUST     a sentence of an RFC is broken; only these make the exit code 1\n"
         "  SHOULD   the RFC advises otherwise, and there may be good reasons\n"

@@ -68,6 +68,7 @@ class TestTheRows:
         assert len(case.quote) > 20
 
 
+@pytest.mark.slow
 class TestLegalBehaviour:
     """§5.5.3, §7.1.7, §7.3, §10.4, RFC 7692 §7: what is unusual and legal breaks no MUST"""
 

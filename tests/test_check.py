@@ -292,7 +292,7 @@ class TestFindings:
 
         with serving(OneByOne) as url:
             code, out, _ = run(capsys, url, "--only", "6.length.12*", "--only", "4.accept.value")
-        assert "serves one client at a time" in out
+        assert "agrees on permessage-deflate; serves one client at a time" in out
         assert code == 0, out
 
 

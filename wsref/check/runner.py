@@ -116,6 +116,7 @@ def look_at(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Found
         peer.hang_up()
         if found.echo:
             found.binary = _sends_binary(peer)
+            peer.hang_up()
         if found.usual == 101:
             offered = peer.open(OFFER).opening
             found.deflate = offered is not None and "permessage-deflate" in " ".join(

@@ -90,20 +90,16 @@ class CaseSensitiveNames(Good):
 
 
 class BlankBeforeColon(Good):
-    """Strips names; and serves a page, so that one sees it."""
+    """Strips names."""
 
-    symptom = "a security scanner says that requests can be smuggled past the proxy in front of its page"
+    symptom = "a security scanner says that requests can be smuggled past the proxy in front of it"
     bug = "takes a header line with a blank before its colon"
-    fails = ("1.header.blank-before-colon", "5.plain.426", "5.plain.post")
+    fails = ("1.header.blank-before-colon",)
 
     def parse_line(self, line: str) -> tuple[str, str]:
         """Blanks around a name do not count."""
         name, colon, value = line.partition(":")
         return super().parse_line(name.rstrip(" ") + colon + value)
-
-    def fallback(self, request: Request) -> None:
-        """The page."""
-        page(self, request, "Hello\n")
 
 
 def page(server: Good, request: Request, body: str) -> None:
@@ -118,7 +114,7 @@ class NeedsNoHost(Good):
 
     symptom = "nobody complains, but a checker does"
     bug = "takes requests without Host, or with two"
-    fails = ("3.host.missing",)
+    fails = ("1.host.twice", "3.host.missing")
 
     def check_head(self, request: Request) -> None:
         """Everything but Host."""
@@ -162,13 +158,7 @@ class DiesOnGarbage(Good):
 
     symptom = "port scanners get no answer, and the log is full of tracebacks"
     bug = "an exception in the parser ends the connection without an answer: no 400 for a bad request"
-    fails = (
-        "3.version.[!8]*",
-        "3.key.*",
-        "3.method.[!a]*",
-        "3.host.missing",
-        "3.protocol.*",
-    )
+    fails = ("3.refusal.answered",)
 
     def refuse(self, refusal: Refusal) -> None:
         """Nobody catches it."""
@@ -287,16 +277,45 @@ class AnyVersionOfHttp(Good):
 
     symptom = "a client that says HTTP/2.0 is answered in HTTP/1.1, and hangs"
     bug = "does not refuse HTTP/2.0 in a request line"
-    fails = ("1.line.version-2", "5.plain.426", "5.plain.post")
+    fails = ("1.line.version-2",)
 
     def check_head(self, request: Request) -> None:
         """As if it were 1.1."""
         request.version = request.version.replace("HTTP/2.0", "HTTP/1.1")
         super().check_head(request)
 
-    def fallback(self, request: Request) -> None:
-        """A page, so that one sees it."""
-        page(self, request, "Hello\n")
+
+class ShortLines(Good):
+    """Nobody's address is as long as that."""
+
+    symptom = "users with a long token in the query cannot connect, the others can"
+    bug = "takes no request line of more than 4,096 bytes"
+    fails = ("1.line.of-8000-bytes",)
+
+    def parse_head(self, head: bytes) -> Request:
+        """Only short ones."""
+        if len(head.lstrip(b"\r\n").split(b"\r\n")[0]) > 4096:
+            raise Refusal(431, "the request line is too long")
+        return super().parse_head(head)
+
+
+class NeverHangsUp(Good):
+    """Waits for the client to end."""
+
+    symptom = "after a day of health checks there are no file descriptors left"
+    bug = "keeps the connection open after a refusal, also when the client said Connection: close"
+    fails = ("1.close.asked",)
+
+    def answer(self, status_line: str, *headers: str, body: str = "") -> None:
+        """Never says that it will close."""
+        kept = [header.replace("close, ", "") for header in headers if header != "Connection: close"]
+        super().answer(status_line, *kept, body=body)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """And does not."""
+        super().refuse(refusal)
+        while self.request.recv(65536):
+            pass
 
 
 class SpinsInTheHead(Good):
@@ -318,6 +337,30 @@ class SpinsInTheHead(Good):
 
 
 # -- Chapter 2: upgrade detection ---------------------------------------------------------
+
+
+class CrEndsLines(Good):
+    """Splits the head with ``bytes.splitlines``."""
+
+    symptom = "a proxy that looks for headers lets through what it should stop"
+    bug = "bytes.splitlines() takes a bare CR for the end of a line"
+    fails = ("2.line.bare-cr",)
+
+    def parse_head(self, head: bytes) -> Request:
+        """At CR, at LF, and at both."""
+        return super().parse_head(b"\r\n".join(head.splitlines()))
+
+
+class SplitsLines(Good):
+    """Splits the head with ``str.splitlines``."""
+
+    symptom = "a header with strange characters in it becomes two headers"
+    bug = "str.splitlines() splits at ten characters, HTTP only at CR LF"
+    fails = ("2.line.bare-cr", "2.line.vertical-tab")
+
+    def parse_head(self, head: bytes) -> Request:
+        """At whatever Unicode calls the end of a line."""
+        return super().parse_head("\r\n".join(head.decode("latin-1").splitlines()).encode("latin-1"))
 
 
 class RejectsFirefox(Good):
@@ -579,10 +622,12 @@ class AnyVersion(Good):
     fails = (
         "3.version.missing",
         "3.version.empty",
+        "3.version.12",
         "3.version.14",
         "3.version.255",
         "3.version.013",
         "3.version.plus-13",
+        "3.version.underscore",
         "3.version.text",
         "3.version.list",
         "3.version.other-digits",
@@ -599,8 +644,8 @@ class VersionByInt(Good):
     """Reads the version as a number."""
 
     symptom = "nobody complains, but a checker does"
-    bug = "int() takes '+13', '013' and digits of other scripts for 13"
-    fails = ("3.version.013", "3.version.plus-13", "3.version.other-digits")
+    bug = "int() takes '+13', '013', '1_3' and digits of other scripts for 13"
+    fails = ("3.version.013", "3.version.plus-13", "3.version.underscore", "3.version.other-digits")
 
     def is_version(self, versions: list[str]) -> bool:
         """8 or 13, as Python reads numbers."""
@@ -645,6 +690,10 @@ class BadRequestIs200(Good):
         "3.host.missing",
         "3.protocol.*",
         "3.extensions.*",
+        "3.body.negative",
+        "3.body.two-lengths",
+        "3.body.unknown-coding",
+        "3.refusal.answered",
     )
 
     def refuse(self, refusal: Refusal) -> None:
@@ -656,18 +705,33 @@ class BadRequestIs200(Good):
         self.answer("200 OK", date, f"Content-Length: {len(str(refusal)) + 1}", "Connection: close", body=body)
 
 
-class ChokesOnVersion8(Good):
+class PageForVersion8(Good):
     """Knows that 8 is something, and not what."""
 
-    symptom = "a client of 2011 gets no answer at all"
-    bug = "hangs up on version 8 instead of refusing it"
+    symptom = "a client of 2011 gets a page that tells it to be newer, and takes that for a success"
+    bug = "answers version 8 with 200"
     fails = ("3.version.8",)
 
     def is_version(self, versions: list[str]) -> bool:
-        """An exception that nobody catches."""
+        """A page, and that is all."""
         if versions == ["8"]:
+            self.answer("200 OK", f"Date: {formatdate(usegmt=True)}", "Content-Length: 9", body="Too old.\n")
             raise Gone
         return super().is_version(versions)
+
+
+class NeverMindsBody(Good):
+    """A handshake is a GET, and a GET has no body."""
+
+    symptom = "behind one kind of proxy, strangers' messages appear in conversations"
+    bug = "does not look at Content-Length and Transfer-Encoding, and takes a body for frames"
+    fails = ("3.body.*",)
+
+    def check_head(self, request: Request) -> None:
+        """As if nothing had been announced."""
+        announced = ("content-length", "transfer-encoding")
+        request.headers = [(name, value) for name, value in request.headers if name not in announced]
+        super().check_head(request)
 
 
 class WantsNoExtensions(Good):
@@ -752,6 +816,56 @@ class SameAcceptForAll(Good):
         return "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
+class EncodesKeyAgain(Good):
+    """Decodes the key to see whether it is one, and encodes it again."""
+
+    symptom = "one client in some language cannot connect, and its key looks as good as any"
+    bug = "hashes the key as it would have written it, not as it came"
+    fails = ("4.accept.unusual-key",)
+
+    def accept_value(self, key: str) -> str:
+        """Of the same bytes."""
+        return super().accept_value(base64.b64encode(base64.b64decode(key)).decode())
+
+
+class OneLineTooMany(Good):
+    """Ends the 101 with two empty lines."""
+
+    symptom = "the connection opens, and the first thing that every client says is that a frame is malformed"
+    bug = "an empty line too many after the 101"
+    fails = ("4.answer.nothing-follows",)
+
+    def answer(self, status_line: str, *headers: str, body: str = "") -> None:
+        """One for the head, and one to be sure."""
+        super().answer(status_line, *headers, body=body or ("\r\n" if status_line.startswith("101") else ""))
+
+
+class Http10In101(Good):
+    """What http.server says unless it is told otherwise."""
+
+    symptom = "browsers connect, and some libraries say that the server's HTTP version is not supported"
+    bug = "the 101 is in HTTP/1.0"
+    fails = ("4.answer.version",)
+
+    def send(self, data: bytes) -> None:
+        """The status line is another one."""
+        super().send(data.replace(b"HTTP/1.1 101", b"HTTP/1.0 101", 1) if data.startswith(b"HTTP/1.1 101") else data)
+
+
+class DropsWhatFollows(Good):
+    """Reads the head into a buffer of its own."""
+
+    symptom = "the first message of fast clients is lost, sometimes"
+    bug = "throws away what came in one packet with the head"
+    fails = ("4.early.frame",)
+
+    def read_head(self) -> bytes:
+        """And forgets the rest."""
+        head = super().read_head()
+        self.buffer = b""
+        return head
+
+
 class NoUpgradeIn101(Good):
     """Forgets a header of the 101."""
 
@@ -815,11 +929,28 @@ class SubprotocolList(Good):
 
     symptom = "browsers fail the connection as soon as a page offers two subprotocols"
     bug = "answers Sec-WebSocket-Protocol with the whole list that was offered"
-    fails = ("4.protocol.one-of-the-offered", "4.protocol.case", "4.protocol.two-lines")
+    fails = (
+        "4.protocol.one-of-the-offered",
+        "4.protocol.case",
+        "4.protocol.two-lines",
+        "4.protocol.unknown",
+    )
 
     def choose_protocol(self, request: Request) -> str | None:
         """All of them."""
         return ", ".join(request.tokens("sec-websocket-protocol")) or None
+
+
+class FirstSubprotocol(Good):
+    """Takes the first that is offered."""
+
+    symptom = "clients that offer two subprotocols get the better one agreed on, and then it is not spoken"
+    bug = "agrees on the first subprotocol that is offered, whatever it is"
+    fails = ("4.protocol.unknown",)
+
+    def choose_protocol(self, request: Request) -> str | None:
+        """Whatever the client likes best."""
+        return next(iter(request.tokens("sec-websocket-protocol")), None)
 
 
 class SubprotocolInLowerCase(Good):
@@ -902,6 +1033,19 @@ class UpgradeUnnamed(Good):
         super().answer(status_line, *headers, body=body)
 
 
+class SaysNothing(Good):
+    """A status says it all."""
+
+    symptom = "who opens its address in a browser sees an empty page"
+    bug = "refuses without a word in the body"
+    fails = ("5.plain.explained",)
+
+    def answer(self, status_line: str, *headers: str, body: str = "") -> None:
+        """Never a body."""
+        headers = tuple("Content-Length: 0" if header.startswith("Content-Length") else header for header in headers)
+        super().answer(status_line, *headers)
+
+
 class HelloWorld(Good):
     """An HTTP server by birth."""
 
@@ -919,7 +1063,7 @@ class SaysCloseAndKeeps(Good):
 
     symptom = "clients that wait for the end of an answer wait for a long time"
     bug = "sends Connection: close and keeps the connection open"
-    fails = ("5.close.kept",)
+    fails = ("1.close.asked", "5.close.kept")
 
     def refuse(self, refusal: Refusal) -> None:
         """And wait for the client to end."""

@@ -2,7 +2,8 @@
 
 They make sense for any HTTP server.  Where an RFC leaves two ways open, both pass: a bad
 head may be refused, or, for some of its ills, repaired.  What must be taken is taken if it is
-answered as an ordinary request is.
+answered as an ordinary request is.  A bad head is a handshake that is good but for one line:
+a WebSocket server refuses a plain request anyway, and would seem to have found the fault.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import re
 from collections.abc import Callable
 
 from .case import Case, Failed, Level, Play, Skipped
-from .codec import Answer, plain
+from .codec import KEY, Answer, plain, upgrade
 from .peer import Peer
-from .plays import answered, in_words, refused, script
+from .plays import answered, as_usual, in_words, refused, script
 
 MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
 
@@ -61,37 +62,22 @@ def asked_plainly(peer: Peer) -> int:
     return answer.status if answer else 0
 
 
-def as_plain(
-    request: bytes, *statuses: int, dribble: bool = False, last_alone: int = 0, hanging_up: bool = False
-) -> Play:
-    """It is answered as an ordinary plain request is; or with one of these statuses.
+def as_plain(request: bytes, *, dribble: bool = False) -> Play:
+    """It is answered as an ordinary plain request is.
 
     Args:
         dribble: Whether it is sent byte by byte.
-        last_alone: Bytes at its end that come in a packet of their own.
-        hanging_up: Whether the end of TCP will do too.
     """
-    also = "".join(f", or {status}" for status in statuses) + (", or the end of TCP" if hanging_up else "")
-    how = " (byte by byte)" if dribble else f" (the last {last_alone} bytes come later)" if last_alone else ""
 
     def run(peer: Peer) -> None:
         usual = asked_plainly(peer)
         line = peer.dial()
-        if dribble:
-            line.dribble(request)
-        elif last_alone:
-            line.send_in_two(request, last_alone)
-        else:
-            line.send(request)
+        (line.dribble if dribble else line.send)(request)
         answer = line.answer()
-        wanted = f"{usual}, as for an ordinary request{also}"
-        if answer is None:
-            if usual and not hanging_up:
-                raise Failed("the end of TCP, and no answer", wanted)
-        elif answer.status not in (usual, *statuses):
-            raise Failed(str(answer), wanted)
+        if (answer.status if answer else 0) != usual:
+            raise Failed(str(answer or "the end of TCP, and no answer"), f"{usual}, as for an ordinary request")
 
-    return Play(in_words(request) + how, f"the status of an ordinary request{also}", run)
+    return Play(in_words(request) + (" (byte by byte)" if dribble else ""), "the status of an ordinary request", run)
 
 
 # -- Chapter 1: an HTTP base ------------------------------------------------------------------
@@ -118,6 +104,19 @@ def _no_content(peer: Peer) -> None:
         raise Skipped("it hung up, so there is no answer to look at")
     if came := line.rest(0.3):
         raise Failed(f"after the head came {came[:40]!r}", "nothing after the head")
+
+
+def _long_line(peer: Peer) -> None:
+    path = peer.target.path + ("&" if "?" in peer.target.path else "?")
+    room = 8000 - len(f"GET {path} HTTP/1.1")
+    as_usual(upgrade(line=f"GET {path}{'a' * room} HTTP/1.1")).run(peer)
+
+
+def _closes_when_asked(peer: Peer) -> None:
+    line = peer.dial()
+    line.send(plain("Connection: close"))
+    if line.answer() is not None and not line.ended():
+        raise Failed(f"an answer, and then TCP was kept open for {peer.timeout:g} s", "the end of TCP")
 
 
 def _large(request: bytes, most: int = 499) -> Play:
@@ -210,7 +209,7 @@ CASES = (
         "RFC 9112 §2.2",
         "A head whose lines are cut between CR and LF is read to its end",
         "until the empty line",
-        as_plain(plain("Accept: */*"), last_alone=2),
+        as_usual(upgrade(), last_alone=2),
         "Look for \\r\\n\\r\\n in all that has come so far, not in the last piece.",
     ),
     Case(
@@ -220,7 +219,7 @@ CASES = (
         "An empty line before the request line is passed over",
         "a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line (CRLF) "
         "received prior to the request-line",
-        as_plain(b"\r\n" + plain()),
+        as_usual(b"\r\n" + upgrade()),
         "Strip \\r\\n from the beginning before you parse the request line.",
     ),
     Case(
@@ -247,7 +246,15 @@ CASES = (
         "RFC 9112 §5.1",
         "Blanks and tabs around a value do not belong to it",
         "The field line value does not include that leading or trailing whitespace",
-        as_plain(plain(host="Host: \t {host} \t ")),
+        as_usual(
+            upgrade(
+                Host=" \t {host} \t ",
+                Connection="\tUpgrade ",
+                Upgrade=" websocket\t",
+                Sec_WebSocket_Key=f" {KEY} \t",
+                Sec_WebSocket_Version="13 ",
+            )
+        ),
         "Strip blanks and tabs from both ends of the value.",
     ),
     Case(
@@ -265,7 +272,7 @@ CASES = (
         "RFC 9112 §5.1",
         "A blank between a header's name and its colon is refused",
         COLON,
-        refused(plain("X-Note : a"), hanging_up=True),
+        refused(upgrade("X-Note : a"), hanging_up=True),
         "Match names against the token characters, and do not strip them.",
     ),
     Case(
@@ -274,7 +281,7 @@ CASES = (
         "RFC 9112 §2.2",
         "A header line without a colon is refused",
         GRAMMAR,
-        refused(plain("X-Note"), hanging_up=True),
+        refused(upgrade("X-Note"), hanging_up=True),
         "A line that is not NAME: VALUE makes the head invalid; do not pass it over.",
     ),
     Case(
@@ -283,7 +290,7 @@ CASES = (
         "RFC 9112 §2.2",
         "A header line without a name is refused",
         GRAMMAR,
-        refused(plain(": a"), hanging_up=True),
+        refused(upgrade(": a"), hanging_up=True),
         "A name has at least one character.",
     ),
     Case(
@@ -294,7 +301,7 @@ CASES = (
         "MUST either reject the message by sending a 400 (Bad Request) ..., or replace each received obs-fold with one "
         "or "
         "more SP octets",
-        as_plain(plain("X-Note: a\r\n b"), 400, hanging_up=True),
+        as_usual(upgrade("X-Note: a\r\n b"), refusing=True),
         "A line that begins with a blank continues the one before; it is simplest to refuse it.",
     ),
     Case(
@@ -312,7 +319,7 @@ CASES = (
         "RFC 9112 §3.2",
         "A request with two Host lines is refused",
         HOST,
-        refused(plain("Host: {host}"), hanging_up=True),
+        refused(upgrade("Host: {host}"), hanging_up=True),
         "Keep all lines of a name, and count them: a dict keeps the last one only.",
     ),
     Case(
@@ -321,7 +328,7 @@ CASES = (
         "RFC 9112 §3.2",
         "A Host that is none is refused",
         HOST,
-        refused(plain(host="Host: a b/c"), hanging_up=True),
+        refused(upgrade(Host="a b/c"), hanging_up=True),
         "A host and perhaps a port: no blank, no slash, no user.",
     ),
     Case(
@@ -330,7 +337,7 @@ CASES = (
         "RFC 9112 §3.2.2",
         "A target in absolute form is taken",
         "a server MUST accept the absolute-form in requests",
-        as_plain(plain(line="GET http://{host}{path} HTTP/1.1")),
+        as_usual(upgrade(line="GET {scheme}://{host}{path} HTTP/1.1")),
         "Cut off scheme and host: what is asked for begins at the first slash after them.",
     ),
     Case(
@@ -376,13 +383,24 @@ CASES = (
         "Stop reading at a limit for the whole head, such as 16 KiB, and answer 431.",
     ),
     Case(
-        "1.line.two-blanks",
+        "1.line.of-8000-bytes",
         SHOULD,
         "RFC 9112 §3",
+        "A request line of 8,000 bytes is taken",
+        "It is RECOMMENDED that all HTTP senders and recipients support, at a minimum, request-line lengths of 8000 "
+        "octets.",
+        script("an ordinary handshake whose request line has 8,000 bytes, most of them in the query",
+               "the status of the ordinary handshake", _long_line),
+        "Tokens and state travel in queries; let your limit be 8,000 at least.",
+    ),
+    Case(
+        "1.line.two-blanks",
+        INTEROP,
+        "RFC 9112 §3",
         "A request line with two blanks in a row is refused",
-        "Recipients of an invalid request-line SHOULD respond with either a 400 (Bad Request) error or a 301 (Moved "
-        "Permanently) redirect",
-        refused(plain(line="GET  {path} HTTP/1.1"), hanging_up=True),
+        "A recipient MAY take any blanks for the one that the grammar has; but what two programs read differently can "
+        "be used against one of them.",
+        refused(upgrade(line="GET  {path} HTTP/1.1"), hanging_up=True),
         "Match the line against METHOD SP TARGET SP HTTP/DIGIT.DIGIT; split() forgives too much.",
     ),
     Case(
@@ -391,7 +409,7 @@ CASES = (
         "RFC 9112 §2.3",
         "The version http/1.1, in lower case, is refused",
         "HTTP-version is case-sensitive.",
-        refused(plain(line="GET {path} http/1.1"), hanging_up=True),
+        refused(upgrade(line="GET {path} http/1.1"), hanging_up=True),
         "Compare the version as it came.",
     ),
     Case(
@@ -409,7 +427,7 @@ CASES = (
         "RFC 9110 §15.6.6",
         "HTTP/2.0 in a request line is refused",
         "HTTP/2 is not spoken in request lines; whoever says so here expects something that this server cannot do.",
-        refused(plain(line="GET {path} HTTP/2.0"), hanging_up=True),
+        refused(upgrade(line="GET {path} HTTP/2.0"), hanging_up=True),
         "505 HTTP Version Not Supported says it.",
     ),
     Case(
@@ -421,6 +439,16 @@ CASES = (
         script("48 random-looking bytes, ended by CRLF CRLF", "a status from 400 on, or the end of TCP",
                _ends(bytes(range(128, 176)) + b"\r\n\r\n", fin=False)),
         "Whatever cannot be parsed is answered 400; an exception in the parser must not end the server.",
+    ),
+    Case(
+        "1.close.asked",
+        MUST,
+        "RFC 9112 §9.6",
+        "A client that asks for the end of the connection gets it",
+        'A server that receives a "close" connection option MUST initiate closure of the connection ... after it sends '
+        "the final response to the request",
+        script(in_words(plain("Connection: close")), "an answer, and the end of TCP", _closes_when_asked),
+        "Close the socket after the answer, or at least when Connection says close.",
     ),
     Case(
         "1.cut.head",

@@ -1,8 +1,12 @@
 """Chapters 2 to 5: the cases about the opening handshake.
 
 A refusal may have any status from 400 to 599: the RFC says "an appropriate HTTP error code
-(such as 400 Bad Request)".  Chapters 2 and 3 make sense for a server that cannot upgrade yet:
-a handshake is taken if it is answered as the ordinary one is.
+(such as 400 Bad Request)".  Or TCP ends: whoever sees a handshake that is not as expected "MAY
+drop the TCP connection" and "SHOULD return an appropriate HTTP status code" (RFC 6455 §10.7).
+So one case looks whether there is an answer, and the others at what they are about.
+
+Chapters 2 and 3 make sense for a server that cannot upgrade yet: a handshake is taken if it is
+answered as the ordinary one is.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import os
 from collections.abc import Callable
 
 from .case import Case, Failed, Level, Skipped
-from .codec import KEY, USUAL, Answer, accept_for, plain, upgrade
+from .codec import KEY, USUAL, Answer, accept_for, plain, text, upgrade
 from .http_base import NAMES, OWS, asked_plainly, right_length, well_formed
 from .peer import Peer
 from .plays import accepted, answered, in_words, not_upgraded, refused, script, upgraded
@@ -81,11 +85,10 @@ DETECTION = (
     Case(
         "2.connection.two-lines",
         MUST,
-        "RFC 9110 §5.3",
+        "RFC 9110 §5.2",
         "The token upgrade is found in the second of two Connection lines",
-        "A recipient MAY combine multiple field lines within a field section that have the same field name into one "
-        "field line ... by appending each subsequent field line value to the initial field line value in order, "
-        "separated by a comma",
+        "When a field name is repeated within a section, its combined field value consists of the list of "
+        "corresponding field line values within that section, concatenated in order",
         upgraded(upgrade("Connection: Upgrade", Connection="keep-alive")),
         AS_LIST,
     ),
@@ -233,6 +236,22 @@ DETECTION = (
         "RFC 9110 §5.5",
     ),
     _no_upgrade(
+        "line.bare-cr",
+        upgrade("X-Note: a\rUpgrade: websocket", without="Upgrade"),
+        "A bare CR does not end a line",
+        "Split the head at \\r\\n, and refuse a \\r that is left: splitlines() splits at it.",
+        "A recipient of such a bare CR MUST consider that element to be invalid or replace each bare CR with SP",
+        "RFC 9112 §2.2",
+    ),
+    _no_upgrade(
+        "line.vertical-tab",
+        upgrade("X-Note: a\vUpgrade: websocket", without="Upgrade"),
+        "A vertical tab does not end a line",
+        "Python's str.splitlines() splits at ten characters, of which HTTP knows one pair: split at \\r\\n.",
+        "A recipient MUST parse an HTTP message as a sequence of octets",
+        "RFC 9112 §2.2",
+    ),
+    _no_upgrade(
         "http-1-0.upgrade",
         upgrade(line="GET {path} HTTP/1.0"),
         "In HTTP/1.0 nothing is upgraded",
@@ -288,7 +307,7 @@ def _key(variant: str, value: str, title: str, level: Level = SHOULD) -> Case:
         "RFC 6455 §4.2.1",
         title,
         A_KEY,
-        refused(upgrade(Sec_WebSocket_Key=value)),
+        refused(upgrade(Sec_WebSocket_Key=value), hanging_up=True),
         PATTERN,
     )
 
@@ -300,8 +319,8 @@ def _version(variant: str, value: str, title: str) -> Case:
         "RFC 6455 §4.2.1",
         title,
         A_VERSION,
-        refused(upgrade(Sec_WebSocket_Version=value)),
-        "Compare it as text with '13': int() takes '+13', '013', ' 13 ' and digits of other scripts for 13.",
+        refused(upgrade(Sec_WebSocket_Version=value), hanging_up=True),
+        "Compare it as text with '13': Python's int() takes '+13', '013', '1_3' and digits of other scripts for 13.",
     )
 
 
@@ -312,7 +331,7 @@ def _method(method: str, title: str) -> Case:
         "RFC 6455 §4.2.1",
         title,
         GET,
-        refused(upgrade(line=f"{method} {{path}} HTTP/1.1")),
+        refused(upgrade(line=f"{method} {{path}} HTTP/1.1"), hanging_up=True),
         "The method is GET, in upper case; anything else is refused, with 400 or 405.",
     )
 
@@ -332,9 +351,38 @@ def _lists_versions(peer: Peer, answer: Answer) -> None:
         )
 
 
-def _taken_or_refused(peer: Peer, answer: Answer) -> None:
-    if answer.status != 101 and not 400 <= answer.status <= 599:
-        raise Failed(str(answer), "101, or a status from 400 to 599")
+def _taken_or_refused(peer: Peer) -> None:
+    line = peer.dial()
+    line.send(upgrade(Sec_WebSocket_Version="8"))
+    answer = line.answer()
+    if answer is not None and answer.status != 101 and not 400 <= answer.status <= 599:
+        raise Failed(str(answer), "101, or a status from 400 to 599, or the end of TCP")
+
+
+FRAMING = "If this is in a request message, the server MUST respond with a 400 (Bad Request) status code and then "
+FRAMING += "close the connection."
+
+
+def _body(variant: str, title: str, section: str, quote: str, *lines: str, body: bytes = b"") -> Case:
+    return Case(
+        f"3.body.{variant}",
+        MUST,
+        section,
+        title,
+        quote,
+        refused(upgrade(*lines) + body, hanging_up=True),
+        "Refuse a handshake with Content-Length (0 may pass) or Transfer-Encoding: where the body ends is not clear.",
+    )
+
+
+def _body_is_not_frames(peer: Peer) -> None:
+    line, inside = peer.dial(), text("Hello")
+    line.send(upgrade(f"Content-Length: {len(inside)}") + inside)
+    answer = line.answer()
+    if answer is not None and answer.status == 101:
+        line.send(text("after it"))
+        if (came := line.message()).payload == b"Hello":
+            raise Failed(f"the body was taken for a frame: {came} came back", "a refusal; or 101, and no echo of it")
 
 
 VALIDATION = (
@@ -376,7 +424,7 @@ VALIDATION = (
         "RFC 6455 §4.2.1",
         "A handshake without a key is refused",
         A_KEY,
-        refused(upgrade(without="Sec-WebSocket-Key")),
+        refused(upgrade(without="Sec-WebSocket-Key"), hanging_up=True),
         "There is nothing to answer 101 with.",
     ),
     _key("empty", "", "An empty key is refused", MUST),
@@ -395,7 +443,7 @@ VALIDATION = (
         "RFC 6455 §11.3.1",
         "Two keys are refused",
         "The |Sec-WebSocket-Key| header field MUST NOT appear more than once in an HTTP request.",
-        refused(upgrade(f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}")),
+        refused(upgrade(f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}"), hanging_up=True),
         "Count the lines: which of the two would you answer?",
     ),
     Case(
@@ -404,14 +452,16 @@ VALIDATION = (
         "RFC 6455 §4.2.1",
         "A handshake without a version is refused",
         A_VERSION,
-        refused(upgrade(without="Sec-WebSocket-Version")),
+        refused(upgrade(without="Sec-WebSocket-Version"), hanging_up=True),
         "There must be one, and it must be 13 (or, if you like, 8).",
     ),
     _version("empty", "", "An empty version is refused"),
+    _version("12", "12", "Version 12, a number that was reserved and never used, is refused"),
     _version("14", "14", "Version 14 is refused"),
     _version("255", "255", "Version 255 is refused"),
     _version("013", "013", "013 is not a version"),
     _version("plus-13", "+13", "+13 is not a version"),
+    _version("underscore", "1_3", "1_3 is not a version"),
     _version("text", "thirteen", "A word is not a version"),
     _version("list", "13, 8", "A list is not a version: a client speaks one"),
     _version("other-digits", "１３".encode().decode("latin-1"), "Digits of another script are not a version"),
@@ -421,7 +471,7 @@ VALIDATION = (
         "RFC 6455 §11.3.5",
         "Two versions are refused",
         "The |Sec-WebSocket-Version| header field MUST NOT appear more than once in an HTTP request.",
-        refused(upgrade("Sec-WebSocket-Version: 8")),
+        refused(upgrade("Sec-WebSocket-Version: 8"), hanging_up=True),
         "Count the lines.",
     ),
     Case(
@@ -434,7 +484,6 @@ VALIDATION = (
             upgrade(Sec_WebSocket_Version="255"),
             "a status from 400 to 599, and Sec-WebSocket-Version",
             _lists_versions,
-            always=True,
         ),
         "Add Sec-WebSocket-Version: 13 to the refusal.",
     ),
@@ -444,8 +493,10 @@ VALIDATION = (
         "RFC 6455 §4.2.2",
         "Version 8 is taken or refused",
         LISTED,
-        answered(
-            upgrade(Sec_WebSocket_Version="8"), "101, or a status from 400 to 599", _taken_or_refused, always=True
+        script(
+            in_words(upgrade(Sec_WebSocket_Version="8")),
+            "101, or a status from 400 to 599, or the end of TCP",
+            _taken_or_refused,
         ),
         "8 is what the drafts HyBi 08 to 12 called the same bytes; take it, or leave it and say 13.",
     ),
@@ -455,7 +506,7 @@ VALIDATION = (
         "RFC 6455 §4.2.1",
         "A handshake without Host is refused",
         "A |Host| header field containing the server's authority.",
-        refused(upgrade(without="Host")),
+        refused(upgrade(without="Host"), hanging_up=True),
         "In HTTP/1.1 there must be one Host.",
     ),
     Case(
@@ -464,7 +515,7 @@ VALIDATION = (
         "RFC 6455 §4.2.1",
         "A subprotocol that is no token is refused",
         ABNF,
-        refused(upgrade("Sec-WebSocket-Protocol: chat, su per")),
+        refused(upgrade("Sec-WebSocket-Protocol: chat, su per"), hanging_up=True),
         "Each name is a token: no blanks, no separators.",
     ),
     # SHOULD: a server that speaks no extension may not have read this header at all.
@@ -488,6 +539,64 @@ VALIDATION = (
         "immediately _Fail the WebSocket Connection_.",
         refused(upgrade('Sec-WebSocket-Extensions: a; b="' + "\\a" * 1500), hanging_up=True),
         "A regular expression that backtracks takes for ever over this one (CVE-2020-7662).",
+    ),
+    _body(
+        "negative",
+        "A negative Content-Length is refused",
+        "RFC 9112 §6.3",
+        FRAMING,
+        "Content-Length: -5",
+    ),
+    _body(
+        "two-lengths",
+        "Two Content-Lengths that differ are refused",
+        "RFC 9112 §6.3",
+        FRAMING,
+        "Content-Length: 0",
+        "Content-Length: 5",
+    ),
+    _body(
+        "unknown-coding",
+        "A Transfer-Encoding that does not end in chunked is refused",
+        "RFC 9112 §6.3",
+        "the message body length cannot be determined reliably; the server MUST respond with the 400 (Bad Request) "
+        "status code and then close the connection",
+        "Transfer-Encoding: tomatoes",
+    ),
+    Case(
+        "3.body.length-and-coding",
+        MUST,
+        "RFC 9112 §6.1",
+        "A handshake with both Content-Length and Transfer-Encoding is not upgraded",
+        "Regardless, the server MUST close the connection after responding to such a request to avoid the potential "
+        "attacks.",
+        not_upgraded(upgrade("Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n"),
+        "Refuse it: the two contradict each other, and a proxy in front of you may believe the other one.",
+    ),
+    Case(
+        "3.body.no-frames",
+        SHOULD,
+        "RFC 9112 §6.3",
+        "The body of a handshake is not taken for frames",
+        "If a valid Content-Length header field is present without Transfer-Encoding, its decimal value defines the "
+        "expected message body length in octets.",
+        script(
+            f"a handshake with Content-Length: {len(text('Hello'))}, and as its body a TEXT frame",
+            "a refusal; or 101, and no echo of what stood in the body",
+            _body_is_not_frames,
+            needs="echo",
+        ),
+        "Refuse a handshake that announces a body: a proxy that reads it as HTTP passes on what you read as frames.",
+    ),
+    Case(
+        "3.refusal.answered",
+        SHOULD,
+        "RFC 6455 §10.7",
+        "A bad handshake gets an HTTP status, not only the end of TCP",
+        "If the invalid data is sent during the WebSocket handshake, the server SHOULD return an appropriate HTTP "
+        "status code.",
+        refused(upgrade(without="Sec-WebSocket-Key")),
+        "Catch what goes wrong in the handshake, answer 400, and say why in the body: else nobody can find out.",
     ),
     Case(
         "3.refusal.well-formed",
@@ -538,6 +647,49 @@ def _fresh(peer: Peer) -> None:
         raise Failed("the answer to another key, that of the RFC's example", f"Sec-WebSocket-Accept: {accept_for(key)}")
 
 
+#: The same 16 bytes, written in two ways: of the last character but the padding only two bits count.
+USUAL_KEY, UNUSUAL = "AAECAwQFBgcICQoLDA0ODw==", "AAECAwQFBgcICQoLDA0ODx=="
+
+
+def _as_written(peer: Peer) -> None:
+    line = peer.dial()
+    line.send(upgrade(Sec_WebSocket_Key=UNUSUAL))
+    answer = line.answer()
+    if answer is not None and accept_for(USUAL_KEY) in answer.lines("Sec-WebSocket-Accept"):
+        raise Failed(f"the accept value of {USUAL_KEY}", f"that of {UNUSUAL}, {accept_for(UNUSUAL)}; or a refusal")
+
+
+def _nothing_follows(peer: Peer) -> None:
+    line = peer.open()
+    line.finish()
+    try:
+        for _ in line.frames():
+            pass
+    except Failed as failure:
+        if "inside a frame" in failure.got:
+            raise Failed(f"what follows the 101 is no frame: {failure.got}", "frames, or nothing") from None
+    if any("reserved" in fault for fault in line.faults):
+        raise Failed(f"what follows the 101 is no frame: {line.faults[0]}", "frames, or nothing")
+
+
+def _says_1_1(peer: Peer, answer: Answer) -> None:
+    if not answer.head.startswith(b"HTTP/1.1 "):
+        raise Failed(str(answer), "HTTP/1.1 101 Switching Protocols")
+
+
+def _early_frame(peer: Peer) -> None:
+    line = peer.dial()
+    line.send(upgrade() + text("Hello"))
+    answer = line.answer()
+    if answer is None or answer.status != 101:
+        return
+    try:
+        line.message()
+    except Failed as failure:
+        if failure.got.startswith("nothing for"):
+            raise Failed(f"101, and then {failure.got}", "TEXT 'Hello', or an error") from None
+
+
 def _header(name: str, token: str) -> Callable[[Peer, Answer], None]:
     def judge(peer: Peer, answer: Answer) -> None:
         if token not in answer.tokens(name):
@@ -569,6 +721,11 @@ def _one_of(*offered: str) -> Callable[[Peer, Answer], None]:
             raise Failed(f"Sec-WebSocket-Protocol: {', '.join(came)}", f"none, or one of {', '.join(offered)}")
 
     return judge
+
+
+def _not_agreed(peer: Peer, answer: Answer) -> None:
+    if "x-wsref.check-unknown" in answer.lines("Sec-WebSocket-Protocol"):
+        raise Failed("Sec-WebSocket-Protocol: x-wsref.check-unknown", "no Sec-WebSocket-Protocol")
 
 
 def _no_framing(peer: Peer, answer: Answer) -> None:
@@ -607,6 +764,20 @@ COMPLETE_UPGRADE = (
         PROOF,
         script("a handshake with a key made just now", "not the accept value of another key", _fresh, needs="open"),
         "Compute it for each request.",
+    ),
+    Case(
+        "4.accept.unusual-key",
+        MUST,
+        "RFC 6455 §4.2.2",
+        "A key whose last bits are not zero is answered as it was written, or refused",
+        "This (encoded) value is used in the creation of the server's handshake",
+        script(
+            f"a handshake with the key {UNUSUAL}, which decodes to the same bytes as {USUAL_KEY}",
+            f"Sec-WebSocket-Accept: {accept_for(UNUSUAL)}; or a refusal",
+            _as_written,
+            needs="open",
+        ),
+        "Hash the key as it stands in the header; do not decode it and encode it again.",
     ),
     Case(
         "4.accept.once",
@@ -653,6 +824,36 @@ COMPLETE_UPGRADE = (
         "(Informational)",
         accepted(upgrade(), "no Content-Length, no Transfer-Encoding", _no_framing),
         "A 101 has no body; what follows is WebSocket.",
+    ),
+    Case(
+        "4.answer.nothing-follows",
+        MUST,
+        "RFC 9110 §15.2",
+        "What follows the 101's empty line are frames",
+        "A 1xx response is terminated by the end of the header section; it cannot contain content or trailers.",
+        script(f"{in_words(upgrade())} and FIN", "the 101, and after it frames, or nothing", _nothing_follows,
+               needs="open"),
+        "One empty line ends the head; a second one is the beginning of a frame with opcode 0xD.",
+    ),
+    Case(
+        "4.answer.version",
+        INTEROP,
+        "RFC 9110 §15.2",
+        "The 101 is a response in HTTP/1.1",
+        "HTTP/1.0 has no status codes below 200, and there are clients that take no other version for a handshake.",
+        accepted(upgrade(), "HTTP/1.1 101", _says_1_1),
+        "Python's http.server says HTTP/1.0 unless protocol_version is set.",
+    ),
+    Case(
+        "4.early.frame",
+        INTEROP,
+        "RFC 6455 §4.1",
+        "A frame that comes in one packet with the handshake is not lost",
+        "A client must wait for the 101 before it sends; where one does not, an answer or an error helps it, and "
+        "silence does not.",
+        script("an ordinary handshake, and in the same packet the TEXT frame 'Hello'", "TEXT 'Hello', or an error",
+               _early_frame, needs="echo"),
+        "What came after the empty line belongs to the WebSocket: hand it on to whoever reads the frames.",
     ),
     Case(
         "4.protocol.unasked",
@@ -705,6 +906,19 @@ COMPLETE_UPGRADE = (
         "Join the lines before you split at commas.",
     ),
     Case(
+        "4.protocol.unknown",
+        INTEROP,
+        "RFC 6455 §4.2.2",
+        "A subprotocol that nobody knows is not agreed on",
+        "The value is 'the subprotocol the server is ready to use': a client that gets its own offer back believes it.",
+        accepted(
+            upgrade("Sec-WebSocket-Protocol: x-wsref.check-unknown"),
+            "not that name",
+            _not_agreed,
+        ),
+        "Choose among the names that your application speaks, not the first that is offered.",
+    ),
+    Case(
         "4.extensions.unasked",
         MUST,
         "RFC 6455 §4.2.2",
@@ -726,7 +940,7 @@ COMPLETE_UPGRADE = (
         ),
         "Answer with the extensions that you speak.",
     ),
-)
+)  # fmt: skip
 
 # -- Chapter 5: the 426 fallback -------------------------------------------------------------------------
 
@@ -746,6 +960,11 @@ def _says_to_what(peer: Peer, answer: Answer) -> None:
 def _names_it(peer: Peer, answer: Answer) -> None:
     if answer.lines("Upgrade") and "upgrade" not in answer.tokens("Connection"):
         raise Failed(f"Connection: {', '.join(answer.lines('Connection')) or 'none'}", "Connection: Upgrade")
+
+
+def _explains(peer: Peer, answer: Answer) -> None:
+    if 400 <= answer.status < 500 and not answer.body:
+        raise Failed(f"{answer}, without a word", "a body that explains it")
 
 
 def _closes(peer: Peer) -> None:
@@ -786,6 +1005,16 @@ FALLBACK = (
         'A sender of Upgrade MUST also send an "Upgrade" connection option in the Connection header field',
         answered(plain(), "Connection: Upgrade, if there is an Upgrade header", _names_it),
         "Connection: Upgrade, or Connection: Upgrade, close.",
+    ),
+    Case(
+        "5.plain.explained",
+        SHOULD,
+        "RFC 9110 §15.5",
+        "If a plain request is refused, the answer explains why",
+        "Except when responding to a HEAD request, the server SHOULD send a representation containing an explanation "
+        "of the error situation",
+        answered(plain(), "a body, if the status is 4xx", _explains),
+        "A sentence in the body: whoever opens the address in a browser sees nothing else.",
     ),
     Case(
         "5.plain.post",

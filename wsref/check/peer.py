@@ -198,7 +198,7 @@ class Line:
     # -- Sending ------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Send all of it; ``{host}`` and ``{path}`` in a request's head are filled in.
+        """Send all of it; ``{host}``, ``{path}`` and ``{scheme}`` in a request's head are filled in.
 
         If the server has ended TCP meanwhile, that is found by reading, not here: it may
         have said why.  It reads, too, while it waits to write: a server that echoes what it
@@ -225,6 +225,7 @@ class Line:
         if not re.match(rb"[\s]*[A-Za-z]", head):  # these are frames
             return data
         head = head.replace(b"{host}", self._target.authority.encode()).replace(b"{path}", self._target.path.encode())
+        head = head.replace(b"{scheme}", b"https" if self._target.secure else b"http")
         return head + blank + rest
 
     def stuff(self, data: bytes, patience: float = 0.25) -> int:
@@ -256,9 +257,9 @@ class Line:
         self.send(data[-last:])
 
     def finish(self) -> None:
-        """FIN: nothing more will come from here."""
+        """FIN: nothing more will come from here.  What the server sends can still be read, in TLS too."""
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)  # SSLSocket's own would give up its TLS state
 
     def reset(self) -> None:
         """RST: gone, without a word."""

@@ -22,7 +22,7 @@ def in_words(data: bytes, most: int = 48) -> str:
     '81 80 37 fa 21 3d'
     """
     head, blank, _ = data.partition(b"\r\n\r\n")
-    if blank and head[:1].isalpha():
+    if blank and head.lstrip(b"\r\n")[:1].isalpha():
         lines = ascii(head.decode("latin-1"))[1:-1].replace("\\r\\n", " ⏎ ")
         return lines if len(lines) <= 400 else f"{lines[:400]} … ({len(data)} bytes)"
     return data.hex(" ") if len(data) <= most else f"{data[:most].hex(' ')} … ({len(data)} bytes)"
@@ -57,6 +57,27 @@ def upgraded(request: bytes, *, dribble: bool = False) -> Play:
     return Play(
         in_words(request) + (" (byte by byte)" if dribble else ""), "101 (501, if that answers every handshake)", run
     )
+
+
+def as_usual(request: bytes, *, last_alone: int = 0, refusing: bool = False) -> Play:
+    """It is the ordinary handshake in a form that makes no difference, and is answered as that is.
+
+    Args:
+        last_alone: Bytes at its end that come in a packet of their own.
+        refusing: Whether a status from 400 to 599, or the end of TCP, will do too.
+    """
+    also = ", or an error, or the end of TCP" if refusing else ""
+    how = f" (the last {last_alone} bytes come later)" if last_alone else ""
+
+    def run(peer: Peer) -> None:
+        line = peer.dial()
+        line.send_in_two(request, last_alone) if last_alone else line.send(request)
+        answer = line.answer()
+        status = answer.status if answer else 0
+        if status != peer.usual and not (refusing and (not status or 400 <= status <= 599)):
+            raise Failed(str(answer or "the end of TCP"), f"{peer.usual}, as for the ordinary handshake{also}")
+
+    return Play(in_words(request) + how, f"the status of the ordinary handshake{also}", run)
 
 
 def not_upgraded(request: bytes) -> Play:

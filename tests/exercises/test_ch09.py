@@ -20,3 +20,17 @@ def test_it_inflates_what_the_server_deflates(message):
 def test_what_repeats_itself_is_worth_it_and_noise_is_not():
     assert ch09.ratio([b'{"x": 1, "y": 2, "who": "ann"}'] * 100) < 0.3
     assert ch09.ratio([hashlib.sha256(bytes([n])).digest() for n in range(100)]) > 1
+
+
+def test_a_secret_is_guessed_by_the_length_of_what_is_sent():
+    def size(searched: str) -> int:
+        return len(Deflater(Agreement(), Role.SERVER).compress(f"session=c0ffee; search={searched}".encode()))
+
+    assert ch09.guessed(size, 6) == "c0ffee"
+
+
+def test_nothing_is_guessed_where_the_secret_is_not_compressed():
+    def size(searched: str) -> int:
+        return len("session=c0ffee; ") + len(Deflater(Agreement(), Role.SERVER).compress(searched.encode()))
+
+    assert ch09.guessed(size, 6) != "c0ffee"

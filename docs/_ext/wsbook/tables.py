@@ -156,6 +156,16 @@ def close_codes() -> Rows:
     return rows
 
 
+def transitions() -> Rows:
+    """:data:`wsref.closing.TRANSITIONS`."""
+    from wsref.closing import TRANSITIONS
+
+    return [
+        ("State", "What happens", "Then"),
+        *((code(state.name), event, code(after.name)) for (state, event), after in TRANSITIONS.items()),
+    ]
+
+
 # -- What can go wrong: collected from the source --------------------------------------
 
 
@@ -265,6 +275,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "rules": rules,
     "answer-rules": answer_rules,
     "close-codes": close_codes,
+    "transitions": transitions,
     "errors-http": errors_http,
     "errors-close": errors_close,
 }

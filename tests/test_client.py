@@ -451,6 +451,7 @@ class TestTheAnswer:
         wait_until(lambda: hasattr(server, "frames"))
         assert server.frames == []
 
+    @pytest.mark.slow
     def test_the_answer_may_come_in_any_pieces_and_with_messages_behind_it(self, fake):
         splits = []
 

@@ -25,6 +25,8 @@ try:
 except ImportError:
     webdriver = None
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
 sys.path.append(str(EXAMPLES))

@@ -127,6 +127,7 @@ class TestAgreement:
         data = bytes([0x82, 0xFE if form == 16 else 0xFF]) + size.to_bytes(form // 8, "big")
         self.agree(data, Role.SERVER, None)
 
+    @pytest.mark.slow
     @prop
     @given(st.lists(st.tuples(st.text(max_size=20), st.booleans()), max_size=6), st.integers(1, 9))
     def test_of_compressed_messages(self, messages, size):

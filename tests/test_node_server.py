@@ -18,6 +18,8 @@ import wsref
 from wsref.check import Level, Outcome, grade, parse_target
 from wsref.check.cases import select
 
+pytestmark = pytest.mark.slow
+
 NODE = Path(__file__).parents[1] / "docs" / "node"
 
 

@@ -126,6 +126,8 @@ def run(options: argparse.Namespace) -> int:
         target = parse_target(options.url, verify=not options.insecure, cafile=options.cafile)
     except ValueError as error:
         parser.error(str(error))
+    if options.cafile and not Path(options.cafile).is_file():
+        raise CommandError(f"cannot read {options.cafile}: there is no such file")
     files = [open_for(file) for file in (options.json, options.junit, options.html)]
     try:
         return check(target, cases, options, *files)

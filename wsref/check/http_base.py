@@ -38,7 +38,7 @@ def right_length(request: bytes) -> Play:
         lengths = set(answer.lines("Content-Length"))
         if lengths and answer.lines("Transfer-Encoding"):
             raise Failed("both Content-Length and Transfer-Encoding", "one of them")
-        if len(lengths) > 1 or any(not re.fullmatch("[0-9]+", length) for length in lengths):
+        if len(lengths) > 1 or any(not re.fullmatch("[0-9]{1,18}", length) for length in lengths):
             raise Failed(f"Content-Length: {', '.join(sorted(lengths))}", "one number")
         size = len(answer.body) + len(line.rest(0.3))
         if lengths and int(next(iter(lengths))) != size:
@@ -59,6 +59,7 @@ def asked_plainly(peer: Peer) -> int:
     line = peer.dial()
     line.send(plain())
     answer = line.answer()
+    line.hang_up()  # a server of one client at a time waits for that
     return answer.status if answer else 0
 
 

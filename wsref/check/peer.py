@@ -103,7 +103,9 @@ def parse_target(url: str, *, verify: bool = True, cafile: str | None = None) ->
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     authority = name if port in (None, default) else f"{name}:{port}"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(parts.hostname, port or default, authority, path, parts.scheme == "wss", verify, cafile)
+    return Target(
+        parts.hostname, default if port is None else port, authority, path, parts.scheme == "wss", verify, cafile
+    )
 
 
 @dataclass
@@ -114,12 +116,14 @@ class Peer:
         timeout: Seconds to wait for whatever is due.
         usual: The status that answers an ordinary handshake; 0: not known.
         echo: Whether the server sends back what it gets.
+        many: Whether it serves a second client while it has a first.
     """
 
     target: Target
     timeout: float = 3.0
     usual: int = 0
     echo: bool = True
+    many: bool = True
     lines: list[Line] = field(default_factory=list)
 
     def dial(self) -> Line:
@@ -135,6 +139,8 @@ class Peer:
                 sock = self._with_tls(sock)
         except ssl.SSLCertVerificationError as error:
             raise Failed(f"its certificate is not trusted: {error.verify_message}", "a trusted one") from None
+        except UnicodeError:
+            raise Failed(f"{self.target.host!a} is not the name of a host") from None
         except OSError as error:
             raise Failed(f"no connection to {self.target.authority}: {error.strerror or error}") from None
         line = Line(sock, self.target, self.timeout)
@@ -142,7 +148,9 @@ class Peer:
         return line
 
     def _with_tls(self, sock: socket.socket) -> socket.socket:
-        context = ssl.create_default_context(cafile=self.target.cafile)
+        context = ssl.create_default_context()
+        if self.target.cafile:
+            context.load_verify_locations(self.target.cafile)
         if not self.target.verify:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
@@ -284,7 +292,8 @@ class Line:
     def _wait(self, *, writing: bool, seconds: float | None = None) -> bool:
         """Until it can be written to or, having read what was there, read from."""
         ready = select.poll()
-        ready.register(self._socket, select.POLLIN | (select.POLLOUT if writing else 0))
+        wanted = 0 if self._ended else select.POLLIN  # after its FIN there is always something to read: nothing
+        ready.register(self._socket, wanted | (select.POLLOUT if writing else 0))
         deadline = time.monotonic() + (self.timeout if seconds is None else seconds)
         while (left := deadline - time.monotonic()) > 0:
             happened = ready.poll(left * 1000)
@@ -492,6 +501,8 @@ class Line:
                 elif came.opcode >= 8 or came.fin:  # else it sends back as it receives, and has not seen the fault yet
                     raise Failed(f"it goes on, and sends {came}", "Close, or the end of TCP")
         except Failed as failure:
+            if failure.got.startswith("TCP ended inside a frame"):
+                return None  # it was sending back as it received, and has failed the connection on the way
             if failure.got.startswith("nothing for"):
                 how = (
                     "it goes on: a Ping is answered, and then comes"

@@ -229,7 +229,7 @@ def _wrapped(begin: str, text: str, width: int) -> list[str]:
 def one_line(verdict: Verdict, pen: Pen) -> str:
     """For ``-v``: a case in a line."""
     mark, colour = MARKS[verdict.outcome]
-    why = f" ({verdict.why})" if verdict.outcome is Outcome.SKIP else ""
+    why = f" ({_printable_words(verdict.why)})" if verdict.outcome is Outcome.SKIP else ""
     return f"{pen(mark, colour)} {verdict.case.id:32} {verdict.case.level.value:8} {verdict.case.title}{pen(why, '2')}"
 
 

@@ -16,8 +16,10 @@ def inflated(payload: bytes) -> bytes:
 def ratio(messages: Iterable[bytes]) -> float:
     """Compressed over plain, with context takeover.
 
-    >>> ratio([b"Hello"] * 2) > 1 > ratio([b"Hello"] * 1000 + [b"Hello" * 100])
-    True
+    >>> ratio([b"Hello"])  # seven bytes for five
+    1.4
+    >>> round(ratio([b"Hello, is anybody there?"] * 100), 2)
+    0.18
     """
     deflater, plain, sent = zlib.compressobj(wbits=-15), 0, 0
     for message in messages:

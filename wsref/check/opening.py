@@ -284,7 +284,7 @@ STOP = (
 )
 STOP += "(such as 400 Bad Request)"
 GET = "An HTTP/1.1 or higher GET request"
-A_KEY = "A |Sec-WebSocket-Key| header field with a base64-encoded value that, when decoded, is 16 bytes in length."
+A_KEY = "A |Sec-WebSocket-Key| header field with a base64-encoded ... value that, when decoded, is 16 bytes in length."
 A_VERSION = "A |Sec-WebSocket-Version| header field, with a value of 13."
 ABNF = "including but not limited to any violations of the ABNF grammar specified for the components of the handshake"
 LISTED = (
@@ -331,8 +331,8 @@ def _method(method: str, title: str) -> Case:
         "RFC 6455 §4.2.1",
         title,
         GET,
-        refused(upgrade(line=f"{method} {{path}} HTTP/1.1"), hanging_up=True),
-        "The method is GET, in upper case; anything else is refused, with 400 or 405.",
+        not_upgraded(upgrade(line=f"{method} {{path}} HTTP/1.1")),
+        "The method is GET, in upper case; anything else is no handshake: refuse it, with 400 or 405.",
     )
 
 
@@ -386,11 +386,11 @@ def _body_is_not_frames(peer: Peer) -> None:
 
 
 VALIDATION = (
-    _method("POST", "A POST is not upgraded, but refused"),
-    _method("PUT", "A PUT is not upgraded, but refused"),
-    _method("HEAD", "A HEAD is not upgraded, but refused"),
-    _method("OPTIONS", "An OPTIONS is not upgraded, but refused"),
-    _method("get", "The method get, in lower case, is another one, and refused"),
+    _method("POST", "A POST is not upgraded"),
+    _method("PUT", "A PUT is not upgraded"),
+    _method("HEAD", "A HEAD is not upgraded"),
+    _method("OPTIONS", "An OPTIONS is not upgraded"),
+    _method("get", "The method get, in lower case, is another one, and not upgraded"),
     Case(
         "3.method.allow",
         MUST,
@@ -620,10 +620,9 @@ VALIDATION = (
 
 # -- Chapter 4: complete_upgrade ----------------------------------------------------------------------
 
-PROOF = (
-    "concatenating |Sec-WebSocket-Key| ... with the string 258EAFA5-E914-47DA-95CA-C5AB0DC85B11, taking the SHA-1 hash "
-)
-PROOF += "of this concatenated value ... and base64-encoding"
+PROOF = "constructed by concatenating /key/ ... with the string "
+PROOF += '"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", taking the SHA-1 hash of this concatenated value to obtain a 20-byte '
+PROOF += "value and base64-encoding"
 PROOF_HINT = "base64(sha1(key + GUID)): the key as text, not decoded; nothing between the two; the digest, not its hex."
 
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import math
 import os
 import re
 import selectors
@@ -38,7 +37,7 @@ from .client import HandshakeFailed, WebSocket, connect, how_it_ended, is_normal
 from .deflate import Compression
 from .errors import ConnectionClosed
 from .http11 import TOKEN
-from .terminal import CommandError, wants_colour
+from .terminal import CommandError, seconds, wants_colour
 from .trace import tracer
 from .transport import Tap
 
@@ -108,7 +107,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     add("--origin", help="send this Origin, as a browser's page from there would")
     add("--insecure", action="store_true", help="wss: take any certificate, so anybody may be listening")
-    add("--timeout", metavar="SECONDS", type=_seconds, default=10.0, help="to connect within (default: %(default)g)")
+    add("--timeout", metavar="SECONDS", type=seconds, default=10.0, help="to connect within (default: %(default)g)")
     add(
         "--trace",
         metavar="FILE",
@@ -120,7 +119,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add(
         "--wait",
         metavar="SECONDS",
-        type=_seconds,
+        type=seconds,
         default=1.0,
         help="as a filter: how long to wait for another message after the input's end (default: %(default)g)",
     )
@@ -153,16 +152,6 @@ def _subprotocol(text: str) -> str:
     if not re.fullmatch(TOKEN, text):
         raise argparse.ArgumentTypeError(f"a subprotocol is one word, without separators, not {text!a}")
     return text
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"seconds are a number above 0, not {text!a}")
-    return seconds
 
 
 def run(options: argparse.Namespace) -> int:

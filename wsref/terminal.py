@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
+import math
 import os
 from typing import TextIO
 
@@ -18,6 +20,21 @@ def wants_colour(stream: TextIO) -> bool:
     if os.environ.get("TERM") == "dumb" and not os.environ.get("FORCE_COLOR"):
         return False
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+
+def seconds(text: str) -> float:
+    """An argument of a command line that is a time.
+
+    Raises:
+        argparse.ArgumentTypeError: it is no number above 0.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"seconds are a number above 0, not {text!a}")
+    return number
 
 
 class LogFormatter(logging.Formatter):

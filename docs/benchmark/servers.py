@@ -26,7 +26,7 @@ MAX_MESSAGE = 32 * 1024 * 1024
 
 
 def floor(port: int, mode: str) -> None:
-    """No protocol: a thread for each connection echoes bytes.  Nothing threaded can be faster."""
+    """No protocol: a thread for each connection echoes bytes."""
     everyone: set[socket.socket] = set()
 
     class Floor(socketserver.BaseRequestHandler):

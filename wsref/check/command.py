@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import shutil
 import sys
 import threading
@@ -16,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from ..terminal import CommandError, wants_colour
+from ..terminal import CommandError, seconds, wants_colour
 from . import html_report, report
 from .broken import BROKEN
 from .case import Case, Level, Outcome, Verdict
@@ -65,7 +64,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser], ve
         help="must: only MUST; should: MUST and SHOULD; interop: all (default)",
     )
     add("--no-echo", action="store_true", help="it is no echo server: skip what needs one, and send it no message")
-    add("--timeout", metavar="SECONDS", type=_seconds, default=3.0, help="for each answer (default: %(default)g)")
+    add("--timeout", metavar="SECONDS", type=seconds, default=3.0, help="for each answer (default: %(default)g)")
     add("--jobs", metavar="N", type=_jobs, default=4, help="cases at a time (default: %(default)d)")
     add("--insecure", action="store_true", help="wss: take any certificate")
     add("--cafile", metavar="FILE", help="wss: trust the certificates in FILE, too")
@@ -83,16 +82,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser], ve
     add("--gallery", action="store_true", help="list the broken servers, and end; with -v, what is broken")
     add("--broken", metavar="NAME", choices=BROKEN, help="serve one of them, as an exercise, until Ctrl-C")
     add("--port", metavar="PORT", type=int, default=0, help="with --broken: the port (default: any free one)")
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"seconds are a number above 0, not {text!a}")
-    return seconds
 
 
 def _jobs(text: str) -> int:

@@ -513,25 +513,6 @@ class Line:
             raise
         return None
 
-    def expect_close(self, *codes: int | None) -> Frame:
-        """The next thing is a Close (after data that was on its way), with one of these codes.
-
-        Args:
-            codes: None stands for a Close without a code; none given: any.
-        Raises:
-            Failed: it has another code, or does not come.
-        """
-        wanted = "Close" + (f" {' or '.join(str(code or 'without a code') for code in codes)}" if codes else "")
-        try:
-            for came in self.frames():
-                if came.opcode == CLOSE:
-                    if codes and came.code not in codes:
-                        raise Failed(str(came), wanted)
-                    return came
-        except Failed as failure:
-            raise Failed(failure.got, failure.expected or wanted) from None
-        raise Failed("it ended TCP without a Close", wanted)
-
 
 def _where_they_differ(came: Frame, wanted: Frame) -> str:
     """For long payloads: the first byte that is another."""

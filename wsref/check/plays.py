@@ -204,17 +204,6 @@ def fails(wire: bytes, *, by_echo: bool = False, request: bytes | None = None) -
     return Play(in_words(wire), "Close, or the end of TCP: nothing else comes back", run, "open")
 
 
-def fails_with(wire: bytes, *codes: int, request: bytes | None = None) -> Play:
-    """The same, and a Close says why: the code is one of these."""
-
-    def run(peer: Peer) -> None:
-        line = peer.open(request)
-        line.send(wire)
-        line.expect_close(*codes)
-
-    return Play(in_words(wire), f"Close {' or '.join(map(str, codes))}", run, "open")
-
-
 def works(peer: Peer, line: Line) -> None:
     """A message comes back on this connection; or, where none does, a Pong."""
     line.send(text("Hello") if peer.echo else frame(PING, b"Hello"))

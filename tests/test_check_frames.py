@@ -101,6 +101,19 @@ class TestLegalBehaviour:
 
         assert failures(graded(LastPing)) == {}
 
+    @pytest.mark.parametrize("heartbeat", [b"", b"alive"])
+    def test_a_server_that_sends_pongs_nobody_asked_for(self, heartbeat):
+        class Heartbeat(Good):
+            def converse(self):
+                self.send_frame(PONG, heartbeat)
+                super().converse()
+
+            def on_message(self, opcode, message):
+                self.send_frame(PONG, heartbeat)
+                super().on_message(opcode, message)
+
+        assert set(failures(graded(Heartbeat))) <= {"7.pong.unsolicited-empty"}  # that sends such Pongs itself
+
     def test_a_server_that_sends_back_each_fragment_as_it_comes(self):
         class Streams(Good):
             def choose_extension(self, request):

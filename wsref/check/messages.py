@@ -273,7 +273,7 @@ PING_CASES = (
     ),
     Case(
         "7.pong.unsolicited",
-        MUST,
+        INTEROP,
         "RFC 6455 §5.5.3",
         "A Pong that nobody asked for is ignored",
         "A Pong frame MAY be sent unsolicited. ... A response to an unsolicited Pong frame is not expected.",
@@ -282,7 +282,7 @@ PING_CASES = (
     ),
     Case(
         "7.pong.unsolicited-empty",
-        MUST,
+        INTEROP,
         "RFC 6455 §5.5.3",
         "Empty Pongs that nobody asked for are ignored",
         "A Pong frame MAY be sent unsolicited. ... A response to an unsolicited Pong frame is not expected.",

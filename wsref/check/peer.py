@@ -21,7 +21,18 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from .case import Failed, Skipped
-from .codec import BINARY, CLOSE, PING, PONG, Answer, Frame, frame, parse_answer, parse_frame, upgrade
+from .codec import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    Answer,
+    Frame,
+    frame,
+    parse_answer,
+    parse_frame,
+    upgrade,
+)
 
 #: Bytes of one answer or one message that are kept at most; no case needs as many.
 MOST = 64 * 1024 * 1024
@@ -202,6 +213,7 @@ class Line:
         self.faults: list[str] = []
         self.opening: Answer | None = None
         self._pieces: list[Frame] = []  # of the message that is coming in
+        self._asked: set[bytes] = set()  # payloads of the Pings and Pongs that we have sent
 
     # -- Sending ------------------------------------------------------------------
 
@@ -217,6 +229,7 @@ class Line:
         """
         data = self._filled_in(data)
         self._record(True, data)
+        self._note_control(data)
         rest = memoryview(data)
         self._socket.setblocking(False)
         while rest:
@@ -254,6 +267,7 @@ class Line:
     def dribble(self, data: bytes, size: int = 1) -> None:
         """Send it in packets of ``size`` bytes."""
         data = self._filled_in(data)
+        self._note_control(data)
         for start in range(0, len(data), size):
             self.send(data[start : start + size])
 
@@ -421,12 +435,24 @@ class Line:
         return came
 
     def frames(self) -> Iterator[Frame]:
-        """All frames until the end of TCP; the server's Pings are answered, and not among them."""
+        """All frames until the end of TCP.
+
+        The server's Pings are answered, and not among them; nor are Pongs that nobody asked
+        for.  §5.5.3: "A Pong frame MAY be sent unsolicited."
+        """
         while (came := self.frame()) is not None:
             if came.opcode == PING:
                 self.send(frame(PONG, came.payload))
-            else:
+            elif came.opcode != PONG or came.payload in self._asked:
                 yield came
+
+    def _note_control(self, data: bytes) -> None:
+        """Which Pongs may come, because we have asked for them (or sent one, which some answer)."""
+        while data and (parsed := parse_frame(data)) is not None:
+            sent, size = parsed
+            if sent.opcode in (PING, PONG):
+                self._asked.add(sent.payload)
+            data = data[size:]
 
     def message(self) -> Frame:
         """The next whole message, as one frame, or the next Pong or Close.

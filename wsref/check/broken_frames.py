@@ -261,6 +261,7 @@ class WholeWords(Good):
     symptom = "the last one to three characters of most messages are rubbish, or the connection closes with 1007"
     bug = "unmasking works in words of 4 bytes, and leaves the rest"
     fails = (
+        "7.pong.well-formed",
         "6.length.huge",
         "6.echo.hello",
         "7.ping.hello",
@@ -718,6 +719,7 @@ class EmptyPongs(Good):
     symptom = "clients that send Pings with a number in them hang up; others do not"
     bug = "the Pong does not carry the Ping's payload"
     fails = (
+        "9.rsv1.own",
         "7.ping.hello",
         "7.ping.125",
         "7.ping.not-text",

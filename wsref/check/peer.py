@@ -438,12 +438,12 @@ class Line:
         """All frames until the end of TCP.
 
         The server's Pings are answered, and not among them; nor are Pongs that nobody asked
-        for.  §5.5.3: "A Pong frame MAY be sent unsolicited."
+        for, if nothing else is wrong with them.  §5.5.3: "A Pong frame MAY be sent unsolicited."
         """
         while (came := self.frame()) is not None:
             if came.opcode == PING:
                 self.send(frame(PONG, came.payload))
-            elif came.opcode != PONG or came.payload in self._asked:
+            elif came.opcode != PONG or came.payload in self._asked or came.faults:
                 yield came
 
     def _note_control(self, data: bytes) -> None:

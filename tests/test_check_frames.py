@@ -355,24 +355,33 @@ def pong(payload: bytes) -> bytes:
     return frame(PONG, payload, key=None)
 
 
+def ask(line: Line, *payloads: bytes) -> None:
+    """Send Pings: a Pong that nobody asked for is passed over."""
+    line.send(b"".join(frame(PING, payload) for payload in payloads))
+
+
 class TestPongs:
     """§5.5.3: "the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame" """
 
     @pytest.mark.parametrize("came", [[b"0", b"1", b"2"], [b"2"], [b"0", b"2"], [b"1", b"2"]])
     def test_all_or_some_and_the_last_will_do(self, came):
         with line_that_gets(served(*map(pong, came))) as (line, _):
+            ask(line, b"0", b"1", b"2")
             take_pongs(line, [b"0", b"1", b"2"], [])
 
     @pytest.mark.parametrize("came", [[], [b"0"], [b"0", b"1"], [b"1", b"0", b"2"], [b"3"], [b"0", b"0", b"2"]])
     def test_without_the_last_or_out_of_order_is_a_failure(self, came):
-        with line_that_gets(served(*map(pong, came))) as (line, _), pytest.raises(Failed):
-            take_pongs(line, [b"0", b"1", b"2"], [])
+        with line_that_gets(served(*map(pong, came))) as (line, _):
+            ask(line, b"0", b"1", b"2")
+            with pytest.raises(Failed):
+                take_pongs(line, [b"0", b"1", b"2"], [])
 
     @pytest.mark.parametrize("first", [True, False])
     def test_a_message_may_come_before_or_after_the_pong(self, first):
         message = frame(TEXT, b"Hello", key=None)
         wire = served(message, pong(b"p")) if first else served(pong(b"p"), message)
         with line_that_gets(wire) as (line, _):
+            ask(line, b"p")
             take_pongs(line, [b"p"], [(TEXT, b"Hello")])
 
 
@@ -394,8 +403,14 @@ class TestFailing:
 
     @pytest.mark.parametrize("wire", [pong(b"Hello"), frame(TEXT, b"Hello", key=None), pong(b"still there?") * 2])
     def test_any_other_answer_is_a_failure_at_once(self, wire):
-        with line_that_gets(wire) as (line, _), pytest.raises(Failed, match="it goes on, and sends"):
-            line.expect_failure()
+        with line_that_gets(wire) as (line, _):
+            ask(line, b"Hello")
+            with pytest.raises(Failed, match="it goes on, and sends"):
+                line.expect_failure()
+
+    def test_a_pong_that_nobody_asked_for_is_none(self):
+        with line_that_gets(pong(b"alive") + frame(CLOSE, b"\x03\xea", key=None)) as (line, _):
+            assert line.expect_failure().code == 1002
 
     def test_silence_is_a_failure(self):
         with line_that_gets(b"") as (line, _), pytest.raises(Failed, match="neither a Close nor the end of TCP"):

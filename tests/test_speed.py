@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
+import random
 import socket
 import sys
 import threading
 import tracemalloc
+import zlib
 from types import SimpleNamespace
 
 import pytest
@@ -19,6 +21,7 @@ from vectors import KEY, ZERO, all_splits, close, events_of, frame, more, plain,
 
 from wsref import Echo, Limits, WebSocketHandler, frames
 from wsref.connection import APART, Connection, Message
+from wsref.deflate import Agreement
 from wsref.errors import ConnectionClosed
 from wsref.messages import LARGE
 from wsref.spec import Role
@@ -28,15 +31,15 @@ from wsref.transport import MAX_HELD, Flusher, Tapped, Transport
 class Slow(Connection):
     """Without the short cut."""
 
-    def next_message(self):
-        return None
+    def messages(self):
+        return iter(())
 
 
-def both(pieces, limits=Limits()):
+def both(pieces, limits=Limits(), agreement=None):
     """The events of the same bytes with the short cut and without; they must be equal."""
     found = []
     for kind in (Connection, Slow):
-        connection = kind(Role.SERVER, limits)
+        connection = kind(Role.SERVER, limits, agreement=agreement)
         events = []
         for piece in pieces:
             connection.receive(piece)
@@ -78,7 +81,7 @@ WIRES = {
 
 
 class TestShortCut:
-    """Connection.next_message: RFC 6455 §5.2 in fewer lines"""
+    """Connection.messages: RFC 6455 §5.2 in fewer lines"""
 
     @pytest.mark.parametrize("name", WIRES)
     def test_it_gives_what_the_long_way_gives_whole_bytewise_split_and_with_a_tail(self, name):
@@ -123,9 +126,8 @@ class TestShortCut:
     def test_it_is_taken(self):
         connection = Connection(Role.SERVER)
         connection.receive(text("a") + frame(2, b"b" * 1000) + frame(9, b"?"))
-        assert connection.next_message() == "a"
-        assert connection.next_message() == b"b" * 1000
-        assert connection.next_message() is None
+        assert list(connection.messages()) == ["a", b"b" * 1000]
+        assert list(connection.messages()) == []
         assert plain(connection.next_event())[0] == "Ping"
 
     def test_it_is_not_taken_within_a_fragmented_message_and_again_after_it(self):
@@ -133,16 +135,99 @@ class TestShortCut:
         connection.receive(text("a", fin=False))
         assert connection.next_event() is None
         connection.receive(frame(9, b"?") + more("b") + text("after"))
-        assert connection.next_message() is None
+        assert list(connection.messages()) == []
         assert plain(connection.next_event())[0] == "Ping"
         assert connection.next_event() == Message("ab")
-        assert connection.next_message() == "after"
+        assert list(connection.messages()) == ["after"]
 
     def test_it_is_for_servers(self):
         connection = Connection(Role.CLIENT)
         connection.receive(frame(1, b"hello", key=b""))
-        assert connection.next_message() is None
+        assert list(connection.messages()) == []
         assert connection.next_event() == Message("hello")
+
+    def test_who_stops_in_the_middle_goes_on_where_it_stopped(self):
+        connection = Connection(Role.SERVER)
+        connection.receive(b"".join(text(word) for word in "abcd"))
+        for message in connection.messages():
+            assert message == "a"
+            break
+        assert next(connection.messages()) == "b"
+        assert connection.next_event() == Message("c")
+        assert list(connection.messages()) == ["d"]
+
+
+def deflated(payload, *, opcode=1, fin=True, wbits=-15, cut=4, end=zlib.Z_SYNC_FLUSH):
+    """A frame with RSV1, made by zlib alone."""
+    deflater = zlib.compressobj(wbits=wbits)
+    body = deflater.compress(payload) + deflater.flush(end)
+    return frame(opcode, body[: len(body) - cut], fin=fin, rsv=0x40)
+
+
+#: The same for compressed messages.
+COMPRESSED = {
+    "text": deflated(b"hello hello hello"),
+    "binary": deflated(b"\xff\xfe" * 40, opcode=2),
+    "two, and one that is not": deflated(b"a" * 50) + text("plain") + deflated(b"b" * 50, opcode=2),
+    "a ping between": deflated(b"a" * 50) + frame(9, b"?") + deflated(b"b" * 50),
+    "in 16 bits": deflated(random.Random(9).randbytes(300), opcode=2),
+    "empty": frame(1, b"\0", rsv=0x40),
+    "no byte at all": frame(1, rsv=0x40) + deflated(b"after"),
+    "the final bit is set": deflated(b"hello", cut=0, end=zlib.Z_FINISH) + deflated(b"more"),
+    "first of two frames": deflated(b"hello", fin=False) + more("") + deflated(b"next"),
+    "not DEFLATE": deflated(b"before") + frame(1, b"\xff\xff\xff", rsv=0x40) + text("never"),
+    "not UTF-8": deflated(b"ok \xff"),
+    "half a character": deflated(b"\xe2\x82"),
+    "a continuation with RSV1": deflated(b"a", fin=False) + frame(0, b"\0", rsv=0x40),
+    "a Ping with RSV1": frame(9, b"", rsv=0x40),
+    "long when decompressed": deflated(b"x" * 300),
+    "a bomb": deflated(bytes(300_000), opcode=2),
+    "just a piece": deflated(bytes(64 * 1024), opcode=2) + deflated(b"after"),
+    "after a close": close() + deflated(b"never"),
+}
+
+
+class TestShortCutOfCompressedMessages:
+    """The same with permessage-deflate: RFC 7692 §6.2"""
+
+    @pytest.mark.parametrize("most", [10, 299, 300, 65_536, 1_000_000])
+    @pytest.mark.parametrize("forget", [False, True])
+    @pytest.mark.parametrize("name", COMPRESSED)
+    def test_it_gives_what_the_long_way_gives_whole_bytewise_and_with_a_tail(self, name, forget, most):
+        wire, agreement = COMPRESSED[name], Agreement(client_no_context_takeover=forget)
+        wanted = both([wire], Limits(max_message_size=most), agreement)
+        if len(wire) < 2000:
+            assert both([wire[i : i + 1] for i in range(len(wire))], Limits(max_message_size=most), agreement) == wanted
+        both([deflated(b"first"), wire + b"\x81"], Limits(max_message_size=most), agreement)
+
+    def test_the_window_is_one_on_both_ways(self):
+        """§7.2.3.2: a message may refer to one before, whichever way that took."""
+        deflater = zlib.compressobj(wbits=-15)
+        loads = [deflater.compress(b"Hello" * 5) + deflater.flush(zlib.Z_SYNC_FLUSH) for _ in range(6)]
+        assert len(loads[-1]) < len(loads[0])  # it does refer
+        wire = b"".join(frame(1, load[:-4], rsv=0x40) for load in loads)
+        cut = len(wire) // 2 + 3  # within a frame: it goes the long way
+        events = both([wire[:cut], wire[cut:]], agreement=Agreement())
+        assert [event[2] for event in events] == ["Hello" * 5] * 6
+
+    def test_it_is_taken(self):
+        connection = Connection(Role.SERVER, agreement=Agreement())
+        connection.receive(deflated(b"a" * 100) + text("b") + frame(9))
+        assert list(connection.messages()) == ["a" * 100, "b"]
+
+    def test_a_bomb_takes_no_more_memory_than_the_limit(self):
+        connection = Connection(Role.SERVER, Limits(max_message_size=1_000_000), agreement=Agreement())
+        wire = deflated(bytes(30_000_000), opcode=2)
+        assert len(wire) < 65_536  # so that the short cut is taken
+        connection.receive(wire)
+        tracemalloc.start()
+        try:
+            event = plain(connection.next_event())
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert event[0] == "Closed"
+        assert peak < 2_500_000
 
 
 @pytest.fixture(params=["NumPy", "the standard library"])
@@ -635,11 +720,11 @@ def cost(batched, messages=100, payload=b"x" * 32):
 class TestCost:
     """A guard against slow creep that no busy machine can upset"""
 
-    def test_a_short_message_costs_eight_calls_of_ours_and_one_of_the_kernel(self):
+    def test_a_short_message_costs_six_calls_of_ours_and_one_of_the_kernel(self):
         calls, writes, sent = cost(batched=False)
         assert sent == frame(1, b"x" * 32, key=b"") * 100
         assert writes == 100
-        assert calls < 9  # next_message, send, send_apart, _outgoing, opcode_and_payload, send, _send, _try_send
+        assert calls < 8  # messages, on_message, send, send_apart, send, _send, _try_send
 
     def test_batched_replies_cost_one_write_for_all(self):
         calls, writes, sent = cost(batched=True)

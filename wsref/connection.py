@@ -23,6 +23,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -36,7 +37,6 @@ from .spec import (
     CONTROL,
     FIN,
     LENGTH_16,
-    LENGTH_64,
     MASK,
     MASKING_KEY_BYTES,
     MAX_CONTROL_PAYLOAD,
@@ -50,13 +50,18 @@ from .spec import (
 #: A member of an enumeration, looked up once: each ``State.OPEN`` takes 0.08 µs (CPython 3.11).
 _OPEN = State.OPEN
 
-#: First bytes of a message that is one frame and not compressed; the header of one that declares
-#: its length in 16 bits.
+#: First bytes of a message that is one frame: not compressed, and compressed.
 _TEXT, _BINARY = int(FIN | Opcode.TEXT), int(FIN | Opcode.BINARY)
-_WHOLE = (_TEXT, _BINARY)
+_COMPRESSED = _COMPRESSED_TEXT, _COMPRESSED_BINARY = _TEXT | RSV1, _BINARY | RSV1
 
-_START = struct.Struct("!BB4s")  # a short frame's first bytes and its masking key
-_SHORT = struct.Struct("!BB")
+#: A short frame's first bytes and its masking key, as a number with the first octet lowest.
+_START = struct.Struct("<BBI")
+#: Times so many, that number is as if the key were written so many times in a row.
+_KEY_TIMES = [int.from_bytes(b"\1\0\0\0" * times, "little") for times in range(LENGTH_16 // 4 + 2)]
+_int_from_bytes = int.from_bytes  # looked up once: 0.1 µs less for each message
+
+#: Headers of frames from a server: of less than 126 bytes, and of less than 64 KiB.
+_SHORT, _MEDIUM = struct.Struct("!BB"), struct.Struct("!BBH")
 
 #: Bytes.  A payload of this size is worth a call of its own for the header.
 APART = 32 * 1024
@@ -159,7 +164,8 @@ class Connection:
         self._missing = 0  # bytes of that payload
         self._message = Assembler(limits, compression=agreement is not None)
         self._most = limits.max_message_size
-        self._short_cut = role is Role.SERVER  # next_event may take it: no message has begun
+        self._short_cut = role is Role.SERVER  # messages() may be taken: none has begun
+        self._error: ProtocolError | None = None  # found there
 
         self._deflater: Deflater | None = None
         self._inflater: Inflater | None = None
@@ -169,6 +175,7 @@ class Connection:
             self._inflater = Inflater(agreement, role)
             self._rsv_allowed = RSV1  # §5.2: an extension has defined it
         self._masks = role is Role.CLIENT  # §5.1
+        self._plain = not self._masks and agreement is None  # what we send goes out as it is
 
         self._closing = threading.Lock()  # two threads may close at once; one Close is sent
         self._close_sent: int | None = None  # its code, 1005 if it has none
@@ -203,9 +210,10 @@ class Connection:
         Cost:
             Linear in the bytes it uses, whatever the pieces they came in.
         """
-        message = self.next_message()
-        if message is not None:
+        for message in self.messages():
             return Message(message)
+        if self._error is not None:
+            return self._fail(self._error)
         if self._closed:
             return None
         try:
@@ -213,40 +221,60 @@ class Connection:
         except ProtocolError as error:
             return self._fail(error)
 
-    def next_message(self) -> str | bytes | None:
-        """The next event's data, if it is what comes most: a client's message of one short frame.
+    def messages(self) -> Iterator[str | bytes]:
+        """The data of the next events, as long as they are what comes most: short messages.
 
-        A short cut for a server's loop.  None says no more than that :meth:`next_event` must be
-        asked: for a longer message, a control frame, an error, or because nothing is here.  It
-        would do alone: 2.9 µs for 32 bytes of text, instead of 0.8 µs.
+        A short cut for a server's loop: messages of one frame each, under 64 KiB, that are all
+        here.  Where it ends, :meth:`next_event` must be asked: for a longer message, a control
+        frame, an error, or because nothing is left.  32 bytes of text take 0.5 µs here; 1.3 µs with
+        next_event, which looks here first; and 2.6 µs if it did not.  Take no other event while this
+        goes on.
         """
-        data, at = self._received, self._at
-        if not self._short_cut or len(data) < at + 8:
-            return None
-        first, length, key = _START.unpack_from(data, at)
-        length, begin = length - MASK, at + 6  # less than 0: not masked
-        if length == LENGTH_16:
-            length, begin = int.from_bytes(data[at + 2 : at + 4], "big"), at + 8
-            length, key = length if length >= LENGTH_16 else -1, data[at + 4 : begin]
-        elif length == LENGTH_64:
-            return None
-        end = begin + length
-        if not 0 <= length <= self._most or end > len(data) or first not in _WHOLE:
-            return None
-        if length < LENGTH_16:  # what apply_mask does, without the call
-            mask = int.from_bytes((key * (length // 4 + 1))[:length], "little")
-            payload = (int.from_bytes(data[begin:end], "little") ^ mask).to_bytes(length, "little")
-        else:
-            payload = apply_mask(data[begin:end], key)
-        if first == _TEXT:
-            try:
-                text = payload.decode()
-            except UnicodeDecodeError:
-                return None  # next_event says what is wrong
-            self._at = end
-            return text
-        self._at = end
-        return payload
+        if not self._short_cut:
+            return
+        data, at, most = self._received, self._at, self._most
+        there = len(data)
+        while at + 6 <= there:
+            first, length, key = _START.unpack_from(data, at)
+            length, begin = length - MASK, at + 6  # less than 0: not masked
+            if 0 <= length < LENGTH_16:
+                end = begin + length
+                if length > most or end > there:
+                    return
+                # What apply_mask does, without the call, and the key repeated by a multiplication:
+                # 0.4 µs less, of the 1.3 that a message of 32 bytes and its reply take here.
+                words = (length + 3) // 4
+                mask = _KEY_TIMES[words] * key
+                masked = _int_from_bytes(data[begin:end], "little")
+                payload: bytes | bytearray = (masked ^ mask).to_bytes(4 * words, "little")[:length]
+            elif length == LENGTH_16:
+                begin = at + 8
+                length = int.from_bytes(data[at + 2 : begin - 4], "big")
+                end = begin + length
+                if not LENGTH_16 <= length <= most or end > there:
+                    return
+                payload = unmasked(data, begin, end, data[begin - 4 : begin])
+            else:
+                return
+            message: str | bytes
+            if first == _TEXT:
+                try:
+                    message = payload.decode()
+                except UnicodeDecodeError:
+                    return  # next_event says what is wrong
+            elif first == _BINARY:
+                message = bytes(payload)
+            elif first in _COMPRESSED and self._inflater is not None:
+                try:
+                    inflated = self._inflater.inflate_message(bytes(payload), most)
+                    message = decode(inflated) if first == _COMPRESSED_TEXT else inflated
+                except ProtocolError as error:
+                    self._error = error  # the next event
+                    return
+            else:
+                return
+            self._at = at = end
+            yield message
 
     def _next_event(self) -> Event | None:
         data, masked = self._received, self.role is Role.SERVER  # §5.1: clients mask, servers do not
@@ -267,14 +295,15 @@ class Connection:
                     return self._control_frame(header, data[begin:end])
 
                 whole = header.fin and header.opcode is not Opcode.CONTINUATION and len(data) >= end
-                plain = not header.rsv and header.length <= self.limits.max_message_size
-                if whole and plain and self._message.opcode is None:
+                if whole and self._message.opcode is None and (header.rsv or header.length <= self._most):
                     # Most messages are one frame, all here.  The lines below this block
                     # would do: 4.5 µs for 32 bytes of text, instead of 2.7 µs.
                     payload = data[begin:end]
                     if masked:
                         payload = apply_mask(payload, header.masking_key)
                     self._at = end
+                    if header.rsv and self._inflater is not None:
+                        payload = self._inflater.inflate_message(payload, self._most)
                     return Message(decode(payload) if header.opcode is Opcode.TEXT else payload)
 
                 self._message.begin_frame(header)
@@ -364,7 +393,7 @@ class Connection:
                 self.state = TRANSITIONS[self.state, "TCP ends"]
             self._closed = True
         self._received, self._at, self._header, self._missing = b"", 0, None, 0
-        self._short_cut = False
+        self._short_cut, self._error = False, None
 
     def _close_frame(self, payload: bytes, cause: str) -> bytes:
         """A Close frame; or b"" if ours has been sent (each side sends one), or TCP has ended."""
@@ -419,12 +448,18 @@ class Connection:
         Returns:
             Two parts, to be sent one after the other; the second is empty if it is a short message.
         """
+        if self._plain and type(message) is str and self.state is _OPEN:
+            # What comes most.  The lines below this block would do: 0.3 µs more, of the 1.3 that a
+            # message of 32 bytes and its reply take besides the system call.
+            payload = message.encode()
+            if len(payload) < LENGTH_16:
+                return _SHORT.pack(_TEXT, len(payload)) + payload, b""
+            if len(payload) < APART:
+                return _MEDIUM.pack(_TEXT, LENGTH_16, len(payload)) + payload, b""
+            return build_header(Opcode.TEXT, len(payload)), payload
         opcode, payload, rsv = self._outgoing(message, compress)
         if not self._masks and len(payload) >= APART:
             return build_header(opcode, len(payload), rsv=rsv), payload
-        if len(payload) < LENGTH_16 and not self._masks:
-            # _frame would do: 0.16 µs more, of the 2 that a short message takes besides the system call.
-            return _SHORT.pack(FIN | rsv | opcode, len(payload)) + payload, b""
         return self._frame(opcode, payload, rsv=rsv), b""
 
     def _outgoing(self, message: str | bytes | bytearray | memoryview, compress: bool) -> tuple[Opcode, bytes, int]:

@@ -261,6 +261,12 @@ def read_parameters(parameters: Iterable[Parameter], *, response: bool) -> dict[
 # -- One message in, one message out ----------------------------------------------
 
 
+def too_long(most: int) -> ProtocolError:
+    """A message that is longer than it may be, once it is decompressed (RFC 6455 §10.4)."""
+    what = f"the message is longer than {most} bytes when decompressed"
+    return ProtocolError(what, "§10.4", code=CloseCode.TOO_BIG)
+
+
 class Deflater:
     """Compresses what we send.
 
@@ -360,6 +366,29 @@ class Inflater:
                     piece = self._zlib.unconsumed_tail  # may be b"", with output still to come
                 if not piece and self._zlib is None:
                     break
+
+    def inflate_message(self, data: bytes, most: int) -> bytes:
+        """A message that is all here, in one go.
+
+        Args:
+            data: Its payload, from all its frames.
+            most: Bytes that it may be when decompressed.
+        Raises:
+            ProtocolError: as :meth:`inflate`; and 1009 for more than ``most``.
+
+        >>> Inflater(Agreement(), Role.SERVER).inflate_message(bytes.fromhex("f248cdc9c90700"), 5)
+        b'Hello'
+        """
+        pieces, size = [], 0
+        for piece in self.inflate(data + TAIL if data else data):
+            size += len(piece)
+            if size > most:
+                raise too_long(most)
+            pieces.append(piece)
+        self._empty = True
+        if self._forget:
+            self._zlib = None
+        return b"".join(pieces)
 
     def end_message(self) -> Iterator[bytes]:
         """After the last piece: put the tail back, and forget the window if that was agreed.

@@ -295,8 +295,12 @@ def mask_in_place(buffer: bytearray, key: bytes) -> None:
     """
     numpy = _numpy() if len(buffer) >= _NUMPY_FROM else None
     if numpy is None:
-        for i in range(4):
-            buffer[i::4] = buffer[i::4].translate(_XOR[key[i]])
+        # A loop over range(4) would do: a fifth more time for 1 KiB.
+        key_0, key_1, key_2, key_3 = key
+        buffer[0::4] = buffer[0::4].translate(_XOR[key_0])
+        buffer[1::4] = buffer[1::4].translate(_XOR[key_1])
+        buffer[2::4] = buffer[2::4].translate(_XOR[key_2])
+        buffer[3::4] = buffer[3::4].translate(_XOR[key_3])
         return
     whole = len(buffer) // 8
     words = numpy.frombuffer(buffer, numpy.uint64, whole)

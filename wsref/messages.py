@@ -15,6 +15,7 @@ from __future__ import annotations
 import codecs
 import io
 
+from .deflate import too_long
 from .errors import ProtocolError
 from .frames import Header, too_big
 from .limits import Limits
@@ -106,8 +107,7 @@ class Assembler:
         """
         self._size += len(piece)
         if self._size > self.limits.max_message_size:
-            what = f"the message is longer than {self.limits.max_message_size} bytes when decompressed"
-            raise ProtocolError(what, "§10.4", code=CloseCode.TOO_BIG)
+            raise too_long(self.limits.max_message_size)
         if self.opcode is _BINARY:
             self._binary.write(piece)
             return

@@ -146,7 +146,8 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         transport = self._transport
         transport.write_lock.acquire()  # ``with`` would do: 0.09 µs more
         try:
-            transport.send(*self._connection.send_apart(message, compress=compress))
+            start, rest = self._connection.send_apart(message, compress=compress)
+            transport.send(start, rest)
         finally:
             transport.write_lock.release()
 
@@ -405,8 +406,8 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             if self.batch_replies:
                 self._transport.hold()
             while True:
-                # A short cut; next_event gives these messages too, 0.3 µs later.
-                while (message := connection.next_message()) is not None:
+                # A short cut; next_event gives these messages too, 0.8 µs later.
+                for message in connection.messages():
                     on_message(message)
                 if (event := connection.next_event()) is None:
                     break

@@ -68,7 +68,6 @@ def wsref(port: int, mode: str, *, batched: bool = False) -> None:
 
     if batched:
         Echo.batch_replies = True
-    sys.setswitchinterval(0.02)  # as python -m wsref does
     limits = Limits(max_message_size=MAX_MESSAGE)
     compression = Compression(threshold=0) if mode == "deflate" else None
     handler = Broadcast if mode == "broadcast" else Echo
@@ -225,6 +224,7 @@ def main() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
+    sys.setswitchinterval(0.02)  # as python -m wsref does; for all alike, as any program can set it
     if name == "wsref":
         sys.modules["numpy"] = None  # type: ignore[assignment]  # the standard library only
         wsref(int(port), mode)

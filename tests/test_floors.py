@@ -29,6 +29,7 @@ FLOORS = {
     "deflate": 3,
     "connection": 4,
     "transport": 5,
+    "workers": 5,
     "server": 6,
     "client": 6,
     "apps": 7,

@@ -19,6 +19,7 @@ floor  module       chapter  in one line
 4      picture               a description of bytes, and how it is drawn: text, SVG
 4      connection   6-9      all of that as one endpoint: bytes in, events out
 5      transport    11       the only code that touches a socket: TCP, TLS, deadlines
+5      workers      10       threads for connections, one after another in each
 6      server       1-11     threads and hooks; ``handle()`` is the contents page
 6      client       0        the browser's ``WebSocket``, for Python
 7      apps         10       two small applications: an echo and a chat

@@ -47,7 +47,7 @@ import zlib
 from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
-from .errors import ProtocolError
+from .errors import ProtocolError, too_long
 from .spec import CloseCode, Role
 
 #: §7: the name of the extension.
@@ -259,12 +259,6 @@ def read_parameters(parameters: Iterable[Parameter], *, response: bool) -> dict[
 
 
 # -- One message in, one message out ----------------------------------------------
-
-
-def too_long(most: int) -> ProtocolError:
-    """A message that is longer than it may be, once it is decompressed (RFC 6455 §10.4)."""
-    what = f"the message is longer than {most} bytes when decompressed"
-    return ProtocolError(what, "§10.4", code=CloseCode.TOO_BIG)
 
 
 class Deflater:

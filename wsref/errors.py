@@ -56,6 +56,16 @@ class ProtocolError(Exception):
         self.code = int(code)
 
 
+def too_long(most: int) -> ProtocolError:
+    """A message that is longer than it may be, once it is decompressed.
+
+    >>> print(too_long(1000))
+    the message is longer than 1000 bytes when decompressed (RFC 6455 §10.4)
+    """
+    what = f"the message is longer than {most} bytes when decompressed"
+    return ProtocolError(what, "§10.4", code=CloseCode.TOO_BIG)
+
+
 class ConnectionClosed(Exception):
     """We tried to send on a connection that is closing or closed, or to receive from one that is.
 

@@ -15,8 +15,7 @@ from __future__ import annotations
 import codecs
 import io
 
-from .deflate import too_long
-from .errors import ProtocolError
+from .errors import ProtocolError, too_long
 from .frames import Header, too_big
 from .limits import Limits
 from .spec import CloseCode, Opcode

@@ -32,6 +32,7 @@ from .limits import Limits
 from .messages import opcode_and_payload
 from .spec import CloseCode, Role, State
 from .transport import Flusher, Tap, Tapped, TappedTLS, TLSTransport, Transport, TurnedAway
+from .workers import Workers
 
 logger = logging.getLogger("wsref")
 
@@ -634,8 +635,8 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         self.compression = compression
         self.tap = tap
         self._ssl_context = ssl_context
-        self._lock = threading.Condition()  # for all that follows; notified when a thread ends
-        self._workers: set[threading.Thread] = set()
+        self._workers = Workers(limits.max_connections)
+        self._lock = threading.Lock()  # for the counts, and all that follows
         self._handlers: set[WebSocketHandler] = set()  # one for each connection with a thread
         self._open: set[WebSocketHandler] = set()  # those of them that got 101 and are not over
         self._going_down = False
@@ -712,22 +713,19 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
                 handler.go_away()
             except Exception:  # one that fails must not keep the others from hearing it
                 logger.exception("%s: unexpected", handler.name)
-        if not self._wait_for_threads(self.limits.shutdown_timeout):
+        if not self._workers.wait(self.limits.shutdown_timeout):
             with self._lock:
                 handlers = tuple(self._handlers)
             logger.warning("not all answered Close 1001 in time: %d cut", len(handlers))
             for handler in handlers:
                 handler.cut("the server has ended")
-            if not self._wait_for_threads(0.25):
+            if not self._workers.wait(0.25):
                 with self._lock:
-                    names = ", ".join(sorted(worker.name for worker in self._workers)[:10])
+                    names = ", ".join(sorted(handler.name for handler in self._handlers)[:10])
                 logger.warning("hooks that are still running: %s", names)
+        self._workers.end()
         self.flusher.stop()
         self._turned_away.end()
-
-    def _wait_for_threads(self, seconds: float) -> bool:
-        with self._lock:
-            return self._lock.wait_for(lambda: not self._workers, seconds)
 
     # -- What its handlers call --------------------------------------------------
 
@@ -805,21 +803,11 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give a connection its thread; if there are too many, turn it away."""
-        worker = threading.Thread(
-            target=self._work, args=(request, client_address), name=f"wsref {_name_of(client_address)}", daemon=True
-        )
         with self._lock:
             self.counts.accepted += 1
-            full = len(self._workers) >= self.limits.max_connections
-            if not full:
-                self._workers.add(worker)
-        if not full:
-            try:
-                return worker.start()
-            except RuntimeError:  # "can't start new thread": the system's own limit
-                with self._lock:
-                    self._workers.discard(worker)
-        self._turn_away(request, client_address)
+        name = f"wsref {_name_of(client_address)}"
+        if not self._workers.start(name, lambda: self.process_request_thread(request, client_address)):
+            self._turn_away(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         """A connection's socket, which its handler has ended in stages, is closed."""
@@ -836,15 +824,6 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         )
         logger.warning("%s 503: %s", _name_of(client_address), error)
         self._turned_away.add(sock, b"" if self._ssl_context else build_response(handshake.refusal(error)))
-
-    def _work(self, request: Any, client_address: Any) -> None:
-        """A connection's thread."""
-        try:
-            self.process_request_thread(request, client_address)
-        finally:
-            with self._lock:
-                self._workers.discard(threading.current_thread())
-                self._lock.notify_all()
 
     def service_actions(self) -> None:
         """Called between accepts: end what has run out of time, and wait for nothing."""

@@ -1,0 +1,209 @@
+"""Threads that take one connection after another."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import weakref
+
+import pytest
+from conftest import wait_until
+
+from wsref import Limits, workers
+from wsref.workers import MAX_SPARE, Workers
+
+
+@pytest.fixture
+def make():
+    """``make(most)``: workers, whose threads all end with the test."""
+    made, before = [], set(threading.enumerate())
+
+    def make(most=100):
+        made.append(Workers(most))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.end()
+    wait_until(lambda: set(threading.enumerate()) <= before)
+
+
+class Task:
+    """Work that goes on until it is let go."""
+
+    def __init__(self, workers, name="task"):
+        self.go, self.began, self.thread, self.called = threading.Event(), threading.Event(), None, ""
+        self.accepted = workers.start(name, self)
+
+    def __call__(self):
+        self.thread, self.called = threading.current_thread(), threading.current_thread().name
+        self.began.set()
+        assert self.go.wait(10)
+
+    def finish(self):
+        assert self.began.wait(10)
+        self.go.set()
+
+
+class TestWorkers:
+    """What a server wants of its threads"""
+
+    def test_each_piece_of_work_has_a_thread_to_itself_and_its_name(self, make):
+        workers = make()
+        tasks = [Task(workers, f"task {i}") for i in range(20)]
+        assert all(task.began.wait(10) for task in tasks)
+        assert len({task.thread for task in tasks}) == 20
+        assert [task.called for task in tasks] == [f"task {i}" for i in range(20)]
+        assert len(workers) == 20
+        for task in tasks:
+            task.finish()
+        assert workers.wait(10)
+        assert len(workers) == 0
+
+    def test_a_thread_that_is_done_takes_the_next_and_its_name(self, make):
+        workers = make()
+        threads = set()
+        for i in range(50):
+            task = Task(workers, f"task {i}")
+            task.finish()
+            assert workers.wait(10)
+            assert task.called == f"task {i}"
+            threads.add(task.thread)
+        assert len(threads) == 1
+
+    def test_more_work_than_threads_that_wait_starts_others(self, make):
+        workers = make()
+        first = Task(workers)
+        first.finish()
+        assert workers.wait(10)
+        tasks = [Task(workers) for _ in range(5)]
+        assert all(task.began.wait(10) for task in tasks)
+        assert first.thread in {task.thread for task in tasks}
+        for task in tasks:
+            task.finish()
+
+    def test_only_so_many_wait(self, make):
+        before = threading.active_count()
+        workers = make()
+        tasks = [Task(workers) for _ in range(MAX_SPARE + 10)]
+        for task in tasks:
+            task.finish()
+        assert workers.wait(10)
+        wait_until(lambda: threading.active_count() - before == MAX_SPARE)
+
+    def test_too_much_work_is_refused_and_what_is_done_makes_room(self, make):
+        workers = make(2)
+        first, second, third = Task(workers), Task(workers), Task(workers)
+        assert (first.accepted, second.accepted, third.accepted) == (True, True, False)
+        first.finish()
+        wait_until(lambda: len(workers) == 1)
+        fourth = Task(workers)
+        assert fourth.accepted
+        assert not Task(workers).accepted
+        second.finish()
+        fourth.finish()
+
+    def test_a_thread_that_cannot_start_is_told_and_not_counted(self, make, monkeypatch):
+        workers = make(1)
+
+        def refuse(thread):
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            assert not Task(workers).accepted
+        task = Task(workers)
+        assert task.accepted
+        task.finish()
+
+    def test_work_that_fails_is_logged_and_its_thread_lives_on(self, make, caplog):
+        workers = make()
+        for error in (ValueError("oh"), SystemExit("ah")):
+            with caplog.at_level(logging.ERROR, "wsref"):
+
+                def fail(error=error):
+                    raise error
+
+                assert workers.start("fails", fail)
+                assert workers.wait(10)
+            assert str(error) in caplog.text
+        task = Task(workers)
+        task.finish()
+        assert workers.wait(10)
+
+    def test_a_spare_thread_ends_after_a_while(self, make, monkeypatch):
+        monkeypatch.setattr(workers, "PATIENCE", 0.01)
+        pool = make()
+        task = Task(pool)
+        task.finish()
+        assert pool.wait(10)
+        wait_until(lambda: not task.thread.is_alive())
+        again = Task(pool)
+        again.finish()
+        assert pool.wait(10)
+
+    def test_nothing_is_lost_when_patience_ends_just_as_work_comes(self, make, monkeypatch):
+        monkeypatch.setattr(workers, "PATIENCE", 0.0)
+        pool, done = make(10_000), []
+        for i in range(2000):
+            assert pool.start("quick", lambda i=i: done.append(i))
+            if i % 3 == 0:
+                assert pool.wait(10)
+        assert pool.wait(10)
+        assert sorted(done) == list(range(2000))
+
+    def test_after_the_end_no_thread_stays(self, make):
+        workers = make()
+        idle, busy = Task(workers), Task(workers)
+        idle.finish()
+        wait_until(lambda: len(workers) == 1)
+        workers.end()
+        wait_until(lambda: not idle.thread.is_alive())
+        busy.finish()
+        wait_until(lambda: not busy.thread.is_alive())
+        late = Task(workers)  # one that was accepted just before
+        late.finish()
+        wait_until(lambda: not late.thread.is_alive())
+
+    def test_a_spare_thread_holds_nothing_of_what_it_did(self, make):
+        workers = make()
+        task = Task(workers)
+        gone = weakref.ref(task)
+        task.finish()
+        thread = task.thread
+        del task
+        assert workers.wait(10)
+        wait_until(lambda: gc.collect() >= 0 and gone() is None)
+        assert thread.is_alive()
+
+    def test_waiting_is_bounded(self, make):
+        workers = make()
+        task = Task(workers)
+        assert not workers.wait(0.01)
+        task.finish()
+
+
+class TestOfAServer:
+    """The same, seen from outside"""
+
+    def test_connections_in_turn_share_a_thread_and_each_has_the_name_of_its_client(self, serve):
+        from rawclient import connected
+
+        from wsref import WebSocketHandler
+
+        seen = []
+
+        class Handler(WebSocketHandler):
+            def on_open(self):
+                seen.append((threading.current_thread(), threading.current_thread().name, f"wsref {self.name}"))
+
+        server = serve(Handler, limits=Limits(max_connections=1))
+        for _ in range(5):
+            with connected(server) as client:
+                client.send(b"\x88\x80\0\0\0\0")
+                assert client.closed()[0] == 1005
+            wait_until(lambda: not server._workers)
+        wait_until(lambda: len(seen) == 5)
+        assert len({thread for thread, _, _ in seen}) == 1
+        assert [name for _, name, _ in seen] == [name for _, _, name in seen]

@@ -210,6 +210,8 @@ class Connection:
         Cost:
             Linear in the bytes it uses, whatever the pieces they came in.
         """
+        if self._at == len(self._received) and not self._ended:
+            return None
         for message in self.messages():
             return Message(message)
         if self._error is not None:

@@ -233,6 +233,8 @@ class TestGenerated:
         assert [row[0] for row in tables.steps()[1:]] == [str(step) for step in SEEN]
         for row in tables.close_codes()[1:]:
             assert (row[2] == "yes") == may_travel(int(row[0].partition("–")[2] or row[0])), row
+        (ours,) = (row for row in tables.threads() if row[0] == "wsref")
+        assert re.fullmatch(r"[\d.]+ k \([\d.]+–[\d.]+\)", ours[2]) and ours[5].isdigit()
 
     def test_no_fault_is_left_out(self, tables):
         there = {(fault.module, fault.line) for fault in tables.faults()}

@@ -270,6 +270,12 @@ class TestPrograms:
         done = run(sys.executable, "two_threads.py", cwd=EXAMPLES)
         assert (done.returncode, done.stdout) == (0, "80 of 80 messages came whole\n")
 
+    def test_cost_of_threads(self):
+        done = run(sys.executable, "cost_of_threads.py", "100", cwd=EXAMPLES)
+        assert (done.returncode, done.stderr) == (0, "")
+        kib = re.fullmatch(r"100 more connections: (\d+) KiB each\n", done.stdout)
+        assert kib and 5 < int(kib[1]) < 200
+
     def test_in_a_program(self):
         done = run(sys.executable, "in_a_program.py", cwd=EXAMPLES)
         assert (done.returncode, done.stderr) == (0, "")

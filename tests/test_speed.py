@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 import tracemalloc
+import weakref
 import zlib
 from types import SimpleNamespace
 
@@ -35,17 +36,31 @@ class Slow(Connection):
         return iter(())
 
 
+def as_the_server_does(connection):
+    """All events, the messages by the short cut as long as it gives any."""
+    while True:
+        yield from (Message(data) for data in connection.messages())
+        event = connection.next_event()
+        if event is None:
+            return
+        yield event
+
+
 def both(pieces, limits=Limits(), agreement=None):
-    """The events of the same bytes with the short cut and without; they must be equal."""
+    """The events of the same bytes, and of the end of TCP, with the short cut and without; they must be equal."""
     found = []
-    for kind in (Connection, Slow):
+    for kind, events_of_it in ((Connection, take), (Slow, take), (Connection, as_the_server_does)):
         connection = kind(Role.SERVER, limits, agreement=agreement)
         events = []
         for piece in pieces:
             connection.receive(piece)
-            events += [plain(event) for event in take(connection)]
-        found.append((events, connection.state))
-    assert found[0] == found[1]
+            events += [plain(event) for event in events_of_it(connection)]
+        state = connection.state
+        for _ in range(2):
+            connection.receive(b"")
+            events += [plain(event) for event in events_of_it(connection)]
+        found.append((events, state, connection.state))
+    assert found[0] == found[1] == found[2]
     return found[0][0]
 
 
@@ -120,7 +135,7 @@ class TestShortCut:
         wire = b"".join(
             frame(first & 15, load, fin=first > 127, rsv=first & 0x70, key=key) for first, load, key in rows
         )
-        wanted = both([wire]) if wire else []
+        wanted = both([wire] if wire else [])
         assert both([wire[i : i + 1] for i in range(len(wire))]) == wanted
 
     def test_it_is_taken(self):
@@ -164,6 +179,13 @@ def deflated(payload, *, opcode=1, fin=True, wbits=-15, cut=4, end=zlib.Z_SYNC_F
     return frame(opcode, body[: len(body) - cut], fin=fin, rsv=0x40)
 
 
+def refers_back(first, second):
+    """Two text messages; the second refers to the first."""
+    deflater = zlib.compressobj(wbits=-15)
+    bodies = [deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH) for data in (first, second)]
+    return b"".join(frame(1, body[:-4], rsv=0x40) for body in bodies)
+
+
 #: The same for compressed messages.
 COMPRESSED = {
     "text": deflated(b"hello hello hello"),
@@ -184,6 +206,11 @@ COMPRESSED = {
     "a bomb": deflated(bytes(300_000), opcode=2),
     "just a piece": deflated(bytes(64 * 1024), opcode=2) + deflated(b"after"),
     "after a close": close() + deflated(b"never"),
+    "a final block, as in §7.2.3.4": frame(1, bytes.fromhex("f348cdc9c9070000"), rsv=0x40) * 2,
+    "empty in two frames, after a whole one": deflated(b"a" * 50)
+    + frame(1, fin=False, rsv=0x40)
+    + more("")
+    + deflated(b"c"),
 }
 
 
@@ -208,7 +235,14 @@ class TestShortCutOfCompressedMessages:
         wire = b"".join(frame(1, load[:-4], rsv=0x40) for load in loads)
         cut = len(wire) // 2 + 3  # within a frame: it goes the long way
         events = both([wire[:cut], wire[cut:]], agreement=Agreement())
-        assert [event[2] for event in events] == ["Hello" * 5] * 6
+        assert [event[2] for event in events if event[0] == "Message"] == ["Hello" * 5] * 6
+
+    def test_a_text_that_is_wrong_by_what_it_refers_to_is_not_read_twice(self):
+        wire = refers_back(b"abc" * 10, b"\xffabc" * 10)
+        events = both([wire], agreement=Agreement())
+        assert [event[0] for event in events] == ["Message", "Closed"]
+        assert events[1][3] == 1007
+        assert "§8.1" in str(events[1])
 
     def test_it_is_taken(self):
         connection = Connection(Role.SERVER, agreement=Agreement())
@@ -680,8 +714,66 @@ class TestReadSize:
             assert client.frame() == (1, b"a")
             client.send(text("b"))
             assert client.frame() == (1, b"b")
-            wait_until(lambda: sizes[-1] == 4096)
-        assert set(sizes) == {4096, 256 * 1024}
+            wait_until(lambda: sizes[-1] == 512)
+        assert sizes[:5] == [4096, 512, 4096, 256 * 1024, 256 * 1024]  # the first is for the head
+
+    @pytest.mark.parametrize("size", [400, 700, 1000, 3000, 5000, 70_000])
+    def test_messages_of_one_size_are_soon_read_in_one_go_each(self, size):
+        handler = object.__new__(WebSocketHandler)
+        handler._read_size, handler._was_full = 512, False
+        reads = []
+        for _ in range(10):
+            left, reads = size, []
+            while left:  # as the kernel gives it: what is there, and what was asked for at most
+                came = min(left, handler._read_size)
+                handler._choose_read_size(came)
+                reads.append(came)
+                left -= came
+        assert reads == [size]
+
+    def test_it_shrinks_again_after_a_rest_and_one_more_short_read(self):
+        handler = object.__new__(WebSocketHandler)
+        handler._read_size, handler._was_full = 512, False
+        sizes = []
+        for came in (512, 188, 100):
+            handler._choose_read_size(came)
+            sizes.append(handler._read_size)
+        assert sizes == [4096, 4096, 512]
+
+
+class TestKeeping:
+    """RELIABILITY: a connection that waits keeps nothing of what it has done with"""
+
+    def test_neither_the_last_message_nor_its_bytes(self, serve):
+        class Data(str):
+            """A str that can be watched."""
+
+        kept = []
+
+        class Handler(WebSocketHandler):
+            def setup(self):
+                super().setup()
+                original = self._connection.messages
+
+                def messages():
+                    for message in original():
+                        data = Data(message)
+                        kept.append(weakref.ref(data))
+                        yield data
+                        del data
+
+                self._connection.messages = messages
+
+            def on_message(self, message):
+                self.send("got it")
+
+        server = serve(Handler)
+        with connected(server) as client:
+            client.send(text("hello"))
+            assert client.frame() == (1, b"got it")
+            wait_until(lambda: kept and kept[0]() is None)
+            (handler,) = server.handlers
+            wait_until(lambda: handler._connection._received == b"")
 
 
 def cost(batched, messages=100, payload=b"x" * 32):

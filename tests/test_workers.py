@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import logging
 import threading
@@ -132,6 +133,41 @@ class TestWorkers:
         task.finish()
         assert workers.wait(10)
 
+    def test_a_log_that_fails_costs_no_room(self, make, monkeypatch):
+        def fail(*arguments):
+            raise OSError("the disk is full")
+
+        pool = make(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(workers.logger, "exception", fail)
+            patch.setattr(threading, "excepthook", lambda arguments: None)
+            assert pool.start("fails twice", fail)
+            assert pool.wait(10)
+        task = Task(pool)
+        assert task.accepted
+        task.finish()
+
+    def test_each_has_a_context_of_its_own(self, make):
+        pool, variable, found = make(), contextvars.ContextVar("variable", default=0), []
+
+        def work():
+            found.append((threading.current_thread(), variable.get()))
+            variable.set(1)
+
+        for _ in range(3):
+            assert pool.start("sets it", work)
+            assert pool.wait(10)
+        assert [value for _, value in found] == [0, 0, 0]
+        assert len({thread for thread, _ in found}) == 1
+
+    def test_a_spare_thread_says_that_it_is_one(self, make):
+        pool = make()
+        task = Task(pool, "busy")
+        task.finish()
+        assert pool.wait(10)
+        assert task.called == "busy"
+        assert task.thread.name == "wsref spare"
+
     def test_a_spare_thread_ends_after_a_while(self, make, monkeypatch):
         monkeypatch.setattr(workers, "PATIENCE", 0.01)
         pool = make()
@@ -207,3 +243,8 @@ class TestOfAServer:
         wait_until(lambda: len(seen) == 5)
         assert len({thread for thread, _, _ in seen}) == 1
         assert [name for _, name, _ in seen] == [name for _, _, name in seen]
+        (thread,) = {thread for thread, _, _ in seen}
+        assert thread.is_alive()
+        server.shutdown()
+        server.server_close()
+        wait_until(lambda: not thread.is_alive(), 5)

@@ -41,12 +41,12 @@ _OPEN = State.OPEN  # looked up once: each time takes 0.08 µs (CPython 3.11)
 #: The client page of chapter 0: the body of the 426.
 PAGE = Path(__file__).with_name("page.html")
 
-#: Bytes that a read of the request's head asks for.
-READ_SIZE = 4 * 1024
 #: Bytes that a read of frames asks for where little comes: an idle connection waits with that much.
-#: With 4 KiB here, which are not from Python's own heap, it takes 32 KiB of memory in all, not 25.
+#: With 4 KiB, which are not from Python's own heap, it takes 32 KiB of memory in all, not 25.
 MIN_READ_SIZE = 512
-#: ... and after a read that was full.  A message of 1 MiB costs 1.73 ms of processor time with 96 KiB
+#: ... after a read that was full; and what a read of the request's head asks for.
+READ_SIZE = 4 * 1024
+#: ... and after a second one.  A message of 1 MiB costs 1.73 ms of processor time with 96 KiB
 #: here and 1.46 ms with 256 KiB; with 1 MiB binary ones cost as much, and text a tenth more.
 MAX_READ_SIZE = 256 * 1024
 
@@ -67,7 +67,8 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
 
     The hooks of one connection run one after another, in its thread; a slow hook slows
     its own client and no other.  :meth:`send`, :meth:`ping` and :meth:`close` may be
-    called from any thread.
+    called from any thread.  (When the connection is over its thread may take another: what is
+    one connection's belongs into its handler, not into ``threading.local``.)
 
     Attributes:
         request: The opening handshake's :class:`~wsref.http11.Request`; cookies are in
@@ -207,6 +208,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         self._early = b""  # what came after the head: it belongs to the WebSocket
         self._close_deadline = None
         self._read_size = MIN_READ_SIZE  # bytes
+        self._was_full = False  # the read before brought as much as it asked for
         self.subprotocol: str | None = None
         self.extensions: str | None = None
         self.closed: Closed | None = None
@@ -404,30 +406,38 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         Args:
             deliver: Whether messages and Pongs are given to the hooks.
         """
-        connection = self._connection
-        on_message = self.on_message if deliver else _ignore
         while True:
             if self.batch_replies:
                 self._transport.hold()
-            while True:
-                # A short cut; next_event gives these messages too, 0.8 µs later.
-                for message in connection.messages():
-                    on_message(message)
-                if (event := connection.next_event()) is None:
-                    break
-                if isinstance(event, Message):
-                    on_message(event.data)
-                elif isinstance(event, Closed):
-                    return event
-                else:
-                    if event.reply:
-                        with self._transport.write_lock:
-                            self._transport.send(event.reply)
-                    if isinstance(event, Pong) and deliver:
-                        self.on_pong(event.data)
+            closed = self._take_events(deliver)
+            if closed is not None:
+                return closed
             if self.batch_replies:
                 self._transport.release()
-            connection.receive(self.wait_for_bytes())
+            self._connection.receive(self.wait_for_bytes())
+
+    def _take_events(self, deliver: bool) -> Closed | None:
+        """All that is here now; None: the connection goes on.
+
+        (A function of its own, so that nothing keeps the last message while the next is waited for.)
+        """
+        connection = self._connection
+        on_message = self.on_message if deliver else _ignore
+        while True:
+            # A short cut; next_event gives these messages too, 0.8 µs later.
+            for message in connection.messages():
+                on_message(message)
+            event = connection.next_event()
+            if event is None or isinstance(event, Closed):
+                return event
+            if isinstance(event, Message):
+                on_message(event.data)
+                continue
+            if event.reply:
+                with self._transport.write_lock:
+                    self._transport.send(event.reply)
+            if isinstance(event, Pong) and deliver:
+                self.on_pong(event.data)
 
     def wait_for_bytes(self) -> bytes:
         """What comes next; b"" if nothing will.  Silence is answered by a Ping."""
@@ -442,10 +452,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                     return b""
             data = transport.receive(self._read_size, timeout)
             if data is not None:
-                if len(data) == self._read_size:
-                    self._read_size = MAX_READ_SIZE
-                elif len(data) < MIN_READ_SIZE:
-                    self._read_size = MIN_READ_SIZE
+                self._choose_read_size(len(data))
                 return data
             if self._close_deadline is not None:
                 continue
@@ -455,6 +462,15 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             pinged = True
             with contextlib.suppress(ConnectionClosed):
                 self.ping()
+
+    def _choose_read_size(self, came: int) -> None:
+        """How much the next read asks for, after one in which ``came`` bytes came."""
+        full = came == self._read_size
+        if full:
+            self._read_size = READ_SIZE if came < READ_SIZE else MAX_READ_SIZE
+        elif came < MIN_READ_SIZE and not self._was_full:  # and no mere rest of the read before
+            self._read_size = MIN_READ_SIZE
+        self._was_full = full
 
     def take_leave(self, closed: Closed) -> None:
         """Both Closes, an error, or the end of TCP: the last words, the log, the hook."""
@@ -725,7 +741,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
             if not self._workers.wait(0.25):
                 with self._lock:
                     names = ", ".join(sorted(handler.name for handler in self._handlers)[:10])
-                logger.warning("hooks that are still running: %s", names)
+                logger.warning("hooks that are still running: %d (%s)", len(self._workers), names)
         self._workers.end()
         self.flusher.stop()
         self._turned_away.end()

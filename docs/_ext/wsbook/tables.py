@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -24,6 +25,9 @@ from .runner import ROOT
 Rows = list[tuple[str, ...]]  # the first is the heading
 
 PACKAGE = ROOT / "wsref"
+
+#: The figures of the benchmark's page.
+RESULTS = ROOT / "docs" / "benchmark" / "results.json"
 
 
 def code(text: object) -> str:
@@ -166,6 +170,31 @@ def transitions() -> Rows:
     ]
 
 
+def threads() -> Rows:
+    """What many connections cost, from the benchmark's run: medians, and the lowest and the highest round."""
+    data = json.loads(RESULTS.read_text("utf-8"))
+    results = {scenario["name"]: scenario["results"] for scenario in data["scenarios"]}
+    kinds = {"floor": "threads", "ours": "threads", "threads": "threads", "events": "event loop"}
+    columns = {"ping": "1 busy", "conn100": "100 busy", "conn1000": "1,000 busy", "idle": "an idle one, KiB"}
+    rows: Rows = [(f"messages/s, {data['date']}", "", *columns.values())]
+    for server in data["servers"]:
+        if all(server["name"] in results[name] for name in columns):
+            cells = (_figure(results[name][server["name"]], name == "idle") for name in columns)
+            rows.append((server["title"], kinds[server["kind"]], *cells))
+    return rows
+
+
+def _figure(result: dict[str, Any], whole: bool) -> str:
+    """A median with its range, ``35 k (23-44)``; alone, if it hardly varies."""
+    if isinstance(result["median"], str):
+        return str(result["median"])  # it stalled
+    if whole:
+        return f"{result['median']:.0f}"
+    figures = (result["median"], min(result["rounds"]), max(result["rounds"]))
+    middle, low, high = (f"{figure / 1000:,.{0 if figure >= 9_950 else 1}f}" for figure in figures)
+    return f"{middle} k ({low}–{high})"
+
+
 # -- What can go wrong: collected from the source --------------------------------------
 
 
@@ -278,6 +307,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "transitions": transitions,
     "errors-http": errors_http,
     "errors-close": errors_close,
+    "threads": threads,
 }
 
 
@@ -293,6 +323,8 @@ class Generated(SphinxDirective):
         if name not in TABLES:
             raise self.error(f"generated: one of {', '.join(TABLES)}, not {name!r}")
         heading, *rows = TABLES[name]()
+        if name == "threads":
+            self.env.note_dependency(str(RESULTS))
         if "rows" in self.options:
             wanted = self.options["rows"].split()
             rows = [row for row in rows if row[0].strip("`") in wanted]

@@ -95,7 +95,7 @@ class TestShown:
     """Figures in a table"""
 
     def test_the_examples_in_its_docstrings_hold(self, benchmark):
-        assert doctest.testmod(benchmark) == doctest.TestResults(failed=0, attempted=1)
+        assert doctest.testmod(benchmark) == doctest.TestResults(failed=0, attempted=3)
 
 
 class TestLoad:
@@ -139,9 +139,10 @@ class TestPage:
         rows = {row["name"]: row["results"] for row in data["scenarios"]}
         judged = {words: (here, met) for words, here, met in benchmark.targets(data)}
         (words,) = (words for words in judged if words.startswith("ping-pong"))
-        rows["ping"]["floor"]["median"] = rows["ping"]["wsref"]["median"] * 1.3
+        ours, floor = rows["ping"]["wsref"]["rounds"], rows["ping"]["floor"]["rounds"]
+        floor[:] = [figure * 1.3 for figure in ours]
         assert {w: m for w, _, m in benchmark.targets(data)}[words] is False
-        rows["ping"]["floor"]["median"] = rows["ping"]["wsref"]["median"] * 1.2
+        floor[:] = [figure * 1.2 for figure in ours]
         assert {w: m for w, _, m in benchmark.targets(data)}[words] is True
 
     def test_it_names_every_scenario_and_server_that_there_is(self, benchmark):

@@ -308,12 +308,12 @@ class TestMasking:
             monkeypatch.undo()
             frames._numpy.cache_clear()
 
-    def test_numpy_is_asked_for_from_1_kib_on(self, monkeypatch):
+    def test_numpy_is_asked_for_where_it_is_of_use_and_no_sooner(self, monkeypatch):
         asked = []
         monkeypatch.setattr(frames, "_numpy", lambda: asked.append(True))
-        frames.apply_mask(b"x" * 1023, KEY)
+        frames.apply_mask(b"x" * 1535, KEY)
         assert not asked
-        frames.apply_mask(b"x" * 1024, KEY)
+        frames.apply_mask(b"x" * 1536, KEY)
         assert asked
 
     def test_numpy_is_not_imported_before_it_is_of_use(self):

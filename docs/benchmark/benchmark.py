@@ -49,6 +49,9 @@ TABLE_ENDS = "<!-- The table ends. -->"
 
 KIB, MIB = 1024, 1024 * 1024
 
+#: A space and a place at which no line is broken.
+NO_BREAK, JOINED = "\N{NO-BREAK SPACE}", "\N{WORD JOINER}"
+
 #: Of one: from here on it is the load generator that is measured, and the table says so.
 BUSY = 0.9
 
@@ -823,13 +826,15 @@ def between(rounds: Sequence[float | str]) -> str:
     """The lowest and the highest round; nothing if they look alike, or if one went wrong.
 
     >>> between([183400.0, 171000.0, 190000.0]), between([48.3, 52.1]), between([26.2, 26.3]), between(["stalled"])
-    ('171 k–190 k', '48–52', '', '')
+    ('171–190 k', '48–52', '', '')
     """
     figures = [figure for figure in rounds if isinstance(figure, float)]
     if not figures or len(figures) < len(rounds):
         return ""
     low, high = shown(min(figures)), shown(max(figures))
-    return f"{low}–{high}" if low != high else ""
+    if low == high:
+        return ""
+    return f"{low.removesuffix(' k')}–{high}" if high.endswith(" k") and low.endswith(" k") else f"{low}–{high}"
 
 
 def table(data: dict[str, Any]) -> str:
@@ -848,8 +853,9 @@ def table(data: dict[str, Any]) -> str:
             busy = scenario["results"].get(server["name"], {}).get("load_generator_busy", 0)
             mark = " †" if busy >= BUSY else ""
             rounds = scenario["results"].get(server["name"], {}).get("rounds", [])
-            span = f" <small>{between(rounds)}</small>" if between(rounds) else ""
-            cells.append((f"**{shown(figure)}**" if bold else shown(figure)) + mark + span)
+            span = f"<br><small>{between(rounds)}</small>" if between(rounds) else ""
+            cell = (f"**{shown(figure)}**" if bold else shown(figure)) + mark + span
+            cells.append(cell.replace(" ", NO_BREAK).replace("–", f"–{JOINED}"))
         lines.append(f"| {scenario['title']}, {scenario['unit']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

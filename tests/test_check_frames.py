@@ -7,6 +7,7 @@ import contextlib
 import socket
 import struct
 import threading
+import time
 import zlib
 from fnmatch import fnmatchcase
 
@@ -360,6 +361,260 @@ def ask(line: Line, *payloads: bytes) -> None:
     line.send(b"".join(frame(PING, payload) for payload in payloads))
 
 
+@contextlib.contextmanager
+def line_that_drips(first: bytes, drop: bytes, *, timeout: float = 0.3, drops: int = 80):
+    """A line to a server that says this, and then a little more every 0.05 s: 4 s, more than ten times the timeout."""
+    stop = threading.Event()
+    with line_that_gets(first) as (line, theirs):
+        line.timeout = timeout
+
+        def drip() -> None:
+            with contextlib.suppress(OSError):
+                for _ in range(drops):
+                    if stop.wait(0.05):
+                        return
+                    theirs.sendall(drop)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        try:
+            yield line, theirs
+        finally:
+            stop.set()
+            thread.join()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+#: What is waited for, what comes first, and what comes again and again.
+DRIPS = {
+    "a head": (lambda line: line.answer(), HEAD, b"X-Note: not yet\r\n"),
+    "a final answer": (lambda line: line.answer(), b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+    "a frame in bytes": (lambda line: line.frame(), b"\x82\x7e\x10\x00", b"x"),
+    "a frame of so many seconds": (lambda line: line.frame(0.2), b"\x82\x7e\x10\x00", b"x"),
+    "a message after Pings": (lambda line: line.message(), b"", frame(PING, b"?", key=None)),
+    "a message after Pongs": (lambda line: line.message(), b"", pong(b"alive")),
+    "a message in fragments": (
+        lambda line: line.message(),
+        frame(TEXT, b"", fin=False, key=None),
+        frame(CONTINUATION, b"x", fin=False, key=None),
+    ),
+    "an echo after Pings": (lambda line: line.expect(TEXT, b"Hello"), b"", frame(PING, b"?", key=None)),
+    "an echo past Pongs": (
+        lambda line: (ask(line, b"?"), line.expect(TEXT, b"Hello", past=(PONG,))),
+        b"",
+        pong(b"?"),
+    ),
+    "a Close": (lambda line: next(came for came in line.frames() if came.opcode == CLOSE), b"", pong(b"alive")),
+    "a Close after data": (
+        lambda line: next(came for came in line.frames() if came.opcode == CLOSE),
+        b"",
+        frame(TEXT, b"more", key=None),
+    ),
+    "a failed connection": (lambda line: line.expect_failure(), b"", frame(PING, b"?", key=None)),
+    "room to write": (
+        lambda line: line.send(frame(BINARY, bytes(32 << 20), key=None)),
+        b"",
+        frame(PING, b"?", key=None),
+    ),
+}
+
+
+class TestDeadlines:
+    """Every wait has one, which what comes in between does not move"""
+
+    @pytest.mark.parametrize("waited_for", DRIPS)
+    def test_what_comes_in_between_does_not_hold_a_case(self, waited_for):
+        wait, first, drop = DRIPS[waited_for]
+        with line_that_drips(first, drop) as (line, _):
+            began = time.monotonic()
+            with pytest.raises(Failed, match=r"nothing for 0|no more bytes for 0"):
+                wait(line)
+            assert time.monotonic() - began < 2
+
+    def test_a_body_that_never_ends_is_what_has_come_of_it(self):
+        for length in (b"", b"Content-Length: 5000\r\n"):
+            with line_that_drips(HEAD + length + b"\r\n", b"x") as (line, _):
+                began = time.monotonic()
+                body = line.answer().body
+                assert time.monotonic() - began < 2
+                assert 0 < len(body) < 80
+                assert set(body) == {ord("x")}
+
+    def test_the_end_of_tcp_is_not_put_off_either(self):
+        with line_that_drips(b"", b"x") as (line, _):
+            began = time.monotonic()
+            assert not line.ended()
+            assert time.monotonic() - began < 2
+
+    def test_a_flood_of_pings_does_not_hold_a_case(self):
+        """They need no waiting for: there is always one in the buffer."""
+        stop = threading.Event()
+        with line_that_gets(b"") as (line, theirs):
+
+            def flood() -> None:
+                theirs.settimeout(0.1)
+                while not stop.is_set():
+                    with contextlib.suppress(OSError):
+                        theirs.send(frame(PING, key=None) * 20000)
+                    with contextlib.suppress(OSError):
+                        theirs.recv(1 << 20)
+
+            thread = threading.Thread(target=flood)
+            thread.start()
+            try:
+                began = time.monotonic()
+                with pytest.raises(Failed, match=r"nothing for 0\.2 s"):
+                    line.message()
+                assert time.monotonic() - began < 5
+            finally:
+                stop.set()
+                thread.join()
+
+    def test_a_large_message_that_makes_progress_is_waited_for(self):
+        """4 MiB in 16 pieces: in all it takes more than the timeout, and less than one for each MiB more."""
+        payload = bytes(4 << 20)
+        wire = b"".join(
+            frame(CONTINUATION if i else BINARY, payload[i << 18 : (i + 1) << 18], fin=i == 15, key=None)
+            for i in range(16)
+        )
+        for whole in (True, False):
+            wire = frame(BINARY, payload, key=None) if whole else wire
+            with line_that_gets(b"") as (line, theirs):
+                line.timeout = 0.6
+                thread = threading.Thread(target=self.slowly, args=(theirs, wire))
+                thread.start()
+                line.expect(BINARY, payload)
+                thread.join()
+
+    def test_who_takes_bytes_slowly_is_waited_for_too(self):
+        wire = frame(BINARY, bytes(32 << 20), key=None)
+        with line_that_gets(b"") as (line, theirs):
+            line.timeout = 0.6
+
+            def take() -> None:
+                left = len(wire)
+                while left > 0:
+                    threading.Event().wait(0.1)  # a slow server's pace
+                    came = len(theirs.recv(min(left, 2 << 20), socket.MSG_WAITALL))
+                    left = left - came if came else 0
+
+            thread = threading.Thread(target=take)
+            thread.start()
+            line.send(wire)
+            thread.join(10)
+            assert not thread.is_alive()
+
+    @staticmethod
+    def slowly(theirs: socket.socket, wire: bytes) -> None:
+        step = len(wire) // 15
+        for start in range(0, len(wire), step):
+            threading.Event().wait(0.05)  # a slow server's pace
+            theirs.sendall(wire[start : start + step])
+
+    def test_a_large_body_that_makes_progress_is_waited_for_and_a_silent_one_only_as_long_as_any(self):
+        head = HEAD + b"Content-Length: %d\r\n\r\n" % (4 << 20)
+        with line_that_gets(head) as (line, theirs):
+            line.timeout = 0.6
+            thread = threading.Thread(target=self.slowly, args=(theirs, bytes(4 << 20)))
+            thread.start()
+            assert len(line.answer().body) == 4 << 20
+            thread.join()
+        with line_that_gets(head) as (line, _):
+            began = time.monotonic()
+            assert line.answer().body == b""
+            assert time.monotonic() - began < 0.8  # five times 0.2 s is 1.0
+
+
+class TestInterimAnswers:
+    """RFC 9110 §15.2: "A client MUST be able to parse one or more 1xx responses received prior to a final response" """
+
+    EARLY = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n"
+    GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+    @pytest.mark.parametrize("before", [b"", EARLY, GO_ON, EARLY + GO_ON + EARLY, EARLY * 8])
+    def test_the_final_one_is_the_answer(self, before):
+        for final, status, body in (
+            (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", 101, b""),
+            (HEAD + b"Content-Length: 2\r\n\r\nok", 200, b"ok"),
+        ):
+            with line_that_gets(before + final) as (line, _):
+                answer = line.answer()
+                assert (answer.status, answer.body) == (status, body)
+
+    def test_there_is_an_end_to_them(self):
+        with line_that_gets(self.EARLY * 9 + HEAD + b"\r\n") as (line, _), pytest.raises(Failed, match="9 interim"):
+            line.answer()
+
+    def test_the_end_of_tcp_after_one_is_no_answer(self):
+        with line_that_gets(self.EARLY) as (line, theirs):
+            theirs.close()
+            assert line.answer() is None
+
+    def test_a_server_that_sends_early_hints_before_every_answer(self):
+        class Hints(Good):
+            def answer(self, status_line, *headers, body=""):
+                self.send(TestInterimAnswers.EARLY + TestInterimAnswers.GO_ON)
+                super().answer(status_line, *headers, body=body)
+
+        report = graded(Hints, "1.answer", "2.upgrade", "3.key", "4", "5.plain", "6.length.12?", "9.agree")
+        assert failures(report) == {}
+        assert report.count(Outcome.SKIP) == 0
+
+
+class TestLimits:
+    """§10.4: who has a limit below a message may close with 1009 or 1008, or end TCP"""
+
+    LARGE = ("6.length", "6.text-length", "6.stream", "7.fragments", "9.message", "9.context")
+
+    @pytest.mark.parametrize("how", ["the end of TCP", 1008, 1009])
+    def test_a_server_with_a_limit_of_16_kib_is_not_blamed_for_it(self, how):
+        class Small(Good):
+            MAX_MESSAGE = 16 * 1024
+
+            def fail(self, failure):
+                if how != "the end of TCP":
+                    super().fail(Failure(how, str(failure)) if failure.code == 1009 else failure)
+
+        report = graded(Small, *self.LARGE)
+        assert failures(report) == {}
+        skipped = {v.case.id: v.why for v in report.verdicts if v.outcome is Outcome.SKIP}
+        assert {"6.length.32768", "6.text-length.524288", "7.fragments.small", "7.fragments.large"} <= set(skipped)
+        assert {"7.fragments.unequal", "9.message.long", "6.stream.seven-by-seven"} <= set(skipped)
+        assert "the server does not take messages of 32768 bytes" in skipped["6.length.32768"]
+        assert "§10.4" in skipped["6.length.32768"]
+        assert {"6.length.0", "6.length.256"} & set(skipped) == set()
+
+    @pytest.mark.parametrize("how", ["the end of TCP", 1008, 1009])
+    def test_a_limit_that_any_server_can_keep_to_is_a_failure(self, how):
+        class Tiny(Good):
+            MAX_MESSAGE = 200
+
+            def fail(self, failure):
+                if how != "the end of TCP":
+                    super().fail(Failure(how, str(failure)))
+
+        assert "6.text-length.255" in failures(graded(Tiny, "6.text-length.255"), Level.MUST)
+
+    @pytest.mark.parametrize(
+        ("wire", "got"),
+        [
+            (frame(CLOSE, b"\x03\xea", key=None), "CLOSE 1002"),
+            (frame(TEXT, b"x" * 8999, key=None), "TEXT of 8999 bytes"),
+            (frame(TEXT, b"x" * 9000, key=None)[:-1], "TCP ended inside a frame"),
+        ],
+    )
+    def test_any_other_answer_to_a_large_message_is_a_failure(self, wire, got):
+        with line_that_gets(wire) as (line, theirs):
+            theirs.close()
+            with pytest.raises(Failed, match=got):
+                line.expect(TEXT, b"x" * 9000)
+
+    def test_silence_is_a_failure_whatever_the_size(self):
+        with line_that_gets(b"") as (line, _), pytest.raises(Failed, match="nothing for 0"):
+            line.expect(TEXT, b"x" * 9000)
+
+
 class TestPongs:
     """§5.5.3: "the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame" """
 
@@ -418,7 +673,11 @@ class TestFailing:
 
     def test_1009_for_a_long_message_and_1003_for_a_binary_one_are_a_right(self):
         with line_that_gets(b"") as (line, _):
-            for code, wanted in ((1009, Frame(TEXT, bytes(9000))), (1003, Frame(BINARY, b"x"))):
+            for code, wanted in (
+                (1009, Frame(TEXT, bytes(9000))),
+                (1008, Frame(TEXT, bytes(9000))),
+                (1003, Frame(BINARY, b"x")),
+            ):
                 with pytest.raises(Skipped):
                     line.compare(Frame(CLOSE, struct.pack("!H", code)), wanted)
             for code, wanted in ((1009, Frame(TEXT, bytes(100))), (1003, Frame(TEXT, b"x"))):

@@ -9,7 +9,8 @@ What the grader goes by:
   INTEROP: no rule is broken, but clients in the field expect otherwise.
 * What is legal passes, even where another behaviour is more usual: a server may refuse
   with any status from 400 to 599, may fail a connection by ending TCP without a Close
-  ("SHOULD", §7.1.7), may decline compression, may refuse version 8.
+  ("SHOULD", §7.1.7), may decline compression, may refuse version 8, may have a limit for
+  messages (§10.4), if it is above 8 KiB.
 * It shares **no code** with the server in this package: it has an encoder and a decoder
   of its own (:mod:`~wsref.check.codec`), so that one mistake cannot hide in both.
 * It speaks to the one URL that it was given.

@@ -440,7 +440,6 @@ class BinaryIsDecoded(Good):
     fails = (
         "6.echo.all-bytes",
         "9.message.binary",
-        "9.message.does-not-shrink",
         "9.message.looks-compressed",
     )
 

@@ -444,14 +444,12 @@ class Talk:
 
     def expect(self, opcode: int, payload: bytes) -> None:
         """The next message is this one, compressed or not."""
-        try:
-            came = self.line.message()
-        except Failed as failure:
-            raise Failed(failure.got, str(Frame(opcode, payload))) from None
+        wanted = Frame(opcode, payload)
+        came = self.line.due(wanted)
         self.last = came.payload
         if came.rsv & 4 and came.opcode < 8:
             came = Frame(came.opcode, self.inflate(came.payload), came.fin, came.rsv)
-        self.line.compare(came, Frame(opcode, payload))
+        self.line.compare(came, wanted)
 
     def expect_with_pong(self, payload: bytes, ping: bytes) -> None:
         """The next two are this text, compressed or not, and this Pong; which is first is free."""

@@ -1,9 +1,11 @@
 """The server under test, as one case sees it: TCP connections that remember what passed.
 
-Every wait has a deadline, so a server that hangs costs a case its timeout and no more.
-A :class:`Line` never raises what the network did: the end of TCP is ``None``, by FIN or by
-RST, as it is for the RFC; only silence is an exception, :class:`~wsref.check.case.Failed`,
-because no rule of this protocol is kept by saying nothing where something is due.
+Every wait has a deadline, which what comes in between does not move: a server that hangs
+costs a case its timeout and no more, though it sends Pings meanwhile, or one byte after
+the other.  A large message may take one timeout more for each MiB.  A :class:`Line` never
+raises what the network did: the end of TCP is ``None``, by FIN or by RST, as it is for the
+RFC; only silence is an exception, :class:`~wsref.check.case.Failed`, because no rule of
+this protocol is kept by saying nothing where something is due.
 """
 
 from __future__ import annotations
@@ -36,6 +38,9 @@ from .codec import (
 
 #: Bytes of one answer or one message that are kept at most; no case needs as many.
 MOST = 64 * 1024 * 1024
+
+#: Interim responses (103 Early Hints, say) before the final one; who sends more has lost its way.
+MOST_INTERIM = 8
 
 #: Bytes of one direction of one connection that a report keeps.
 RECORDED = 64 * 1024
@@ -117,6 +122,29 @@ def parse_target(url: str, *, verify: bool = True, cafile: str | None = None) ->
     return Target(
         parts.hostname, default if port is None else port, authority, path, parts.scheme == "wss", verify, cafile
     )
+
+
+class Deadline:
+    """Until when one thing is waited for.
+
+    Args:
+        seconds: From now on.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def left(self) -> float:
+        """Seconds; 0: it is over."""
+        return max(0.0, self._end - time.monotonic())
+
+    def __str__(self) -> str:
+        return f"{round(self._seconds, 2):g} s"
+
+
+class Ended(Failed):
+    """The end of TCP, where a message was due."""
 
 
 @dataclass
@@ -224,6 +252,8 @@ class Line:
         have said why.  It reads, too, while it waits to write: a server that echoes what it
         has not read to the end would wait for us for ever.
 
+        Only bytes that it takes give it more time, not those that it sends.
+
         Raises:
             Failed: the server took nothing for as long as the timeout.
         """
@@ -232,11 +262,13 @@ class Line:
         self._note_control(data)
         rest = memoryview(data)
         self._socket.setblocking(False)
+        deadline = self.within()
         while rest:
             try:
                 rest = rest[self._socket.send(rest[: 1 << 18]) :]
+                deadline = self.within()
             except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
-                if not self._wait(writing=True):
+                if not self._wait(deadline, writing=True):
                     raise Failed(f"it took no more bytes for {self.timeout:g} s, {len(rest)} were left") from None
             except OSError:
                 return  # EPIPE, ECONNRESET
@@ -303,13 +335,20 @@ class Line:
             self.wire.append((sent, data[:room] if data else data))
             self._recorded[sent] += len(data)
 
-    def _wait(self, *, writing: bool, seconds: float | None = None) -> bool:
-        """Until it can be written to or, having read what was there, read from."""
+    def within(self, size: int = 0) -> Deadline:
+        """The deadline of a wait that begins now: one timeout, and one more for each MiB of what is due.
+
+        Args:
+            size: Bytes that are due, where these are many: a slow machine that is at work on them has not failed.
+        """
+        return Deadline(self.timeout * (1 + size / (1 << 20)))
+
+    def _wait(self, deadline: Deadline, *, writing: bool = False) -> bool:
+        """Until it can be written to or, having read what was there, read from; False: not in time."""
         ready = select.poll()
         wanted = 0 if self._ended else select.POLLIN  # after its FIN there is always something to read: nothing
         ready.register(self._socket, wanted | (select.POLLOUT if writing else 0))
-        deadline = time.monotonic() + (self.timeout if seconds is None else seconds)
-        while (left := deadline - time.monotonic()) > 0:
+        while left := deadline.left():
             happened = ready.poll(left * 1000)
             if not happened:
                 return False
@@ -337,31 +376,28 @@ class Line:
             raise Failed(f"it sent more than {MOST >> 20} MiB that nobody asked for")
         return True
 
-    def _more(self, seconds: float | None = None) -> bool:
+    def _more(self, deadline: Deadline) -> bool:
         """Wait for more bytes; False at the end of TCP.
 
         Raises:
-            Failed: nothing came in time.
+            Failed: nothing came in time, or the time is up.
         """
         if self._ended:
             return False
         before = len(self._buffer)
         self._socket.setblocking(False)
-        if not self._receive() and not self._wait(writing=False, seconds=seconds):
-            raise Failed(f"nothing for {self.timeout if seconds is None else seconds:g} s")
+        if not deadline.left() or not (self._receive() or self._wait(deadline)):
+            raise Failed(f"nothing for {deadline}{' that is whole' if self._buffer else ''}")
         return len(self._buffer) > before
 
     def ended(self, seconds: float | None = None) -> bool:
         """Whether the server ends TCP in time, whatever it sends before."""
-        deadline = time.monotonic() + (self.timeout if seconds is None else seconds)
-        while not self._ended:
-            left = deadline - time.monotonic()
-            try:
-                if left <= 0:
-                    return False
-                self._more(left)
-            except Failed:
-                return False
+        deadline = self.within() if seconds is None else Deadline(seconds)
+        try:
+            while not self._ended:
+                self._more(deadline)
+        except Failed:
+            return False
         return True
 
     def rest(self, seconds: float) -> bytes:
@@ -370,15 +406,34 @@ class Line:
         return bytes(self._buffer)
 
     def answer(self, *, head_only: bool = False) -> Answer | None:
-        """The next response, with its body; None: TCP ended before a byte of it.
+        """The next final response, with its body; None: TCP ended before a byte of it.
+
+        Interim ones are passed over, but for 101, which is the end of HTTP here.  RFC 9110 §15.2: "A client
+        MUST be able to parse one or more 1xx responses received prior to a final response, even if the client
+        does not expect one."
 
         Args:
             head_only: It answers HEAD: no body follows, whatever it declares.
         Raises:
             Failed: none came in time, or it was cut off.
         """
+        deadline = self.within()
+        for _ in range(MOST_INTERIM + 1):
+            if (head := self._head(deadline)) is None:
+                return None
+            answer = parse_answer(head)
+            if not 100 <= answer.status < 200 or answer.status == 101:
+                break
+        else:
+            raise Failed(f"{MOST_INTERIM + 1} interim responses, the last of them {answer}", "a final one")
+        if head_only or answer.status < 200 or answer.status in (204, 304):
+            return answer
+        return Answer(answer.status, answer.headers, answer.faults, head, self._body(answer))
+
+    def _head(self, deadline: Deadline) -> bytes | None:
+        """The next head, up to and with its blank line; None: TCP ended before a byte of it."""
         while not (found := re.search(rb"\r?\n\r?\n", self._buffer)):
-            if not self._more():
+            if not self._more(deadline):
                 if self._buffer:
                     raise Failed(f"TCP ended inside the answer's head, after {bytes(self._buffer[:80])!r}")
                 return None
@@ -386,13 +441,11 @@ class Line:
                 raise Failed("an answer's head of more than 1 MiB")
         head = bytes(self._buffer[: found.end()])
         del self._buffer[: found.end()]
-        answer = parse_answer(head)
-        if head_only or answer.status < 200 or answer.status in (204, 304):
-            return answer
-        return Answer(answer.status, answer.headers, answer.faults, head, self._body(answer))
+        return head
 
     def _body(self, answer: Answer) -> bytes:
-        lengths = answer.lines("Content-Length")
+        """As long as its head says; or what has come of it when the time is up."""
+        lengths, size = answer.lines("Content-Length"), 0
         if answer.tokens("Transfer-Encoding"):
             end: Callable[[], int | None] = self._end_of_chunks
         elif lengths and re.fullmatch("[0-9]{1,9}", lengths[0]):
@@ -400,9 +453,11 @@ class Line:
             end = lambda: size if len(self._buffer) >= size else None  # noqa: E731
         else:
             end = lambda: None  # noqa: E731  (to the end of TCP: RFC 9112 §6.3)
+        whole = self.within(min(size, MOST))
         while (size_of_it := end()) is None:
             try:
-                if not self._more():
+                # (The size is the server's word, not ours: who declares much and sends nothing gets one timeout.)
+                if not self._more(Deadline(min(self.timeout, whole.left()))):
                     size_of_it = len(self._buffer)
                     break
             except Failed:
@@ -424,8 +479,11 @@ class Line:
         Raises:
             Failed: none came in time, or TCP ended inside one.
         """
+        return self._frame(self.within() if seconds is None else Deadline(seconds))
+
+    def _frame(self, deadline: Deadline) -> Frame | None:
         while (parsed := parse_frame(self._buffer)) is None:
-            if not self._more(seconds):
+            if not self._more(deadline):
                 if self._buffer:
                     raise Failed(f"TCP ended inside a frame, after {bytes(self._buffer[:40]).hex(' ')}")
                 return None
@@ -434,13 +492,19 @@ class Line:
         self.faults += came.faults
         return came
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self, deadline: Deadline | None = None) -> Iterator[Frame]:
         """All frames until the end of TCP.
 
         The server's Pings are answered, and not among them; nor are Pongs that nobody asked
         for, if nothing else is wrong with them.  §5.5.3: "A Pong frame MAY be sent unsolicited."
+
+        Args:
+            deadline: For all of them together; None: the timeout.
+        Raises:
+            Failed: TCP has not ended in time, or ended inside a frame.
         """
-        while (came := self.frame()) is not None:
+        deadline = deadline or self.within()
+        while (came := self._frame(deadline)) is not None:
             if came.opcode == PING:
                 self.send(frame(PONG, came.payload))
             elif came.opcode != PONG or came.payload in self._asked or came.faults:
@@ -454,13 +518,16 @@ class Line:
                 self._asked.add(sent.payload)
             data = data[size:]
 
-    def message(self) -> Frame:
+    def message(self, deadline: Deadline | None = None) -> Frame:
         """The next whole message, as one frame, or the next Pong or Close.
 
+        Args:
+            deadline: None: the timeout.
         Raises:
-            Failed: TCP ended, or nothing came in time.
+            Ended: TCP ended.
+            Failed: nothing whole came in time.
         """
-        for came in self.frames():
+        for came in self.frames(deadline):
             if came.opcode >= 8:
                 return came
             if self._pieces and came.opcode:
@@ -470,7 +537,7 @@ class Line:
                 pieces, self._pieces = self._pieces, []
                 payload = b"".join(piece.payload for piece in pieces)
                 return Frame(pieces[0].opcode, payload, True, pieces[0].rsv)
-        raise Failed("it ended TCP")
+        raise Ended("it ended TCP")
 
     # -- What is asked of it ------------------------------------------------------------
 
@@ -480,25 +547,40 @@ class Line:
         Args:
             past: Opcodes to pass over on the way: ``(PONG,)``.
         Raises:
-            Failed: another one came, a Close, or none.
-            Skipped: Close 1009 came for a large one, or Close 1003 for a binary one: it may refuse those.
+            Failed: another one came, a Close, or none; for all of it there is one deadline.
+            Skipped: it may refuse this one: as :meth:`due` and :meth:`compare`.
         """
         wanted = Frame(opcode, payload)
-        try:
-            while (came := self.message()).opcode in past and came.opcode != opcode:
-                pass
-        except Failed as failure:
-            raise Failed(failure.got, str(wanted)) from None
+        deadline = self.within(len(payload))
+        while (came := self.due(wanted, deadline)).opcode in past and came.opcode != opcode:
+            pass
         self.compare(came, wanted)
+
+    def due(self, wanted: Frame, deadline: Deadline | None = None) -> Frame:
+        """The next message, whatever it is, where this one should come.
+
+        Args:
+            deadline: None: the timeout, and one more for each MiB that is wanted.
+        Raises:
+            Failed: none came, in time or at all.
+            Skipped: TCP ended, and the message is a large one.
+        """
+        try:
+            return self.message(deadline or self.within(len(wanted.payload)))
+        except Failed as failure:
+            if isinstance(failure, Ended):
+                _may_be_too_long(wanted, f"{failure.got}; if that is no limit, it is a fault")
+            raise Failed(failure.got, str(wanted)) from None
 
     def compare(self, came: Frame, wanted: Frame) -> None:
         """What came is what was wanted: opcode and payload.
 
         Raises:
-            Failed, Skipped: as :meth:`expect`.
+            Failed: it is not.
+            Skipped: Close 1008 or 1009 came for a large one, or Close 1003 for a binary one: it may refuse those.
         """
-        if came.opcode == CLOSE and came.code == 1009 and len(wanted.payload) > ANY_SERVER_TAKES:
-            raise Skipped(f"it takes no message of {len(wanted.payload)} bytes (Close 1009), which is its right")
+        if came.opcode == CLOSE and came.code in (1008, 1009):
+            _may_be_too_long(wanted, f"Close {came.code}")
         if came.opcode == CLOSE and came.code == 1003 and wanted.opcode == BINARY:
             raise Skipped("it takes no binary messages (Close 1003), which is its right")
         if (came.opcode, came.payload) != (wanted.opcode, wanted.payload):
@@ -538,6 +620,19 @@ class Line:
                 raise Failed(f"{how} {failure.got}", "Close, or the end of TCP") from None
             raise
         return None
+
+
+def _may_be_too_long(wanted: Frame, how: str) -> None:
+    """It has refused a message: is that one so long that it may?
+
+    RFC 6455 §10.4: implementations that have limits "MUST protect themselves against exceeding those limits".
+    It may say so with 1009, or with 1008, the general one (§7.4.1), or end TCP without a Close (§7.1.7).
+
+    Raises:
+        Skipped: it is.
+    """
+    if (size := len(wanted.payload)) > ANY_SERVER_TAKES:
+        raise Skipped(f"the server does not take messages of {size} bytes (RFC 6455 §10.4): {how}")
 
 
 def _where_they_differ(came: Frame, wanted: Frame) -> str:

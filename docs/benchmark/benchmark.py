@@ -853,9 +853,9 @@ def table(data: dict[str, Any]) -> str:
             busy = scenario["results"].get(server["name"], {}).get("load_generator_busy", 0)
             mark = " †" if busy >= BUSY else ""
             rounds = scenario["results"].get(server["name"], {}).get("rounds", [])
-            span = f"<br><small>{between(rounds)}</small>" if between(rounds) else ""
-            cell = (f"**{shown(figure)}**" if bold else shown(figure)) + mark + span
-            cells.append(cell.replace(" ", NO_BREAK).replace("–", f"–{JOINED}"))
+            span = between(rounds).replace("–", f"–{JOINED}")
+            cell = (f"**{shown(figure)}**" if bold else shown(figure)) + mark
+            cells.append((cell + (f"<br><small>{span}</small>" if span else "")).replace(" ", NO_BREAK))
         lines.append(f"| {scenario['title']}, {scenario['unit']} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

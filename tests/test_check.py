@@ -335,6 +335,7 @@ class TestItEnds:
         assert "does not answer in HTTP" in err
         assert "220 mail.example" in err
 
+    @pytest.mark.slow
     def test_it_dies_on_the_way(self, capsys):
         answers = []
 
@@ -375,6 +376,7 @@ class TestItEnds:
         assert code == 1
         assert "its URL begins with ws://" in err
 
+    @pytest.mark.slow
     def test_wss_is_graded_with_a_certificate_that_is_trusted_or_with_insecure(self, capsys, certificate):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)

@@ -471,6 +471,7 @@ class TestDeadlines:
                 stop.set()
                 thread.join()
 
+    @pytest.mark.slow
     def test_a_large_message_that_makes_progress_is_waited_for(self):
         """4 MiB in 16 pieces: in all it takes more than the timeout, and less than one for each MiB more."""
         payload = bytes(4 << 20)
@@ -487,6 +488,7 @@ class TestDeadlines:
                 line.expect(BINARY, payload)
                 thread.join()
 
+    @pytest.mark.slow
     def test_who_takes_bytes_slowly_is_waited_for_too(self):
         wire = frame(BINARY, bytes(32 << 20), key=None)
         with line_that_gets(b"") as (line, theirs):
@@ -512,6 +514,7 @@ class TestDeadlines:
             threading.Event().wait(0.05)  # a slow server's pace
             theirs.sendall(wire[start : start + step])
 
+    @pytest.mark.slow
     def test_a_large_body_that_makes_progress_is_waited_for_and_a_silent_one_only_as_long_as_any(self):
         head = HEAD + b"Content-Length: %d\r\n\r\n" % (4 << 20)
         with line_that_gets(head) as (line, theirs):

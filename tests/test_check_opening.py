@@ -155,6 +155,7 @@ def test_the_good_server_passes_and_nothing_is_skipped():
     assert [(v.case.id, v.why) for v in report.verdicts if v.outcome is not Outcome.PASS] == []
 
 
+@pytest.mark.slow
 def test_over_tls_the_cases_are_the_same(certificate):
     # Of some, TCP's FIN comes before the answer is read: SSLSocket.shutdown would end decryption with it.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -188,6 +188,7 @@ const run = options => new Promise((resolve, reject) => {
 """
 
 
+@pytest.mark.slow
 def test_every_combination_with_nodes_ws(serve):
     require(found("node"), "node is not installed")
     folder = Path(os.environ.get("WSREF_NODE_MODULES") or Path(__file__).parent / "node" / "node_modules")

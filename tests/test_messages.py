@@ -380,6 +380,7 @@ class TestLimits:
         assert outcome(wire, limits=limits)[1:] == [message("abcd")]
 
     @pytest.mark.parametrize("opcode, character", [(2, b"x"), (1, b"x"), (1, "€".encode())])
+    @pytest.mark.slow
     def test_a_message_that_comes_byte_by_byte_takes_memory_in_proportion_to_its_size(self, opcode, character):
         size = 1 << 16
         payload = (character * (size // len(character) + 1))[: size - size % len(character)]

@@ -340,6 +340,7 @@ class TestPiecesOfText:
         wire = frame(1, b"x" * size, fin=False, key=ZERO) + frame(0, b"\xe2" + b"x" * size, fin=False, key=ZERO)
         assert both([wire])[-1][0] == "Closed"
 
+    @pytest.mark.slow
     def test_a_text_that_comes_byte_by_byte_takes_no_more_than_a_few_times_its_size(self):
         connection = Connection(Role.SERVER)
         payload = "€".encode() * 50000

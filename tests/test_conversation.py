@@ -504,7 +504,20 @@ class TestKeepAlive:
             assert client.rest() == b""
         journal.next()
         assert journal.next()[1] == 1006
-        assert "no sign of life" in log.text
+        assert "closed by us, not clean: no Close came (1006), sent none: no sign of life" in log.text
+
+    def test_a_client_that_vanishes_while_we_send_has_ended_it_itself(self, serve, log):
+        server = serve(Echo)
+        with connected(server) as client:
+            wait_until(lambda: server.handlers)
+            (handler,) = server.handlers
+            client.reset()
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    handler.send(b"x" * 10_000)
+        wait_until(lambda: server.counts.closed == 1)
+        assert handler.closed.by_us is False
+        assert "closed by the client, not clean" in log.text
 
     def test_any_byte_is_a_sign_of_life(self, serve, journal):
         with connected(serve(journal, limits=self.LIMITS)) as client:
@@ -602,6 +615,7 @@ class TestBroadcast:
         for _ in range(300):  # 30 MB: more than any kernel holds for one connection
             server.broadcast(bytes(100_000))
         wait_until(lambda: server.counts.closed == 1)
+        assert "closed by us, not clean" in log.text
         assert "has not read for 0.2 s" in log.text
 
     def test_a_broadcast_while_a_sender_waits_for_the_same_client_does_not_wait(self, room):

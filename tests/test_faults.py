@@ -239,7 +239,8 @@ class TestTheSystemRunsOut:
                 assert calls[4] - calls[0] >= 0.15, "it backs off"
                 patch.setattr(socket.socket, "accept", accept)
                 assert " 101 " in waiting.head()  # it was kept waiting, not lost
-        assert log.text.count("cannot accept connections") == 1
+        complaints = log.text.count("cannot accept connections")
+        assert 1 <= complaints <= 1 + (calls[-1] - calls[0]), "at most one a second"
 
     def test_signals_that_interrupt_calls_lose_nothing(self, serve):
         """PEP 475."""

@@ -104,7 +104,8 @@ class Closed:
         clean: Whether both have sent a Close (§7.1.4).  If it was ours that came first,
             and the peer's answered it, then all we sent before has reached its program;
             of nothing else can that be said.
-        by_us: Whether the end began here: with our Close, or with an error.
+        by_us: Whether the end began here: with our Close, with an error, or because a peer was
+            given up (on a server) that was silent or did not read.
         error: The rule that the peer broke, if that is why.
         reply: The Close that we owe, or b"".
     """

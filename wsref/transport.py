@@ -67,6 +67,7 @@ class Transport:
 
         self.write_lock = threading.Lock()  # hold it to call send or flush
         self.broken = ""  # why nothing more can be written; "": it can
+        self.given_up = False  # and that is our doing
         self.last_sent = False  # the kernel has all that was sent or posted as the last
         self.progress = time.monotonic()  # seconds: when the kernel last took something that had to wait
 
@@ -223,7 +224,7 @@ class Transport:
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise self.give_up(f"sending failed: {error.strerror or error}") from None
+            raise self.give_up(f"sending failed: {error.strerror or error}", by_us=False) from None
 
     def _seal(self, data: bytes | memoryview) -> bytes | memoryview:
         """What goes over the wire for ``data``: in plain TCP, the same."""
@@ -349,7 +350,7 @@ class Transport:
 
     # -- Ending ----------------------------------------------------------------
 
-    def give_up(self, why: str, *, reset: bool = False) -> ConnectionClosed:
+    def give_up(self, why: str, *, reset: bool = False, by_us: bool = True) -> ConnectionClosed:
         """Nothing more can be written, or shall be: end TCP now, from any thread.
 
         Whoever is waiting to receive or to send on this connection wakes up.
@@ -359,10 +360,12 @@ class Transport:
             reset: The peer does not read.  Then the kernel shall forget what it holds
                 for it, megabytes perhaps, and send a RST; else it would go on offering
                 them for a quarter of an hour.
+            by_us: It is our decision; else TCP had ended, and we found that out.
         Returns:
             An exception for the caller to raise.
         """
-        self.broken = self.broken or why
+        if not self.broken:
+            self.broken, self.given_up = why, by_us
         with self._close_lock:
             try:
                 if reset:

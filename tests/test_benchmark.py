@@ -51,6 +51,11 @@ class TestCommand:
             (["--only", "apache"], "there is no server 'apache'; there are: floor, wsref"),
             (["--scenario", "pong"], "there is no scenario 'pong'; there are: ping, pipe32"),
             (["--rounds", "-1"], "--rounds and --seconds must be more than 0"),
+            (["--rounds", "0"], "--rounds and --seconds must be more than 0"),
+            (["--seconds", "0"], "--rounds and --seconds must be more than 0"),
+            (["--json", "/nowhere/out.json"], "--json /nowhere/out.json: it cannot be written"),
+            (["--plot", "out.pdf"], "its name must end in .svg or .png"),
+            (["--from", "/nowhere/in.json"], "No such file"),
         ],
     )
     def test_what_cannot_be_is_said_and_ends_with_2(self, arguments, why):
@@ -144,6 +149,14 @@ class TestPage:
         assert {w: m for w, _, m in benchmark.targets(data)}[words] is False
         floor[:] = [figure * 1.2 for figure in ours]
         assert {w: m for w, _, m in benchmark.targets(data)}[words] is True
+
+    def test_what_was_not_measured_is_not_judged(self, benchmark):
+        data = json.loads(RESULTS.read_text("utf-8"))
+        data["scenarios"] = [row for row in data["scenarios"] if row["name"] == "ping"]
+        (row,) = data["scenarios"]
+        row["results"] = {name: row["results"][name] for name in ("wsref", "floor")}
+        (judged,) = benchmark.targets(data)
+        assert judged[0].startswith("ping-pong, to the floor")
 
     def test_it_names_every_scenario_and_server_that_there_is(self, benchmark):
         data = json.loads(RESULTS.read_text("utf-8"))

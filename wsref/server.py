@@ -68,7 +68,8 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
     The hooks of one connection run one after another, in its thread; a slow hook slows
     its own client and no other.  :meth:`send`, :meth:`ping` and :meth:`close` may be
     called from any thread.  (When the connection is over its thread may take another: what is
-    one connection's belongs into its handler, not into ``threading.local``.)
+    one connection's belongs into its handler, not into ``threading.local``.  Context variables
+    begin anew.)
 
     Attributes:
         request: The opening handshake's :class:`~wsref.http11.Request`; cookies are in
@@ -87,7 +88,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
 
     #: Whether what ``on_message`` and ``on_pong`` send is gathered: the replies to what came in
     #: one read leave in one write, when all of it has been handled or 64 KiB are there.  For
-    #: small messages in great number that is three times as fast; but :meth:`send` returns
+    #: small messages in great number that is two to four times as fast; but :meth:`send` returns
     #: before the kernel has the message, and a hook that goes on to wait for something keeps
     #: the client waiting for what it sent before.  The order is kept, also with broadcasts, and
     #: what other threads send leaves at once.

@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -882,11 +883,14 @@ def targets(data: dict[str, Any]) -> list[tuple[str, str, bool]]:
     kinds = {server["name"]: server["kind"] for server in data["servers"]}
 
     def ratios(scenario: str, ours: str, theirs: Sequence[str]) -> list[float]:
-        """Ours over the best of theirs; who stalled or does not do it is no match."""
+        """Ours over the best of theirs, who stalled or failed being no match; nothing: it was not measured."""
         row = rows.get(scenario, {})
-        if not isinstance(row.get(ours, {}).get("median"), float):
+        there = [row[name] for name in theirs if name in row]
+        if ours not in row or not there:
+            return []
+        if not isinstance(row[ours]["median"], float):
             return [0.0]
-        rivals = [row[name] for name in theirs if isinstance(row.get(name, {}).get("median"), float)]
+        rivals = [rival for rival in there if isinstance(rival["median"], float)]
         if not rivals:
             return [float("inf")]
         best = max(rivals, key=lambda rival: rival["median"])
@@ -895,18 +899,17 @@ def targets(data: dict[str, Any]) -> list[tuple[str, str, bool]]:
     found: list[tuple[str, str, bool]] = []
 
     def want(words: str, least: float, scenarios: Sequence[str], ours: str, theirs: Sequence[str]) -> None:
-        found_ratios = [ratios(name, ours, theirs) for name in scenarios]
-        names = [f"{name} " if len(scenarios) > 1 else "" for name in scenarios]
-        here = ", ".join(name + shown_ratio(rounds) for name, rounds in zip(names, found_ratios, strict=True))
-        met = min(statistics.median(rounds) for rounds in found_ratios) >= least
-        found.append((f"{words}: at least {least:g}", here, met))
+        measured = {name: rounds for name in scenarios if (rounds := ratios(name, ours, theirs))}
+        if measured:
+            names = {name: f"{name} " if len(scenarios) > 1 else "" for name in measured}
+            here = ", ".join(names[name] + shown_ratio(rounds) for name, rounds in measured.items())
+            met = min(statistics.median(rounds) for rounds in measured.values()) >= least
+            found.append((f"{words}: at least {least:g}", here, met))
 
     threads = [name for name, kind in kinds.items() if kind == "threads"]
     peers = [name for name, kind in kinds.items() if kind in ("threads", "events")]
     websockets = ["websockets-sync", "websockets-asyncio"]
-    all_but_binary = [
-        name for name in rows if name not in ("bin64k", "bin1m", "bin16m", "idle") and "wsref" in rows[name]
-    ]
+    all_but_binary = [name for name in rows if name not in ("bin64k", "bin1m", "bin16m", "idle")]
     want(
         "every row but binary and idle, to the best threaded peer",
         1,
@@ -945,16 +948,17 @@ def with_table(page: str, data: dict[str, Any]) -> str:
         raise ValueError("the page has no place for the table")
     machine = data["machine"]
     versions = ", ".join(dict.fromkeys(server["version"] for server in data["servers"] if server["version"]))
+    figures = table(data)
+    busy = f"†: the load generator was busy {BUSY:.0%} of the time or more, so the server may be faster than that."
     caption = (
         f"{data['date']}; {machine['cores']} cores of {machine['processor']}, {machine['system']}, "
         f"Python {machine['python']}; {versions}. "
         f"Medians of {data['rounds']} rounds of {data['seconds']:g} s, beside them the lowest and the highest round. "
-        "The best of each row is bold. "
-        f"†: the load generator was busy {BUSY:.0%} of the time or more, so the server may be faster than that."
-    )
+        f"The best of each row is bold. {busy if '†' in figures else ''}"
+    ).strip()
     judged = ["| wanted, as a ratio | here (lowest and highest round) | |", "|---|---|---|"]
     judged += [f"| {words} | {here} | {'met' if met else '**not met**'} |" for words, here, met in targets(data)]
-    made = "\n\n".join([table(data), caption, "\n".join(judged)])
+    made = "\n\n".join([figures, caption, "\n".join(judged)])
     return f"{before}{TABLE_BEGINS}\n\n{made}\n\n{TABLE_ENDS}{after}"
 
 
@@ -1036,13 +1040,24 @@ def chosen(names: str | None, there: Sequence[Any], what: str, parser: argparse.
     return [row for row in there if row.name in wanted]
 
 
+def check_outputs(options: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
+    """Whether what is to be written can be."""
+    for flag, path in (("--json", options.json), ("--plot", options.plot)):
+        if path is not None and (path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK)):
+            parser.error(f"{flag} {path}: it cannot be written")
+    if options.plot is not None and options.plot.suffix not in (".svg", ".png"):
+        parser.error(f"--plot {options.plot}: its name must end in .svg or .png")
+    if (options.plot or options.write) and importlib.util.find_spec("matplotlib") is None:
+        parser.error("matplotlib draws the picture, and is not installed: pip install -e '.[bench]'")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--only", metavar="SERVERS", help=f"of {','.join(server.name for server in SERVERS)}")
-    parser.add_argument("--scenario", metavar="NAMES", help=f"of {','.join(row.name for row in SCENARIOS)}")
+    parser.add_argument("--only", metavar="SERVERS", help=f"of: {', '.join(server.name for server in SERVERS)}")
+    parser.add_argument("--scenario", metavar="NAMES", help=f"of: {', '.join(row.name for row in SCENARIOS)}")
     parser.add_argument("--rounds", type=int, metavar="N", help="default 5; 1 with --quick")
     parser.add_argument("--seconds", type=float, metavar="S", help="for each figure; default 0.4; 0.2 with --quick")
     parser.add_argument("--quick", action="store_true", help="one short round: a first look, and no figures to quote")
@@ -1054,13 +1069,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--targets", action="store_true", help="say which of our targets are met")
     parser.add_argument("--from", dest="source", type=Path, metavar="FILE", help="measure nothing, take these figures")
     options = parser.parse_args(arguments)
-    rounds = options.rounds or (1 if options.quick else 5)
-    seconds = options.seconds or (0.2 if options.quick else 0.4)
+    rounds = (1 if options.quick else 5) if options.rounds is None else options.rounds
+    seconds = (0.2 if options.quick else 0.4) if options.seconds is None else options.seconds
     if rounds < 1 or seconds <= 0:
         parser.error("--rounds and --seconds must be more than 0")
+    check_outputs(options, parser)  # before ten minutes of measuring
 
     if options.source:
-        data = json.loads(options.source.read_text("utf-8"))
+        try:
+            data = json.loads(options.source.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            parser.error(f"--from {options.source}: {error}")
     else:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all servers are killed
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -1097,4 +1116,6 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except KeyboardInterrupt:
+        progress("")
+        print("interrupted; nothing was written", file=sys.stderr)
         sys.exit(130)

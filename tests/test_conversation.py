@@ -519,6 +519,21 @@ class TestKeepAlive:
         assert handler.closed.by_us is False
         assert "closed by the client, not clean" in log.text
 
+    def test_a_client_that_said_close_first_ended_it_though_it_was_given_up_then(self, serve):
+        class GivesUp(Echo):
+            def take_leave(self, closed):
+                self._transport.give_up("it does not read our answer")
+                super().take_leave(closed)
+
+        server = serve(GivesUp)
+        with connected(server) as client:
+            wait_until(lambda: server.handlers)
+            (handler,) = server.handlers
+            client.send(close(1000))
+            client.rest()
+        wait_until(lambda: handler.closed)
+        assert (handler.closed.code, handler.closed.by_us) == (1000, False)
+
     def test_any_byte_is_a_sign_of_life(self, serve, journal):
         with connected(serve(journal, limits=self.LIMITS)) as client:
             for octet in text("slow but here"):

@@ -482,7 +482,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                 self._transport.send_posted()  # our own Close may be waiting there
         if closed.sent is not None and not self._transport.last_sent:  # what we meant to send has not been sent
             closed = replace(closed, clean=False, sent=None)
-        if self._transport.given_up:
+        if self._transport.given_up and closed.code == CloseCode.ABNORMAL:
             closed = replace(closed, by_us=True)
         self.closed = closed
         why = str(closed.error or "") or self._transport.broken

@@ -67,11 +67,10 @@ class Workers:
             if self._busy >= self._most:
                 return False
             self._busy += 1
-            spare = self._spare > 0
-            self._spare -= spare
-        if spare:
-            self._next.put((name, work))
-            return True
+            if self._spare:
+                self._spare -= 1
+                self._next.put((name, work))
+                return True
         first = [(name, work)]  # the thread takes it out: Thread keeps its arguments
         try:
             threading.Thread(target=self._run, args=(first,), name=name, daemon=True).start()
@@ -100,7 +99,8 @@ class Workers:
         while todo is not None:
             stays = False
             try:
-                stays = self._do(*todo)
+                self._do(*todo)
+                stays = True
             finally:
                 with self._lock:
                     self._busy -= 1
@@ -110,7 +110,7 @@ class Workers:
             del todo  # and all that it holds: it need not wait for the next
             todo = self._wait_for_work() if stays else None
 
-    def _do(self, name: str, work: Callable[[], None]) -> bool:
+    def _do(self, name: str, work: Callable[[], None]) -> None:
         """One piece of work, in a context of its own (:mod:`contextvars`), as in a thread of its own."""
         thread = threading.current_thread()
         thread.name = name
@@ -119,7 +119,6 @@ class Workers:
         except BaseException:  # it should have looked after that itself
             logger.exception("%s: unexpected", name)
         thread.name = "wsref spare"
-        return True
 
     def _wait_for_work(self) -> Work | None:
         """The next piece of work; None: end."""

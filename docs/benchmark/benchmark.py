@@ -867,10 +867,8 @@ def shown_ratio(rounds: Sequence[float]) -> str:
     >>> shown_ratio([1.061, 0.98, 1.1]), shown_ratio([float("inf")])
     ('1.06 (0.98–1.10)', 'inf')
     """
-    middle = f"{statistics.median(rounds):.2f}"
-    return (
-        f"{middle} ({min(rounds):.2f}–{max(rounds):.2f})" if min(rounds) < max(rounds) else middle.removesuffix(".00")
-    )
+    middle, low, high = (f"{figure:.2f}" for figure in (statistics.median(rounds), min(rounds), max(rounds)))
+    return f"{middle} ({low}–{high})" if low != high else middle
 
 
 def targets(data: dict[str, Any]) -> list[tuple[str, str, bool]]:

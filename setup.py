@@ -8,12 +8,31 @@ from setuptools import setup
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "wsref/__init__.py").read_text("utf-8"), re.M)[1]
 
+#: A placeholder until the project has a home.  README.md names it too (tests/test_readme.py compares).
+PROJECT_URL = "https://example.org/wsref"
+
+
+def long_description() -> str:
+    """README.md, with links and images that lead somewhere when it is read outside of the repository."""
+    readme = (HERE / "README.md").read_text("utf-8")
+    readme = re.sub(r"!\[([^\]]*)\]\((?![a-z]+:|#)([^)]+)\)", rf"![\1]({PROJECT_URL}/raw/main/\2)", readme)
+    return re.sub(r"(?<!!)\[([^\]]*)\]\((?![a-z]+:|#)([^)]+)\)", rf"[\1]({PROJECT_URL}/blob/main/\2)", readme)
+
+
 setup(
     name="wsref",
     version=VERSION,
     description="Learn the WebSocket protocol from a server you can read",
-    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description=long_description(),
     long_description_content_type="text/markdown",
+    author="The wsref contributors",
+    url=PROJECT_URL,
+    project_urls={
+        "Source": PROJECT_URL,
+        "Documentation": f"{PROJECT_URL}/blob/main/docs/index.md",
+        "Changelog": f"{PROJECT_URL}/blob/main/CHANGELOG.md",
+        "Issues": f"{PROJECT_URL}/issues",
+    },
     license="MIT",
     license_files=["LICENSE"],
     packages=["wsref", "wsref.check"],
@@ -82,7 +101,7 @@ setup(
         "Development Status :: 4 - Beta",
         "Intended Audience :: Developers",
         "Intended Audience :: Education",
-        "Operating System :: POSIX",
+        "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3 :: Only",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",

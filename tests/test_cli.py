@@ -16,7 +16,7 @@ import pytest
 from conftest import wait_until
 from rawclient import CLOSE, TEXT, RawClient, close, text
 
-from wsref import Limits, __version__
+from wsref import Echo, Limits, WebSocketServer, __version__, connect
 from wsref.cli import limits_table, main
 
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -326,3 +326,29 @@ class TestHelp:
             )
             assert ("\x1b[" in done.stderr) is coloured
             assert "warning:" in done.stderr
+
+
+class TestWithoutPoll:
+    """Windows: one clear sentence before anything else happens"""
+
+    @pytest.fixture(autouse=True)
+    def windows(self, monkeypatch):
+        monkeypatch.setattr("wsref.transport.IS_SUPPORTED", False)
+
+    @pytest.mark.parametrize("words", [[], ["--step", "3"], ["connect", "ws://127.0.0.1:1/"], ["check", "--gallery"]])
+    def test_a_command_says_what_to_use_instead(self, words, capsys):
+        assert main(words) == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err.startswith("wsref: wsref's server and client need Linux or macOS; on Windows, run them in WSL")
+        assert err.count("\n") == 1
+
+    def test_decode_works(self, capsys):
+        assert main(["decode", "8105", b"Hello".hex()]) == 0
+        assert "Hello" in capsys.readouterr().out
+
+    def test_the_server_and_the_client_say_it_too(self):
+        with pytest.raises(NotImplementedError, match="WSL"):
+            WebSocketServer(("127.0.0.1", 0), Echo)
+        with pytest.raises(NotImplementedError, match="WSL"):
+            connect("ws://127.0.0.1:1/")

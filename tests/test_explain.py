@@ -9,7 +9,7 @@ import unicodedata
 import xml.etree.ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from vectors import KEY, close, frame, more, prop, text
 
@@ -545,6 +545,8 @@ class TestNothingEscapes:
 
     @prop
     @given(HOSTILE, st.sampled_from([72, 80, 100]))
+    @example(bytes.fromhex("0082 0000000000"), 72)  # the title of the payload's dump: 81 columns
+    @example(bytes.fromhex("0082 0000000000"), 80)
     def test_no_line_is_wider_than_it_may_be(self, data, width):
         for description in explain(data):
             for colour in (False, True):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -119,3 +121,30 @@ def test_the_report_of_check(capsys):
 @pytest.mark.parametrize("name", re.findall(r"\]\(([^)#:]+)\)", README.read_text("utf-8")))
 def test_what_it_links_to_is_there(name):
     assert (README.parent / name).exists()
+
+
+class TestLongDescription:
+    """What a package index shows: README.md by setup.py"""
+
+    @pytest.fixture
+    def metadata(self):
+        """The arguments that setup.py gives to setuptools."""
+        given = {}
+        setuptools = types.SimpleNamespace(setup=given.update)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(sys.modules, "setuptools", setuptools)
+            runpy.run_path(str(README.with_name("setup.py")))
+        return types.SimpleNamespace(**given)
+
+    def test_its_links_and_images_lead_somewhere(self, metadata):
+        targets = re.findall(r"\]\(([^)]+)\)", metadata.long_description)
+        assert [target for target in targets if not target.startswith(("https://", "http://"))] == []
+        assert f"events]({metadata.url}/raw/main/docs/_static/page.png)" in metadata.long_description
+        for target in targets:
+            if target.startswith(metadata.url):
+                assert (README.parent / re.sub(r"^/(raw|blob)/main/", "", target.removeprefix(metadata.url))).exists()
+
+    def test_the_project_has_one_address(self, metadata):
+        addresses = re.findall(r"(?:clone |git\+)(https://\S+)", README.read_text("utf-8"))
+        assert len(addresses) == 2
+        assert set(addresses) == {metadata.url}

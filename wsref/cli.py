@@ -32,6 +32,7 @@ from .source import source_at
 from .steps import LAST, SEEN, handler_at, page_at
 from .terminal import CommandError, set_up_log
 from .trace import tracer
+from .transport import require_supported_system
 from .wire import page_with_wire, with_wire
 
 DEFAULT_HOST = "127.0.0.1"
@@ -55,9 +56,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments.insert(0, "serve")  # "python -m wsref --port 9000" serves
     options = parser.parse_args(arguments)
     try:
+        if options.run is not decode.run:
+            require_supported_system()
         code: int = options.run(options)
         return code
-    except CommandError as error:
+    except (CommandError, NotImplementedError) as error:
         print(f"wsref: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:  # "| head" has seen enough

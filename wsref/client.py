@@ -52,7 +52,7 @@ from .handshake import accept_key, parse_extensions
 from .http11 import TOKEN, Headers, Request, Response, build_request, parse_response, reason_phrase
 from .limits import Limits
 from .spec import DEFAULT_PORTS, KEY_BYTES, VERSIONS, CloseCode, Role, State
-from .transport import Tap, Tapped, TappedTLS, TLSTransport, Transport
+from .transport import Tap, Tapped, TappedTLS, TLSTransport, Transport, require_supported_system
 
 logger = logging.getLogger("wsref")
 
@@ -481,9 +481,11 @@ def connect(
         ssl.SSLCertVerificationError: the server's certificate is not to be trusted, or
             not that of this host.
         OSError: nobody answered: no such host, connection refused, no route.
+        NotImplementedError: this system is Windows.
     Source:
         RFC 6455 §4.1.
     """
+    require_supported_system()
     where = parse_url(url)
     if ssl_context is not None and not where.secure:
         raise ValueError("an ssl_context is for wss://; this is ws://")

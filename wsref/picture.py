@@ -371,7 +371,7 @@ def _text(description: Description, pen: _Pen, width: int) -> Iterator[str]:
         yield from _text_lines(description, pen, wrong, width)
     if description.payload is not None and description.payload.here:
         yield ""
-        yield pen(dump_title(description), "strong")
+        yield from (pen(line, "strong") for line in wrap(dump_title(description), width))
         yield from ("  " + line for line in dump(description.payload, narrow=width < 76))
     if description.steps:
         yield ""

@@ -31,7 +31,7 @@ from .http11 import Request, Response, build_response, find_end_of_head, parse_h
 from .limits import Limits
 from .messages import opcode_and_payload
 from .spec import CloseCode, Role, State
-from .transport import Flusher, Tap, Tapped, TappedTLS, TLSTransport, Transport, TurnedAway
+from .transport import Flusher, Tap, Tapped, TappedTLS, TLSTransport, Transport, TurnedAway, require_supported_system
 from .workers import Workers
 
 logger = logging.getLogger("wsref")
@@ -621,6 +621,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         tap: Makes, of each connection's transport and client's address, what is told of all
             bytes that pass (see :class:`~wsref.transport.Tapped`); None: nobody is told.
     Raises:
+        NotImplementedError: this system is Windows.
         OSError: the address cannot be bound.
         TypeError: ``allowed_origins`` is a str.
 
@@ -647,6 +648,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer):
         page: bytes | None = None,
         tap: Callable[[Tapped, str], Tap | None] | None = None,
     ) -> None:
+        require_supported_system()
         bytes(KEEP_FREED)  # taken, and freed
         self.limits = limits
         if isinstance(allowed_origins, str):

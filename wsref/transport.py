@@ -33,6 +33,23 @@ from .limits import Limits
 
 logger = logging.getLogger("wsref")
 
+#: What the transport needs and Windows does not have.
+IS_SUPPORTED = hasattr(select, "poll") and hasattr(socket, "MSG_DONTWAIT")
+
+
+def require_supported_system() -> None:
+    """Fail in one clear sentence where the sockets below cannot work.
+
+    Raises:
+        NotImplementedError: this system has no ``poll`` or no ``MSG_DONTWAIT``: it is Windows.
+    """
+    if not IS_SUPPORTED:
+        raise NotImplementedError(
+            "wsref's server and client need Linux or macOS; on Windows, run them in WSL "
+            "(python -m wsref decode works here)"
+        )
+
+
 #: Bytes.  Who takes fewer than these within the send timeout is not reading.
 MIN_PROGRESS = 64 * 1024
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "wsref/__init__.py").read_text("utf-8"), re.M)[1]
@@ -35,8 +35,8 @@ setup(
     },
     license="MIT",
     license_files=["LICENSE"],
-    packages=["wsref", "wsref.check"],
-    package_data={"wsref": ["page.html", "py.typed"]},
+    packages=find_packages(include=["wsref", "wsref.*"]),
+    package_data={"wsref": ["py.typed"], "wsref.apps": ["page.html"]},
     python_requires=">=3.11",
     install_requires=[],
     extras_require={
@@ -95,7 +95,7 @@ setup(
             "trustme>=1.1",
         ],
     },
-    entry_points={"console_scripts": ["wsref = wsref.cli:main"]},
+    entry_points={"console_scripts": ["wsref = wsref.cli.main:main"]},
     keywords="websocket rfc6455 server tutorial reference",
     classifiers=[
         "Development Status :: 4 - Beta",

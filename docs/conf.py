@@ -31,7 +31,7 @@ nitpick_ignore = [
     ("py:attr", "over"),
     ("py:attr", "room"),
     ("py:attr", "Transport.write_lock"),
-    ("py:func", "shown"),  # wsref.errors.shown, from a docstring in wsref.server
+    ("py:func", "shown"),  # wsref.protocol.errors.shown, from a docstring in wsref.network.server
 ]
 
 # -- Pages --------------------------------------------------------------------------

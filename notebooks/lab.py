@@ -21,9 +21,9 @@ from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wsref import ConnectionClosed, WebSocketHandler
-from wsref.client import parse_url
-from wsref.trace import Seen, Watcher, lines
-from wsref.transport import Tap, Tapped
+from wsref.network.client import parse_url
+from wsref.network.transport import Tap, Tapped
+from wsref.wire.trace import Seen, Watcher, lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +62,7 @@ class Trace:
         self._lock = threading.Lock()
 
     def tap(self, transport: Tapped, peer: str) -> Tap:
-        """For :class:`~wsref.server.WebSocketServer`, and so for :func:`wsref.running`."""
+        """For :class:`~wsref.network.server.WebSocketServer`, and so for :func:`wsref.running`."""
         return Watcher(peer, self._tell)
 
     def _tell(self, seen: Seen) -> None:
@@ -377,8 +377,8 @@ class Sleeper:
 def backlog(handler: WebSocketHandler) -> int:
     """Bytes of broadcasts that the server keeps for a client that does not read.
 
-    It has no public name: a program learns from :meth:`~wsref.server.WebSocketServer.broadcast`
-    who lags behind, and needs no number.
+    It has no public name: a program learns from
+    :meth:`~wsref.network.server.WebSocketServer.broadcast` who lags behind, and needs no number.
     """
     transport = handler._transport
     return transport._backlog_size + len(transport._begun) + len(transport._cut)

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from wsref import Compression, Limits, WebSocketServer
-from wsref.apps import Demo
-from wsref.server import PAGE
-from wsref.wire import page_with_wire, with_wire
+from wsref.apps.demo import Demo
+from wsref.apps.panel import page_with_wire, with_wire
+from wsref.network.server import PAGE
 
 try:
     from selenium import webdriver

@@ -23,15 +23,16 @@ from conftest import wait_until
 
 import wsref.check
 from wsref import Compression, Echo, Limits, running
-from wsref.apps import Demo
+from wsref.apps.demo import Demo
 from wsref.check import CASES, Level, NotAnswering, Outcome, grade, parse_target
-from wsref.check.case import Case, Failed, Play, Skipped
+from wsref.check.case import Case, Play
 from wsref.check.cases import select
 from wsref.check.codec import BINARY, PING, TEXT, Frame, frame, mask, parse_answer, parse_frame, text
 from wsref.check.gallery import Good, serving
 from wsref.check.peer import Peer
 from wsref.check.report import CHAPTERS, Pen, as_text
-from wsref.cli import main
+from wsref.check.verdict import Failed, Skipped
+from wsref.cli.main import main
 
 FOLDER = Path(wsref.check.__file__).parent
 FEW = select(only=["4.accept.value", "6.length.126", "6.mask.missing", "6.echo.hello"])

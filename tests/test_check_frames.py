@@ -15,7 +15,6 @@ import pytest
 
 from wsref.check import CASES, Level, Outcome, grade, parse_target
 from wsref.check.broken import BROKEN
-from wsref.check.case import Failed, Skipped
 from wsref.check.cases import select
 from wsref.check.codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, frame
 from wsref.check.compression import parse_elements, what_is_wrong
@@ -23,6 +22,7 @@ from wsref.check.gallery import Failure, Good, Refusal, serving
 from wsref.check.messages import take_pongs
 from wsref.check.peer import Line
 from wsref.check.runner import look_at, play
+from wsref.check.verdict import Failed, Skipped
 
 HERE = [case for case in CASES if 6 <= case.chapter <= 11]
 BY_ID = {case.id: case for case in HERE}

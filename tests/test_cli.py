@@ -17,7 +17,7 @@ from conftest import wait_until
 from rawclient import CLOSE, TEXT, RawClient, close, text
 
 from wsref import Echo, Limits, WebSocketServer, __version__, connect
-from wsref.cli import limits_table, main
+from wsref.cli.main import limits_table, main
 
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1"}
 ENVIRONMENT.pop("FORCE_COLOR", None)
@@ -313,7 +313,7 @@ class TestHelp:
 
     def test_the_log_is_coloured_by_force_color_and_never_with_no_color(self):
         program = (
-            "import sys; from wsref.terminal import set_up_log; import logging;"
+            "import sys; from wsref.cli.terminal import set_up_log; import logging;"
             "set_up_log('info', sys.stderr); logging.getLogger('wsref').warning('x')"
         )
         for variables, coloured in [
@@ -333,7 +333,7 @@ class TestWithoutPoll:
 
     @pytest.fixture(autouse=True)
     def windows(self, monkeypatch):
-        monkeypatch.setattr("wsref.transport.IS_SUPPORTED", False)
+        monkeypatch.setattr("wsref.network.transport.IS_SUPPORTED", False)
 
     @pytest.mark.parametrize("words", [[], ["--step", "3"], ["connect", "ws://127.0.0.1:1/"], ["check", "--gallery"]])
     def test_a_command_says_what_to_use_instead(self, words, capsys):

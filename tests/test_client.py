@@ -20,8 +20,8 @@ from rawclient import BINARY, CLOSE, PING, PONG, TEXT, frame
 from vectors import all_splits, unframe
 
 from wsref import Compression, ConnectionClosed, Echo, HandshakeFailed, Limits, State, WebSocketHandler
-from wsref.cli import tls_context
-from wsref.client import (
+from wsref.cli.main import tls_context
+from wsref.network.client import (
     ANSWER_RULES,
     broken_answer_rules,
     build_handshake,
@@ -30,8 +30,8 @@ from wsref.client import (
     new_key,
     parse_url,
 )
-from wsref.handshake import accept_key, validate, wants_upgrade
-from wsref.http11 import Headers, Response, build_request, parse_request
+from wsref.protocol.handshake import accept_key, validate, wants_upgrade
+from wsref.protocol.http11 import Headers, Response, build_request, parse_request
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # §1.3
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -375,7 +375,7 @@ ASKED = build_handshake(
 
 
 def answer_of(change):
-    from wsref.http11 import parse_response
+    from wsref.protocol.http11 import parse_response
 
     return parse_response(good_answer(KEY, **change))[0]
 
@@ -630,7 +630,7 @@ class TestTheNetwork:
 
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"192.0.2.{n}", 80)) for n in range(3)]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-        monkeypatch.setattr("wsref.client._dial", dial)
+        monkeypatch.setattr("wsref.network.client._dial", dial)
         with pytest.raises(TimeoutError, match=r"192\.0\.2\.0 port 80: timed out; .*192\.0\.2\.2 port 80: timed out"):
             connect("ws://three.example/", timeout=6)
         assert patiences == [2, 3, 6]
@@ -1333,6 +1333,6 @@ class TestNodeWs:
 
 
 def test_it_is_a_public_name_and_a_function():
-    import wsref.console  # a module named connect would hide the function, once imported
+    import wsref.cli.connect  # a module named connect would hide the function, once imported
 
     assert wsref.connect is connect

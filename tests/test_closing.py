@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vectors import prop
 
-from wsref.closing import TRANSITIONS, build_close_payload, may_travel, parse_close_payload
-from wsref.errors import ProtocolError
-from wsref.spec import CloseCode, Role, State
+from wsref.protocol.closing import TRANSITIONS, build_close_payload, may_travel, parse_close_payload
+from wsref.protocol.errors import ProtocolError
+from wsref.protocol.spec import CloseCode, Role, State
 
 TRAVELS = {1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)}
 

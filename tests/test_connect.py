@@ -18,8 +18,8 @@ import time
 import pytest
 
 from wsref import Chat, Compression, Echo, WebSocketHandler, __version__
-from wsref.cli import main, tls_context
-from wsref.console import columns, escaped, shown_message
+from wsref.cli.connect import columns, escaped, shown_message
+from wsref.cli.main import main, tls_context
 
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1", "TERM": "xterm", "NO_COLOR": "1", "PYTHONUTF8": "1"}
 ENVIRONMENT.pop("FORCE_COLOR", None)

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vectors import KEY, ZERO, close, events_of, failure, frame, more, outcome, plain, prop, take, text, unframe, xor
 
-from wsref.connection import Closed, Connection, Message, Ping, Pong
-from wsref.errors import ConnectionClosed, ProtocolError
-from wsref.limits import Limits
-from wsref.spec import Role, State
+from wsref.protocol.connection import Closed, Connection, Message, Ping, Pong
+from wsref.protocol.errors import ConnectionClosed, ProtocolError
+from wsref.protocol.limits import Limits
+from wsref.protocol.spec import Role, State
 
 ROLES = pytest.mark.parametrize("role", list(Role), ids=lambda role: role.name.lower())
 

@@ -30,7 +30,7 @@ from conftest import wait_until
 from rawclient import BINARY, CLOSE, PING, PONG, TEXT, close, connected, frame, text, upgrade
 
 from wsref import Chat, ConnectionClosed, Echo, Limits, State, WebSocketHandler
-from wsref.apps import Demo
+from wsref.apps.demo import Demo
 
 
 class Journal(Echo):

@@ -18,9 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vectors import close, frame, prop, text
 
-from wsref.cli import main
-from wsref.decode import PasteError, parse_paste
-from wsref.explain import explain
+from wsref.cli.decode import PasteError, parse_paste
+from wsref.cli.main import main
+from wsref.wire.describe import explain
 
 HELLO = bytes.fromhex("818537fa213d7f9f4d5158")
 LONG = frame(2, bytes(range(256)) + b"abcdef" * 3)  # letters that look like hex

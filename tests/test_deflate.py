@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsref import Closed, Connection, Limits, Message, Ping, ProtocolError, Role
-from wsref.deflate import (
+from wsref.protocol.deflate import (
     Agreement,
     Compression,
     Deflater,
@@ -23,9 +23,9 @@ from wsref.deflate import (
     build_element,
     build_offer,
 )
-from wsref.frames import Frame, build_frame
-from wsref.handshake import parse_extensions
-from wsref.spec import RSV1, Opcode
+from wsref.protocol.frames import Frame, build_frame
+from wsref.protocol.handshake import parse_extensions
+from wsref.protocol.spec import RSV1, Opcode
 
 KEY = b"\x01\x02\x03\x04"
 

@@ -15,8 +15,8 @@ from conftest import found, require, wait_until
 from rawclient import TEXT, RawClient, connected, upgrade
 
 from wsref import Compression, Connection, Echo, Message, Role
-from wsref.deflate import accept_response, build_offer
-from wsref.handshake import parse_extensions
+from wsref.protocol.deflate import accept_response, build_offer
+from wsref.protocol.handshake import parse_extensions
 
 WORDS = [f"message {n}: the quick brown fox jumps over the lazy dog, {n * 7919 % 1000}. " for n in range(30)]
 MESSAGES = ["", "hi", *WORDS, "x" * 100_000, "".join(WORDS) * 20, random.Random(7).randbytes(70_000), bytes(300_000)]

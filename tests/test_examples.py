@@ -17,7 +17,7 @@ from rawclient import CLOSE, PING, PONG, TEXT, connected, frame, text, upgrade
 from test_browser import CHROMEDRIVER, CHROMIUM, FLAGS, MISSING, started
 
 from wsref import ConnectionClosed, HandshakeFailed, WebSocketHandler, connect
-from wsref.cli import tls_context
+from wsref.cli.main import tls_context
 
 try:
     from selenium import webdriver

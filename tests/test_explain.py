@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from vectors import KEY, close, frame, more, prop, text
 
 from wsref import Connection, Limits, Role
-from wsref.connection import Closed
-from wsref.deflate import Agreement, Deflater
-from wsref.explain import Explainer, explain, explain_frames, explain_request, explain_response, recognise, svg_of
-from wsref.handshake import RULES
-from wsref.picture import ROW, bit_rows, columns, legible, wrap
+from wsref.protocol.connection import Closed
+from wsref.protocol.deflate import Agreement, Deflater
+from wsref.protocol.handshake import RULES
+from wsref.wire.describe import Explainer, explain, explain_frames, explain_request, explain_response, recognise, svg_of
+from wsref.wire.picture import ROW, bit_rows, columns, legible, wrap
 
 ENDLESS = Limits(max_message_size=1 << 80, max_empty_fragments=1 << 80)
 
@@ -412,7 +412,7 @@ class TestHandshakes:
         assert "✗" in description.text()
 
     def test_every_rule_has_a_line_to_mark(self):
-        from wsref.explain import _RULE_FIELDS
+        from wsref.wire.describe import _RULE_FIELDS
 
         assert set(_RULE_FIELDS) == {rule.name for rule in RULES}
 

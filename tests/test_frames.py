@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vectors import KEY, ZERO, frame, prop, xor
 
-from wsref import frames
-from wsref.errors import ProtocolError
-from wsref.frames import Frame, Header, apply_mask, build_frame, build_header, parse_frame, parse_header
-from wsref.spec import Opcode
+from wsref.protocol import frames
+from wsref.protocol.errors import ProtocolError
+from wsref.protocol.frames import Frame, Header, apply_mask, build_frame, build_header, parse_frame, parse_header
+from wsref.protocol.spec import Opcode
 
 #: §5.7, in its order: (the bytes, first byte's meaning, payload, masking key).
 GOLDEN = {

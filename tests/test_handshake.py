@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vectors import prop
 
-from wsref.errors import HTTPError
-from wsref.handshake import (
+from wsref.protocol.errors import HTTPError
+from wsref.protocol.handshake import (
     RULES,
     accept_key,
     answer,
@@ -30,7 +30,7 @@ from wsref.handshake import (
     validate,
     wants_upgrade,
 )
-from wsref.http11 import Headers, Request, build_response, parse_request, parse_response
+from wsref.protocol.http11 import Headers, Request, build_response, parse_request, parse_response
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # §1.3
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="  # §1.3

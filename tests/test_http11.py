@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vectors import all_splits, every_way, prop
 
-from wsref.errors import HTTPError
-from wsref.http11 import (
+from wsref.protocol.errors import HTTPError
+from wsref.protocol.http11 import (
     Headers,
     Request,
     Response,
@@ -24,7 +24,7 @@ from wsref.http11 import (
     parse_request_line,
     parse_response,
 )
-from wsref.limits import Limits
+from wsref.protocol.limits import Limits
 
 GOOD = b"GET /chat HTTP/1.1\r\nHost: example.com\r\n\r\n"
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vectors import ZERO, close, events_of, failure, frame, more, outcome, prop, text, unframe
 
-from wsref.connection import Connection
-from wsref.errors import ProtocolError
-from wsref.limits import Limits
-from wsref.messages import decode, decode_some, opcode_and_payload
-from wsref.spec import Opcode, Role
+from wsref.protocol.connection import Connection
+from wsref.protocol.errors import ProtocolError
+from wsref.protocol.limits import Limits
+from wsref.protocol.messages import decode, decode_some, opcode_and_payload
+from wsref.protocol.spec import Opcode, Role
 
 
 def message(data):

@@ -18,8 +18,8 @@ import pytest
 from conftest import require, wait_until
 
 import wsref
-from wsref.frames import Frame, build_frame
-from wsref.spec import Opcode
+from wsref.protocol.frames import Frame, build_frame
+from wsref.protocol.spec import Opcode
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 sys.path.insert(0, str(NOTEBOOKS))

@@ -11,8 +11,8 @@ from conftest import wait_until
 from rawclient import ACCEPT, KEY, TEXT, connected, frame, text, upgrade
 
 from wsref import Echo, HTTPError, Limits, WebSocketHandler, WebSocketServer
-from wsref.apps import Demo
-from wsref.http11 import Request, parse_response
+from wsref.apps.demo import Demo
+from wsref.protocol.http11 import Request, parse_response
 
 
 def ask(server, request: bytes) -> tuple[int, str, str]:

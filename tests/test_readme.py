@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from rawclient import close, connected
 
+import wsref
 from wsref import Echo, running
+from wsref.apps.panel import with_wire
 from wsref.check.broken import BROKEN
 from wsref.check.gallery import serving
-from wsref.cli import main
+from wsref.cli.main import main
 from wsref.steps import SEEN
-from wsref.trace import Printer
-from wsref.wire import with_wire
+from wsref.wire.trace import Printer
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -79,11 +80,11 @@ def test_the_table_of_steps():
     assert {int(step): seen for step, seen in rows.items()} == SEEN
 
 
-def test_the_table_of_modules():
-    package = README.parent / "wsref"
-    named = re.findall(r"^\| [0-9]+ \| \[`(\w+\.py)`\]\(wsref/(\w+\.py)\)", README.read_text("utf-8"), re.M)
-    assert all(shown == linked for shown, linked in named)
-    assert {name for name, _ in named} == {path.name for path in package.glob("*.py")} - {"__init__.py", "__main__.py"}
+def test_the_table_of_folders():
+    named = re.findall(r"^\| \[`(\w+)/`\]\(wsref/(\w+)/__init__\.py\) \| (.*?) \|", README.read_text("utf-8"), re.M)
+    assert all(shown == linked for shown, linked, _ in named)
+    listed = re.findall(r"^(\w+)  +(.*?)(?:  |$)", (wsref.__doc__ or "").replace("``", "`"), re.M)
+    assert [(folder, words) for folder, _, words in named] == listed[1:]
 
 
 def test_the_five_line_server_runs(tmp_path):
@@ -130,7 +131,7 @@ class TestLongDescription:
     def metadata(self):
         """The arguments that setup.py gives to setuptools."""
         given = {}
-        setuptools = types.SimpleNamespace(setup=given.update)
+        setuptools = types.SimpleNamespace(setup=given.update, find_packages=lambda **options: [])
         with pytest.MonkeyPatch.context() as patch:
             patch.setitem(sys.modules, "setuptools", setuptools)
             runpy.run_path(str(README.with_name("setup.py")))

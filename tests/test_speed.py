@@ -22,13 +22,14 @@ from rawclient import connected
 from vectors import KEY, ZERO, all_splits, close, events_of, frame, more, plain, prop, take, text, xor
 
 import wsref
-from wsref import Echo, Limits, WebSocketHandler, frames
-from wsref.connection import APART, Connection, Message
-from wsref.deflate import Agreement
-from wsref.errors import ConnectionClosed
-from wsref.messages import LARGE
-from wsref.spec import Role
-from wsref.transport import MAX_HELD, Flusher, Tapped, Transport
+from wsref import Echo, Limits, WebSocketHandler
+from wsref.network.transport import MAX_HELD, Flusher, Tapped, Transport
+from wsref.protocol import frames
+from wsref.protocol.connection import APART, Connection, Message
+from wsref.protocol.deflate import Agreement
+from wsref.protocol.errors import ConnectionClosed
+from wsref.protocol.messages import LARGE
+from wsref.protocol.spec import Role
 
 #: The package's own folder.  The clone's name, or that of a folder above it, may contain "wsref" too.
 PACKAGE = str(Path(wsref.__file__).parent) + os.sep
@@ -322,7 +323,8 @@ class TestMasking:
         assert asked
 
     def test_numpy_is_not_imported_before_it_is_of_use(self):
-        code = "import sys, wsref; wsref.frames.apply_mask(b'x' * 500, b'abcd'); sys.exit('numpy' in sys.modules)"
+        code = "import sys; from wsref.protocol.frames import apply_mask; apply_mask(b'x' * 500, b'abcd')"
+        code += "; sys.exit('numpy' in sys.modules)"
         assert os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", code]) == 0
 
 
@@ -419,7 +421,7 @@ def wire(monkeypatch):
     """``wire(takes)``: a transport on such a socket, which is writable whenever it is asked."""
     made = []
     writable = SimpleNamespace(register=lambda *_: None, poll=lambda *_: [1])
-    monkeypatch.setattr("wsref.transport.select.poll", lambda: writable)
+    monkeypatch.setattr("wsref.network.transport.select.poll", lambda: writable)
 
     def make(takes=(), kind=Transport):
         fake = Wire(takes)

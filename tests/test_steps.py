@@ -16,9 +16,9 @@ from conftest import wait_until
 from rawclient import CLOSE, PING, PONG, TEXT, RawClient, close, connected, frame, text, upgrade
 
 from wsref import WebSocketHandler, running
-from wsref.cli import main
-from wsref.source import IMPORTS_FROM, source_at
+from wsref.cli.main import main
 from wsref.steps import LAST, SEEN, STAND_INS, handler_at, page_at
+from wsref.steps.source import IMPORTS_FROM, source_at
 
 PLAIN = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 BAD = upgrade(Sec_WebSocket_Key="short")
@@ -181,7 +181,7 @@ class TestStandIns:
         assert len(names) == len(set(names))
 
     def test_the_server_knows_nothing_of_steps(self):
-        source = inspect.getsource(sys.modules["wsref.server"])
+        source = inspect.getsource(sys.modules["wsref.network.server"])
         assert not re.search(r"\bsteps?\b(?! in)", source.lower().replace("step by step", ""))
 
     def test_the_last_step_is_the_finished_server(self):

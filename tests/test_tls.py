@@ -12,7 +12,7 @@ from conftest import wait_until
 from rawclient import BINARY, CLOSE, PING, TEXT, close, connected, frame, text, upgrade
 
 from wsref import Echo, Limits, WebSocketHandler
-from wsref.cli import tls_context
+from wsref.cli.main import tls_context
 
 
 @pytest.fixture

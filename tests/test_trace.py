@@ -10,10 +10,10 @@ from conftest import wait_until
 from rawclient import CLOSE, PONG, TEXT, close, connected, frame, text, upgrade
 
 from wsref import Compression, Echo
-from wsref.cli import tls_context
-from wsref.trace import Printer, Recorder, lines, replay
-from wsref.transport import Tapped, Transport
-from wsref.wire import page_with_wire, with_wire
+from wsref.apps.panel import page_with_wire, with_wire
+from wsref.cli.main import tls_context
+from wsref.network.transport import Tapped, Transport
+from wsref.wire.trace import Printer, Recorder, lines, replay
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -121,7 +121,7 @@ class TestRecorder:
         assert [list(lines(one))[1:] for one in replay(records)] == [list(lines(one))[1:] for one in seen]
 
     def test_decode_replay_draws_it_again(self, serve, tmp_path, capsys):
-        from wsref.cli import main
+        from wsref.cli.main import main
 
         file = tmp_path / "trace.jsonl"
         with file.open("w") as stream:
@@ -217,7 +217,7 @@ class TestWire:
                 client.more()
 
     def test_the_page_is_told_whether_there_is_a_panel(self):
-        from wsref.server import PAGE
+        from wsref.network.server import PAGE
 
         page = PAGE.read_bytes()
         assert b'name="wire" content="off"' in page

@@ -11,8 +11,9 @@ import weakref
 import pytest
 from conftest import wait_until
 
-from wsref import Limits, workers
-from wsref.workers import MAX_SPARE, Workers
+from wsref import Limits
+from wsref.fast import threads as workers
+from wsref.fast.threads import MAX_SPARE, Workers
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What the tests of the sans-I/O floors share.
 
 The builders here are written from RFC 6455 §5.2 with plain loops, and use nothing of
-``wsref.frames``: an oracle that shares code with what it judges would agree with its bugs.
+``wsref.protocol.frames``: an oracle that shares code with what it judges would agree with its bugs.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import Any
 
 from hypothesis import settings
 
-from wsref.connection import Closed, Connection, Event
-from wsref.limits import Limits
-from wsref.spec import Role
+from wsref.protocol.connection import Closed, Connection, Event
+from wsref.protocol.limits import Limits
+from wsref.protocol.spec import Role
 
 KEY = bytes.fromhex("37fa213d")  # the masking key of §5.7
 ZERO = bytes(4)  # a masking key too: payload in the clear, and quick to build

@@ -1,39 +1,21 @@
 """wsref: learn the WebSocket protocol from a server you can read.
 
-The modules, in the order in which to read them.  Each imports only from floors below
-its own.  Chapters are what ``python -m wsref --step N`` counts: the server as it stood
-after each.
+The folders, in the order in which to read them.  The docstring of each folder lists its modules,
+in their order.  A module imports only from those above it in its folder, and from the folders
+named here.
 
-=====  ===========  =======  ==========================================================
-floor  module       chapter  in one line
-=====  ===========  =======  ==========================================================
-0      spec                  every number that the RFCs fix, with its section
-1      limits                every number that is a choice of ours, with its precedent
-1      errors                what a peer can do wrong, each with the answer it deserves
-2      http11       1        just enough HTTP/1.1: bytes to Request, Response to bytes
-2      frames       6        frames: the bits, the lengths, the masking key
-2      closing      8        the closing handshake: states, the Close payload, its codes
-3      handshake    2-5, 11  a request to a 101, or to a refusal that says why
-3      messages     7        fragments to whole str and bytes, UTF-8 checked on arrival
-3      deflate      9        permessage-deflate: one message in, one message out
-4      picture               a description of bytes, and how it is drawn: text, SVG
-4      connection   6-9      all of that as one endpoint: bytes in, events out
-5      transport    11       the only code that touches a socket: TCP, TLS, deadlines
-5      workers      10       threads for connections, one after another in each
-6      server       1-11     threads and hooks; ``handle()`` is the contents page
-6      client       0        the browser's ``WebSocket``, for Python
-7      apps         10       two small applications: an echo and a chat
-7      explain               the wire made visible: bytes to a description
-7      terminal              what the commands share: colour or not, the log
-8      steps        1-11     the server after chapter N, by taking later chapters away
-8      trace                 every byte that passes, explained: ``--trace``
-8      check        1-11     ``python -m wsref check``: grade any server
-9      wire         6        the page's wire panel: a connection as the server saw it
-9      console      0        ``python -m wsref connect``: a client to type at
-9      decode                ``python -m wsref decode``: a paste to a picture
-9      source       1-11     the program of a step, as one file
-10     cli                   ``python -m wsref``
-=====  ===========  =======  ==========================================================
+=========  =========================================================  ==========================
+folder     in one line                                                imports from
+=========  =========================================================  ==========================
+protocol   the protocol, without I/O: bytes in, events out
+fast       optional reading: what is only faster                      protocol
+network    sockets and threads: the server and the client             protocol, fast
+wire       seeing the wire: bytes described and drawn                 protocol, network
+apps       what ``python -m wsref`` serves: echo, chat, the page      protocol, network, wire
+steps      the server after each chapter of the book                  protocol, network, apps
+check      a grader for any WebSocket server, on a codec of its own   wire
+cli        ``python -m wsref``: the commands                          all of them
+=========  =========================================================  ==========================
 
 A server takes these lines::
 
@@ -55,14 +37,14 @@ And a client these::
         print(ws.recv())
 """
 
-from .apps import Chat, Echo
-from .client import HandshakeFailed, WebSocket, connect
-from .connection import Closed, Connection, Message, Ping, Pong
-from .deflate import Compression
-from .errors import ConnectionClosed, HTTPError, ProtocolError
-from .limits import Limits
-from .server import Delivery, WebSocketHandler, WebSocketServer
-from .spec import CloseCode, Opcode, Role, State
+from .apps.demo import Chat, Echo
+from .network.client import HandshakeFailed, WebSocket, connect
+from .network.server import Delivery, WebSocketHandler, WebSocketServer
+from .protocol.connection import Closed, Connection, Message, Ping, Pong
+from .protocol.deflate import Compression
+from .protocol.errors import ConnectionClosed, HTTPError, ProtocolError
+from .protocol.limits import Limits
+from .protocol.spec import CloseCode, Opcode, Role, State
 from .steps import running
 
 __version__ = "0.1.0"

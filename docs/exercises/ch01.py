@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 
 from wsref import WebSocketHandler
-from wsref.errors import HTTPError
-from wsref.http11 import Request
+from wsref.protocol.errors import HTTPError
+from wsref.protocol.http11 import Request
 
 
 def head_of(pieces: Iterable[bytes]) -> tuple[bytes, bytes]:

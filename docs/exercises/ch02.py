@@ -1,7 +1,7 @@
 """Solutions of the exercises of chapter 2."""
 
-from wsref.handshake import wants_upgrade
-from wsref.http11 import Headers, Request
+from wsref.protocol.handshake import wants_upgrade
+from wsref.protocol.http11 import Headers, Request
 
 
 def found_in(connection: str) -> bool:

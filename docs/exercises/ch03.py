@@ -5,9 +5,9 @@ import binascii
 from dataclasses import replace
 
 from wsref import WebSocketHandler
-from wsref.errors import HTTPError
-from wsref.handshake import RULES, Rule, broken_rules
-from wsref.http11 import Request
+from wsref.protocol.errors import HTTPError
+from wsref.protocol.handshake import RULES, Rule, broken_rules
+from wsref.protocol.http11 import Request
 
 
 def article_takes(key: str) -> bool:

@@ -4,8 +4,8 @@ import base64
 import hashlib
 
 from wsref import WebSocketHandler
-from wsref.http11 import Request
-from wsref.spec import GUID
+from wsref.protocol.http11 import Request
+from wsref.protocol.spec import GUID
 
 
 def sha1(text: str | bytes) -> bytes:

@@ -1,7 +1,8 @@
 """Solutions of the exercises of chapter 5."""
 
-from wsref import Echo, handshake
-from wsref.http11 import Request
+from wsref import Echo
+from wsref.protocol import handshake
+from wsref.protocol.http11 import Request
 
 
 class Healthy(Echo):

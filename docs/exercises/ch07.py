@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from wsref.messages import decode_some
+from wsref.protocol.messages import decode_some
 
 
 def joined(frames: Iterable[tuple[bool, int, bytes]]) -> Iterator[tuple[int, bytes]]:

@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Iterable
 
 from wsref import Echo, HTTPError
-from wsref.http11 import Request
+from wsref.protocol.http11 import Request
 
 
 class Ticketed(Echo):

@@ -6,7 +6,7 @@ import ch02
 import pytest
 from rawclient import connected, upgrade
 
-from wsref.http11 import Headers, Request, build_request, parse_request
+from wsref.protocol.http11 import Headers, Request, build_request, parse_request
 
 
 @pytest.mark.parametrize("connection", ch02.TAKEN)

@@ -6,7 +6,7 @@ import ch03
 import pytest
 from rawclient import KEY, connected, upgrade
 
-from wsref.handshake import _is_key
+from wsref.protocol.handshake import _is_key
 
 
 @pytest.mark.parametrize(

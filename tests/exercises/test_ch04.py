@@ -10,8 +10,8 @@ import pytest
 from rawclient import ACCEPT, KEY
 
 import wsref
-from wsref.handshake import accept_key
-from wsref.spec import GUID
+from wsref.protocol.handshake import accept_key
+from wsref.protocol.spec import GUID
 
 
 def b64(data):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ch06
 import pytest
 
-from wsref.frames import build_header
-from wsref.spec import Opcode
+from wsref.protocol.frames import build_header
+from wsref.protocol.spec import Opcode
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65535, 65536, 2**40])

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsref import Connection, Message, Role
-from wsref.frames import Frame, build_frame
-from wsref.spec import Opcode
+from wsref.protocol.frames import Frame, build_frame
+from wsref.protocol.spec import Opcode
 
 
 def test_messages_come_out_whole_whatever_stands_between_their_fragments():

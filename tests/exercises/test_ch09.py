@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsref import Role
-from wsref.deflate import Agreement, Deflater
+from wsref.protocol.deflate import Agreement, Deflater
 
 
 @given(st.binary(max_size=500))

@@ -1,4 +1,4 @@
-"""Floor 8: ``python -m wsref check URL``: grade any WebSocket server, in any language.
+"""``python -m wsref check URL``: grade any WebSocket server, in any language.
 
 What the grader goes by:
 
@@ -17,32 +17,37 @@ What the grader goes by:
 
 The modules, in the order in which to read them:
 
-============  ==============================================================
-codec         an encoder and a lenient decoder, for heads and frames
-case          what a case is, and its verdict
-peer          a TCP connection to the server, with deadlines and a memory
-plays         what happens in most cases: a few verbs
-http_base     the cases of chapter 1
-opening       ... of chapters 2 to 5
-frames        ... of chapter 6
-messages      ... of chapter 7
-closing       ... of chapter 8
-compression   ... of chapter 9
-world         ... of chapters 10 and 11
-cases         all of them, and how to choose some
-runner        plays them, several at a time, and ends
-report        what came out: for a terminal, JSON, JUnit
-html_report   ... and as a page
-gallery       a good server, to be broken
-broken        those that are, on purpose: find the bug
-command       the command line
-============  ==============================================================
+================  ========  ==============================================================
+module            chapter   in one line
+================  ========  ==============================================================
+codec                       an encoder and a lenient decoder, for heads and frames
+verdict                     what a failure means, and how a case ends
+peer                        a TCP connection to the server, with deadlines and a memory
+case                        what a case is, and its verdict
+plays                       what happens in most cases: a few verbs
+http_base         1         the cases of chapter 1
+opening           2-5       the cases of chapters 2 to 5
+frames            6         the cases of chapter 6
+messages          7         the cases of chapter 7
+closing           8         the cases of chapter 8
+compression       9         the cases of chapter 9
+world             10, 11    the cases of chapters 10 and 11
+cases                       all of them, and how to choose some
+runner                      plays them, several at a time, and ends
+report                      what came out: for a terminal, JSON, JUnit
+html_report                 what came out, as a page
+gallery                     a good server, to be broken
+broken_opening    1-5       servers that are broken on purpose: the opening handshake
+broken_frames     6-11      servers that are broken on purpose: what comes after it
+broken                      all broken servers, by name
+================  ========  ==============================================================
 """
 
-from .case import Case, Level, Outcome, Verdict
+from .case import Case, Verdict
 from .cases import CASES
 from .peer import Target, parse_target
 from .runner import Found, NotAnswering, Report, grade
+from .verdict import Level, Outcome
 
 __all__ = [
     "CASES",

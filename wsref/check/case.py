@@ -9,37 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .peer import Peer
-
-
-class Level(Enum):
-    """What a failure means."""
-
-    MUST = "MUST"  #: A sentence of the RFC is broken: one can quote it.
-    SHOULD = "SHOULD"  #: The RFC advises otherwise, and there may be good reasons.
-    INTEROP = "INTEROP"  #: No rule is broken; clients in the field, or their users, expect otherwise.
-
-
-class Failed(Exception):
-    """The server did not do what the case asks.
-
-    Args:
-        got: What it did, in words.
-        expected: What it should have done, where the case's own words do not say it.
-    """
-
-    def __init__(self, got: str, expected: str = "") -> None:
-        super().__init__(got)
-        self.got = got
-        self.expected = expected
-
-
-class Skipped(Exception):
-    """The case does not apply to this server: the reason, in words."""
+from .peer import Peer
+from .verdict import Level, Outcome
 
 
 @dataclass(frozen=True)
@@ -91,14 +63,6 @@ class Case:
     def chapter(self) -> int:
         """The chapter of the tutorial that teaches it."""
         return int(self.id.partition(".")[0])
-
-
-class Outcome(Enum):
-    """How a case ended."""
-
-    PASS = "pass"
-    FAIL = "fail"
-    SKIP = "skip"
 
 
 @dataclass

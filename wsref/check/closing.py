@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .case import Case, Failed, Level, Play, Skipped
+from .case import Case, Play
 from .codec import CLOSE, CONTINUATION, PING, TEXT, Frame, close, fragments, frame, text
 from .frames import letters
 from .peer import Line, Peer
 from .plays import in_words, script
+from .verdict import Failed, Level, Skipped
 
 MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
 

@@ -16,12 +16,13 @@ import re
 import zlib
 from collections.abc import Callable
 
-from .case import Case, Failed, Level, Play, Skipped
+from .case import Case, Play
 from .codec import BINARY, CONTINUATION, PING, PONG, TEXT, Answer, Frame, frame, upgrade
 from .frames import letters, pattern
 from .messages import take_pongs
 from .peer import Peer
 from .plays import in_words, script
+from .verdict import Failed, Level, Skipped
 
 MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
 

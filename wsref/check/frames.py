@@ -13,10 +13,11 @@ from __future__ import annotations
 import contextlib
 import struct
 
-from .case import Case, Failed, Level, Play
+from .case import Case, Play
 from .codec import BINARY, PING, PONG, TEXT, frame, text
 from .peer import Line, Peer
 from .plays import echoes, fails, script, survives
+from .verdict import Failed, Level
 
 MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from .case import Level, Outcome, Verdict
+from .case import Verdict
 from .report import CHAPTERS, MARKS, Pen, by_chapter, conclusion, conversation, tally, to_draw, what_was_found
 from .runner import Report
+from .verdict import Level, Outcome
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8885; --bad: #b3261e; --warn: #8a5a00; --good: #1b7a3d; --soft: #8881; }

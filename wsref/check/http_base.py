@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from .case import Case, Failed, Level, Play, Skipped
+from .case import Case, Play
 from .codec import KEY, Answer, plain, upgrade
 from .peer import Peer
 from .plays import answered, as_usual, in_words, refused, script
+from .verdict import Failed, Level, Skipped
 
 MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
 

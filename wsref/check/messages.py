@@ -11,11 +11,12 @@ right: "Incoming data MUST always be validated by both clients and servers" (§1
 
 from __future__ import annotations
 
-from .case import Case, Failed, Level, Play
+from .case import Case, Play
 from .codec import BINARY, CONTINUATION, NAMES, PING, PONG, TEXT, Frame, fragments, frame, text
 from .frames import letters, pattern
 from .peer import Line, Peer
 from .plays import echoes, fails, in_words, pongs, script, works
+from .verdict import Failed, Level
 
 MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
 

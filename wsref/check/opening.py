@@ -15,11 +15,12 @@ import base64
 import os
 from collections.abc import Callable
 
-from .case import Case, Failed, Level, Skipped
+from .case import Case
 from .codec import KEY, USUAL, Answer, accept_for, plain, text, upgrade
 from .http_base import NAMES, OWS, asked_plainly, right_length, well_formed
 from .peer import Peer
 from .plays import accepted, answered, in_words, not_upgraded, refused, script, upgraded
+from .verdict import Failed, Level, Skipped
 
 MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
 

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from .case import Failed, Skipped
 from .codec import (
     BINARY,
     CLOSE,
@@ -35,6 +34,7 @@ from .codec import (
     parse_frame,
     upgrade,
 )
+from .verdict import Failed, Skipped
 
 #: Bytes of one answer or one message that are kept at most; no case needs as many.
 MOST = 64 * 1024 * 1024

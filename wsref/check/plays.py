@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .case import Failed, Play, Skipped
+from .case import Play
 from .codec import BINARY, NAMES, PING, PONG, TEXT, Answer, frame, text
 from .peer import Line, Peer
+from .verdict import Failed, Skipped
 
 
 def in_words(data: bytes, most: int = 48) -> str:

@@ -1,6 +1,6 @@
 """What came out: a table for each chapter and the failures, for a terminal; JSON; JUnit.
 
-(HTML is in :mod:`~wsref.check.html_report`.)  Bytes are drawn by :mod:`wsref.explain`,
+(HTML is in :mod:`~wsref.check.html_report`.)  Bytes are drawn by :mod:`wsref.wire.describe`,
 which belongs to the server's side of this package: it draws, and judges nothing here.
 """
 
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
-from .. import trace
-from ..picture import Description
-from .case import Case, Level, Outcome, Verdict
+from ..wire import trace
+from ..wire.picture import Description
+from .case import Case, Verdict
 from .runner import Report
+from .verdict import Level, Outcome
 
 #: The chapters of the tutorial that have cases, and the names of their pages.
 CHAPTERS = {

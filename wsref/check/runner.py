@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from .case import Case, Failed, Level, Outcome, Skipped, Verdict
+from .case import Case, Verdict
 from .codec import BINARY, TEXT, frame, text, upgrade
 from .peer import Line, Peer, Target
+from .verdict import Failed, Level, Outcome, Skipped
 
 #: An offer that any server that knows permessage-deflate can accept as it is.
 OFFER = upgrade("Sec-WebSocket-Extensions: permessage-deflate")

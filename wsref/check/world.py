@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from .case import Case, Failed, Level, Play, Skipped
+from .case import Case, Play
 from .codec import BINARY, CONTINUATION, TEXT, close, frame, text, upgrade
 from .frames import letters, pattern
 from .peer import Line, Peer
 from .plays import script, works
+from .verdict import Failed, Level, Skipped
 
 MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
 

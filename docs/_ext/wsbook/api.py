@@ -2,7 +2,7 @@
 
 So a new module has its page at once.  The pages go to ``docs/reference/api/``, which git
 ignores.  What ``wsref`` itself offers by a second name (``wsref.connect`` is
-``wsref.client.connect``) is linked to the one place where it is described.
+``wsref.network.client.connect``) is linked to the one place where it is described.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from docutils import nodes
 
 from .runner import ROOT
-from .tables import _floors
+from .tables import folders, modules_of
 
 PAGES = ROOT / "docs" / "reference" / "api"
 
@@ -26,10 +26,9 @@ What a program needs is in `wsref` itself:
 ```{generated} names
 ```
 
-Below it lie the modules.  Each imports only from floors below its own, so this is also the order
-in which to read them:
+Below it lie the folders and their modules, in the order in which to read them:
 
-```{generated} floors
+```{generated} contents
 ```
 
 ```{toctree}
@@ -47,22 +46,21 @@ PAGE = """# {name}
 """
 
 #: Modules whose names are a table: each is listed, also where the source has a short comment for it.
-ALL_NAMES = ("wsref.spec",)
+ALL_NAMES = ("wsref.protocol.spec",)
 
 
 def modules() -> list[str]:
-    """The names of all modules, the lowest floor first; those without a floor last."""
+    """The names of all modules, in reading order."""
     import wsref
 
     there = [module.name for module in pkgutil.walk_packages(wsref.__path__, "wsref.")]
-    floors = [f"wsref.{module}" for _, module, _, _ in _floors(wsref.__doc__ or "")]
-    order = {name: n for n, name in enumerate(floors)}
-
-    def rank(name: str) -> tuple[int, str]:
-        place = order.get(name, order.get(name.rpartition(".")[0], len(order)))
-        return place, name
-
-    return sorted((name for name in there if name.rpartition(".")[2] != "__main__"), key=rank)
+    reading_order = []
+    for folder, *_ in folders():
+        reading_order += [f"wsref.{folder}", *(f"wsref.{folder}.{module}" for module, *_ in modules_of(folder))]
+    order = {name: n for n, name in enumerate(reading_order)}
+    return sorted(
+        (name for name in there if not name.endswith("__main__")), key=lambda name: (order.get(name, len(order)), name)
+    )
 
 
 def _page(name: str) -> str:
@@ -88,7 +86,7 @@ def home_of(name: str) -> str | None:
     """Where a name of ``wsref`` is defined; None: it is none.
 
     >>> home_of("wsref.connect"), home_of("wsref.Closed.code"), home_of("wsref.nothing")
-    ('wsref.client.connect', 'wsref.connection.Closed.code', None)
+    ('wsref.network.client.connect', 'wsref.protocol.connection.Closed.code', None)
     """
     package, _, rest = name.partition(".")
     first, _, more = rest.partition(".")

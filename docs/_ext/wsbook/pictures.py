@@ -1,4 +1,4 @@
-"""Pictures: bytes, drawn by :mod:`wsref.explain`, and the states of closing, drawn from their table."""
+"""Pictures: bytes, drawn by :mod:`wsref.wire.describe`, and the states of closing, drawn from their table."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ class Wire(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Draw."""
-        from wsref.deflate import Agreement
-        from wsref.explain import explain
-        from wsref.picture import svg_of
+        from wsref.protocol.deflate import Agreement
+        from wsref.wire.describe import explain
+        from wsref.wire.picture import svg_of
 
         try:
             octets = octets_of("\n".join([*self.arguments, *self.content]))
@@ -168,13 +168,13 @@ def _words(x: float, y: float, words: str, classes: str = "") -> str:
 
 
 class ClosingStates(SphinxDirective):
-    """The diagram of :data:`wsref.closing.TRANSITIONS`."""
+    """The diagram of :data:`wsref.protocol.closing.TRANSITIONS`."""
 
     option_spec: ClassVar[dict[str, Any]] = {"caption": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
         """Draw."""
-        from wsref.closing import TRANSITIONS
+        from wsref.protocol.closing import TRANSITIONS
 
         return figure(self, states_svg(TRANSITIONS), "The states of closing", self.options.get("caption", ""))
 

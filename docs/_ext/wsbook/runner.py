@@ -450,7 +450,7 @@ def exchange(
     Raises:
         Failed: something else came, or nothing in time.
     """
-    from wsref.explain import Explainer
+    from wsref.wire.describe import Explainer
 
     lines: list[Shown] = []
     with workplace() as (here, environment), around(server, here, environment) as running:

@@ -36,7 +36,7 @@ def _seconds(argument: str) -> float:
 
 def has_command(name: str) -> bool:
     """Whether ``python -m wsref`` has a subcommand of this name."""
-    from wsref.cli import build_parser
+    from wsref.cli.main import build_parser
 
     for action in build_parser()._actions:
         if isinstance(action, argparse._SubParsersAction):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -45,25 +46,36 @@ def prose(text: str) -> str:
 # -- The tables ---------------------------------------------------------------------
 
 
-def floors() -> Rows:
-    """The contents page of ``wsref/__init__.py``, its modules linked to their pages here."""
-    import wsref
-
-    rows: Rows = [("Floor", "Module", "Chapter", "In one line")]
-    for floor, module, chapter, line in _floors(wsref.__doc__ or ""):
-        rows.append((floor, f"{{py:mod}}`~wsref.{module}`", chapter, prose(line)))
+def contents() -> Rows:
+    """The contents pages of ``wsref`` and of its folders, each module linked to its page here."""
+    rows: Rows = [("Module", "Chapter", "In one line")]
+    for folder, words, _ in folders():
+        rows.append((f"{{py:mod}}`wsref.{folder}`", "", prose(words)))
+        for module, chapter, line in modules_of(folder):
+            rows.append((f"{{py:mod}}`~wsref.{folder}.{module}`", chapter, prose(line)))
     return rows
 
 
-def _floors(text: str) -> Iterator[tuple[str, str, str, str]]:
+def folders() -> list[tuple[str, ...]]:
+    """Folder, one line, what it imports from: the table in ``wsref/__init__.py``, in reading order."""
+    import wsref
+
+    return list(_table(wsref.__doc__ or ""))
+
+
+def modules_of(folder: str) -> list[tuple[str, ...]]:
+    """Module, chapter, one line: the table in a folder's ``__init__.py``, in reading order."""
+    return list(_table(importlib.import_module(f"wsref.{folder}").__doc__ or ""))
+
+
+def _table(text: str) -> Iterator[tuple[str, ...]]:
     """The rows of the table in a docstring: an RST table with fixed columns."""
     lines = text.splitlines()
     rulers = [n for n, line in enumerate(lines) if re.fullmatch(r"=+( +=+)+", line)]
     columns = [(found.start(), found.end()) for found in re.finditer("=+", lines[rulers[0]])]
     columns[-1] = (columns[-1][0], 1000)
     for line in lines[rulers[1] + 1 : rulers[2]]:
-        floor, module, chapter, words = (line[start:end].strip() for start, end in columns)
-        yield floor, module, chapter, words
+        yield tuple(line[start:end].strip() for start, end in columns)
 
 
 def names() -> Rows:
@@ -98,8 +110,8 @@ def limits() -> Rows:
 
 
 def rules() -> Rows:
-    """:data:`wsref.handshake.RULES`."""
-    from wsref.handshake import RULES
+    """:data:`wsref.protocol.handshake.RULES`."""
+    from wsref.protocol.handshake import RULES
 
     rows: Rows = [("Rule", "What is asked", "Who asks", "If not")]
     for rule in RULES:
@@ -110,8 +122,8 @@ def rules() -> Rows:
 
 
 def answer_rules() -> Rows:
-    """:data:`wsref.client.ANSWER_RULES`."""
-    from wsref.client import ANSWER_RULES
+    """:data:`wsref.network.client.ANSWER_RULES`."""
+    from wsref.network.client import ANSWER_RULES
 
     return [
         ("Rule", "What is asked", "Who asks"),
@@ -141,9 +153,9 @@ CLOSE_MEANINGS = {
 
 
 def close_codes() -> Rows:
-    """Every code and range; the third column asks :func:`wsref.closing.may_travel`."""
-    from wsref.closing import may_travel
-    from wsref.spec import CloseCode
+    """Every code and range; the third column asks :func:`wsref.protocol.closing.may_travel`."""
+    from wsref.protocol.closing import may_travel
+    from wsref.protocol.spec import CloseCode
 
     rows: Rows = [("Code", "Name", "May travel?", "It says", "Where")]
 
@@ -161,8 +173,8 @@ def close_codes() -> Rows:
 
 
 def transitions() -> Rows:
-    """:data:`wsref.closing.TRANSITIONS`."""
-    from wsref.closing import TRANSITIONS
+    """:data:`wsref.protocol.closing.TRANSITIONS`."""
+    from wsref.protocol.closing import TRANSITIONS
 
     return [
         ("State", "What happens", "Then"),
@@ -221,11 +233,12 @@ class Fault:
 def faults(package: Path = PACKAGE) -> list[Fault]:
     """Every ``HTTPError(...)`` and ``ProtocolError(...)`` that the package makes, found by ``ast``."""
     found: list[Fault] = []
-    for path in sorted(package.glob("*.py")):
+    for path in sorted(package.rglob("*.py")):
+        module = ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
         tree = ast.parse(path.read_text("utf-8"))
         for function in ast.walk(tree):
             if isinstance(function, ast.FunctionDef):
-                found += _faults_in(function, path.stem)
+                found += _faults_in(function, module)
     unique = {(fault.module, fault.line): fault for fault in found}
     return sorted(unique.values(), key=lambda fault: (fault.kind, fault.answer or 0, fault.module, fault.line))
 
@@ -250,7 +263,7 @@ def _faults_in(function: ast.FunctionDef, module: str) -> Iterator[Fault]:
 
 
 def _number(node: ast.expr | None) -> int | None:
-    from wsref.spec import CloseCode
+    from wsref.protocol.spec import CloseCode
 
     if isinstance(node, ast.Constant) and isinstance(node.value, int):
         return node.value
@@ -297,7 +310,7 @@ def errors_close() -> Rows:
 
 
 TABLES: dict[str, Callable[[], Rows]] = {
-    "floors": floors,
+    "contents": contents,
     "names": names,
     "steps": steps,
     "limits": limits,
@@ -361,7 +374,7 @@ class CommandLine(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Walk the parser."""
-        from wsref.cli import build_parser
+        from wsref.cli.main import build_parser
 
         parser = build_parser()
         made = list(self.of(parser))

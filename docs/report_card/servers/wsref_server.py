@@ -4,7 +4,7 @@ import sys
 import threading
 
 from wsref import Compression, WebSocketServer, __version__
-from wsref.apps import Demo
+from wsref.apps.demo import Demo
 
 print("wsref", __version__, flush=True)
 with WebSocketServer(("127.0.0.1", int(sys.argv[1])), Demo, compression=Compression()) as server:

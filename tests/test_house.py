@@ -1,0 +1,178 @@
+"""The house itself: who may import whom, what every part must have, and how large it may be."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+import wsref
+from wsref.protocol.limits import Limits
+
+PACKAGE = Path(wsref.__file__).parent
+SOURCES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def table(docstring: str | None) -> list[list[str]]:
+    """The rows of a docstring's table: columns are two blanks or more apart."""
+    rows = re.split(r"^=[= ]+=$", docstring or "", flags=re.M)[2]
+    return [re.split(r" {2,}", line) for line in rows.strip().splitlines()]
+
+
+#: Folder to the folders that it may import from, in reading order: the contents page of the package.
+FOLDERS = {folder: set(allowed[0].split(", ") if allowed else []) for folder, _, *allowed in table(wsref.__doc__)}
+FOLDERS["cli"] = set(FOLDERS) - {"cli"}
+
+#: What a folder imports of another one, where the rule names modules and not whole folders.
+ONLY = {("wire", "network"): {"transport"}, ("check", "wire"): {"trace", "picture"}}
+
+
+def order(folder: str) -> list[str]:
+    """The modules of a folder as its docstring lists them."""
+    return [row[0] for row in table(importlib.import_module(f"wsref.{folder}").__doc__)]
+
+
+def imports(file: str, source: str) -> Iterator[tuple[str, ...]]:
+    """Every import, also inside functions, as its parts: ``("wsref", "protocol", "frames")``, ``("ssl",)``."""
+    package = ("wsref", *Path(file).parts[:-1])
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (tuple(alias.name.split(".")) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = (*base, *(node.module or "").split(".")) if node.module else base
+            for alias in node.names:
+                is_module = (PACKAGE / Path(*module[1:], f"{alias.name}.py")).exists()
+                yield (*module, alias.name) if is_module or len(module) == 1 else module
+
+
+def wrong_imports(file: str, source: str) -> list[str]:
+    """The imports of a module that the contents pages do not allow."""
+    folder, *_ = Path(file).parts
+    if folder not in FOLDERS:  # wsref itself and __main__: above them all
+        return []
+    known = order(folder)
+    name = Path(file).stem
+    wrong = []
+    for first, *rest in imports(file, source):
+        if first != "wsref":
+            continue
+        to, module = [*rest, "", ""][:2]
+        if to == folder:
+            inside = known[: known.index(name)] if name in known else known
+            good = not module or module in inside or name == "__init__"
+        else:
+            only = ONLY.get((folder, to))
+            good = to in FOLDERS[folder] and (only is None or module in only)
+            good = good or (folder == "cli" and to == "__version__")
+        if not good:
+            wrong.append(".".join(rest))
+    return wrong
+
+
+class TestImports:
+    """Which part may use which: the tables in wsref/__init__.py and in the folders' docstrings"""
+
+    def test_a_module_imports_only_from_what_stands_above_it(self):
+        assert {file: wrong for file in SOURCES if (wrong := wrong_imports(file, SOURCES[file].read_text()))} == {}
+
+    @pytest.mark.parametrize(
+        "file, source, wrong",
+        [
+            ("protocol/frames.py", "from .messages import Assembler", ["protocol.messages"]),
+            ("protocol/frames.py", "def f():\n    from ..network.server import x", ["network.server"]),
+            ("protocol/frames.py", "import wsref.network.server", ["network.server"]),
+            ("protocol/frames.py", "from .. import Echo", ["Echo"]),
+            ("protocol/frames.py", "from .spec import FIN\nimport sys", []),
+            ("network/server.py", "from ..cli import main", ["cli.main"]),
+            ("network/client.py", "from ..fast import threads\nfrom . import transport", []),
+            ("wire/trace.py", "from ..network import client", ["network.client"]),
+            ("check/codec.py", "from ..protocol.frames import mask", ["protocol.frames"]),
+        ],
+    )
+    def test_this_very_test_sees_a_wrong_import(self, file, source, wrong):
+        assert wrong_imports(file, source) == wrong
+
+    def test_nothing_outside_the_standard_library_is_imported(self):
+        theirs = {(file, first) for file in SOURCES for first, *_ in imports(file, SOURCES[file].read_text())}
+        foreign = {(file, first) for file, first in theirs if first not in {"wsref", *sys.stdlib_module_names}}
+        assert foreign == {("protocol/frames.py", "numpy")}
+
+    def test_the_protocol_has_no_socket_and_no_clock(self):
+        forbidden = {"socket", "socketserver", "ssl", "select", "selectors", "time", "asyncio", "random"}
+        for file in SOURCES:
+            if file.startswith("protocol/"):
+                assert forbidden & {first for first, *_ in imports(file, SOURCES[file].read_text())} == set(), file
+
+
+class TestContents:
+    """The docstrings of the package and of its folders are its contents pages"""
+
+    def test_they_list_every_folder_and_every_module(self):
+        there = {path.parent.name for path in SOURCES.values()} - {"wsref"}
+        assert set(FOLDERS) == there
+        for folder in FOLDERS:
+            modules = {path.stem for path in (PACKAGE / folder).glob("*.py")} - {"__init__"}
+            modules |= {path.parent.name for path in (PACKAGE / folder).glob("*/__init__.py")}
+            assert set(order(folder)) == modules, folder
+
+    def test_the_public_names_exist_and_are_sorted(self):
+        assert wsref.__all__ == sorted(wsref.__all__)
+        assert all(hasattr(wsref, name) for name in wsref.__all__)
+
+
+def undocumented(tree: ast.Module) -> Iterator[str]:
+    """Public functions, classes and methods without a docstring."""
+
+    def of(node: ast.Module | ast.ClassDef, prefix: str) -> Iterator[str]:
+        for child in node.body:
+            if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                continue
+            if child.name.startswith("_"):
+                continue
+            if not ast.get_docstring(child):
+                yield prefix + child.name
+            if isinstance(child, ast.ClassDef):
+                yield from of(child, f"{prefix}{child.name}.")
+
+    if not ast.get_docstring(tree):
+        yield "the module"
+    yield from of(tree, "")
+
+
+class TestDocstrings:
+    """CONTRIBUTING: what is public says what it does"""
+
+    def test_everything_public_has_a_docstring(self):
+        missing = {file: list(undocumented(ast.parse(SOURCES[file].read_text()))) for file in SOURCES}
+        assert {file: names for file, names in missing.items() if names} == {}
+
+    def test_this_very_test_sees_a_missing_docstring(self):
+        source = '"""M."""\nclass A:\n    """A."""\n    def b(self): pass\n    def _c(self): pass\ndef d(): pass\n'
+        assert list(undocumented(ast.parse(source))) == ["A.b", "d"]
+
+
+class TestLimits:
+    """RFC 6455 §10.4"""
+
+    @pytest.mark.parametrize("value", [0, -1, float("nan")])
+    def test_a_limit_that_is_not_positive_is_refused_by_name_and_unit(self, value):
+        for row in fields(Limits):
+            with pytest.raises(ValueError, match=rf"{row.name} must be .*{row.metadata['unit']}"):
+                Limits(**{row.name: value})
+
+    def test_a_limit_has_a_default_a_unit_and_a_reason(self):
+        for row in fields(Limits):
+            assert row.default > 0 and row.metadata["unit"] and row.metadata["why"], row.name
+
+    def test_the_default_head_has_room_for_the_longest_request_line_and_header_line(self):
+        limits = Limits()
+        assert limits.max_request_line >= 8000  # RFC 9112 §3
+        assert limits.max_head >= limits.max_request_line
+        assert limits.max_head >= limits.max_header_line

@@ -21,8 +21,8 @@ class Play:
     Attributes:
         sends: What the grader sends, in words, for people.
         accepts: Which answers are right, in words.
-        run: Does it; returns if the server is right, raises :class:`Failed` if it is
-            wrong, :class:`Skipped` if nothing can be said.
+        run: Does it; returns if the server is right, raises :class:`~wsref.check.verdict.Failed` if it is
+            wrong, :class:`~wsref.check.verdict.Skipped` if nothing can be said.
         needs: What the server must be able to do for this case to make sense:
             "" (speak TCP), "open" (answer 101), "asked" (that, and --no-echo was not said), "echo"
             (send messages back), "binary" (binary ones too), "agree" (agree on permessage-deflate),

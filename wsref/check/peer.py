@@ -4,7 +4,7 @@ Every wait has a deadline, which what comes in between does not move: a server t
 costs a case its timeout and no more, though it sends Pings meanwhile, or one byte after
 the other.  A large message may take one timeout more for each MiB.  A :class:`Line` never
 raises what the network did: the end of TCP is ``None``, by FIN or by RST, as it is for the
-RFC; only silence is an exception, :class:`~wsref.check.case.Failed`, because no rule of
+RFC; only silence is an exception, :class:`~wsref.check.verdict.Failed`, because no rule of
 this protocol is kept by saying nothing where something is due.
 """
 

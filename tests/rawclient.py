@@ -59,7 +59,7 @@ class RawClient:
     """A TCP connection with a deadline on everything."""
 
     def __init__(
-        self, address: tuple[str, int], *, context: ssl.SSLContext | None = None, timeout: float = 10.0
+        self, address: tuple[str, int], *, context: ssl.SSLContext | None = None, timeout: float = 30.0
     ) -> None:
         self.socket = socket.create_connection(address[:2], timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

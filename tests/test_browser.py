@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from conftest import DEADLINE
 
 from wsref import Compression, Limits, WebSocketServer
 from wsref.apps.demo import Demo
@@ -33,7 +34,6 @@ FLAGS = [
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 NAMES = "--host-resolver-rules=MAP elsewhere.test 127.0.0.1"  # as an attacker's name server may say
-DEADLINE = 10.0  # seconds
 MISSING = [
     *([] if webdriver else ["selenium is not installed"]),
     *[f"{program} is not there" for program in (CHROMIUM, CHROMEDRIVER) if not os.path.exists(program)],

@@ -12,6 +12,7 @@ import zlib
 from fnmatch import fnmatchcase
 
 import pytest
+from conftest import DEADLINE
 
 from wsref.check import CASES, Level, Outcome, grade, parse_target
 from wsref.check.broken import BROKEN
@@ -34,7 +35,7 @@ def matching(*globs: str) -> list[str]:
     return [name for name in BY_ID if any(fnmatchcase(name, glob) for glob in globs)]
 
 
-def graded(server: type[Good], *only: str, timeout: float = 1.0, jobs: int = 4):
+def graded(server: type[Good], *only: str, timeout: float = 5.0, jobs: int = 4):
     """A report on a server of the gallery's kind."""
     with serving(server) as url:
         return grade(parse_target(url), select(only=only) if only else HERE, timeout=timeout, jobs=jobs)
@@ -237,7 +238,7 @@ class TestLegalBehaviour:
                 pass
 
         with serving(Silent) as url:
-            report = grade(parse_target(url), HERE, timeout=1.0, echo=False)
+            report = grade(parse_target(url), HERE, timeout=5.0, echo=False)
         assert failures(report) == {}
         assert report.count(Outcome.PASS) > 120
 
@@ -259,7 +260,7 @@ class TestTheGallery:
         server = GALLERY[name]
         few = [matching(glob)[0] for glob in server.fails if matching(glob)][:3]
         with serving(server) as url:
-            found = look_at(parse_target(url), timeout=1.0)
+            found = look_at(parse_target(url), timeout=5.0)
             verdicts = [play(BY_ID[one], parse_target(url), found, timeout=0.5) for one in few]
         assert [(v.case.id, v.outcome) for v in verdicts] == [(one, Outcome.FAIL) for one in few]
 
@@ -362,8 +363,8 @@ def ask(line: Line, *payloads: bytes) -> None:
 
 
 @contextlib.contextmanager
-def line_that_drips(first: bytes, drop: bytes, *, timeout: float = 0.3, drops: int = 80):
-    """A line to a server that says this, and then a little more every 0.05 s: 4 s, more than ten times the timeout."""
+def line_that_drips(first: bytes, drop: bytes, *, timeout: float = 0.3, drops: int = 1000):
+    """A line to a server that says this, and then a little more every 0.05 s: 50 s, far more than the timeout."""
     stop = threading.Event()
     with line_that_gets(first) as (line, theirs):
         line.timeout = timeout
@@ -430,22 +431,20 @@ class TestDeadlines:
             began = time.monotonic()
             with pytest.raises(Failed, match=r"nothing for 0|no more bytes for 0"):
                 wait(line)
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < DEADLINE, "it waited for the last drop"
 
     def test_a_body_that_never_ends_is_what_has_come_of_it(self):
         for length in (b"", b"Content-Length: 5000\r\n"):
-            with line_that_drips(HEAD + length + b"\r\n", b"x") as (line, _):
-                began = time.monotonic()
+            with line_that_drips(HEAD + length + b"\r\nx", b"x") as (line, _):
                 body = line.answer().body
-                assert time.monotonic() - began < 2
-                assert 0 < len(body) < 80
+                assert 0 < len(body) < 600, "it took what comes in 30 s"
                 assert set(body) == {ord("x")}
 
     def test_the_end_of_tcp_is_not_put_off_either(self):
         with line_that_drips(b"", b"x") as (line, _):
             began = time.monotonic()
             assert not line.ended()
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < DEADLINE, "it waited for the last drop"
 
     def test_a_flood_of_pings_does_not_hold_a_case(self):
         """They need no waiting for: there is always one in the buffer."""
@@ -466,7 +465,7 @@ class TestDeadlines:
                 began = time.monotonic()
                 with pytest.raises(Failed, match=r"nothing for 0\.2 s"):
                     line.message()
-                assert time.monotonic() - began < 5
+                assert time.monotonic() - began < DEADLINE
             finally:
                 stop.set()
                 thread.join()
@@ -482,7 +481,7 @@ class TestDeadlines:
         for whole in (True, False):
             wire = frame(BINARY, payload, key=None) if whole else wire
             with line_that_gets(b"") as (line, theirs):
-                line.timeout = 0.6
+                line.timeout = 1.2
                 thread = threading.Thread(target=self.slowly, args=(theirs, wire))
                 thread.start()
                 line.expect(BINARY, payload)
@@ -492,7 +491,7 @@ class TestDeadlines:
     def test_who_takes_bytes_slowly_is_waited_for_too(self):
         wire = frame(BINARY, bytes(32 << 20), key=None)
         with line_that_gets(b"") as (line, theirs):
-            line.timeout = 0.6
+            line.timeout = 1.2
 
             def take() -> None:
                 left = len(wire)
@@ -504,29 +503,33 @@ class TestDeadlines:
             thread = threading.Thread(target=take)
             thread.start()
             line.send(wire)
-            thread.join(10)
+            thread.join(DEADLINE)
             assert not thread.is_alive()
 
     @staticmethod
     def slowly(theirs: socket.socket, wire: bytes) -> None:
         step = len(wire) // 15
         for start in range(0, len(wire), step):
-            threading.Event().wait(0.05)  # a slow server's pace
+            threading.Event().wait(0.1)  # a slow server's pace
             theirs.sendall(wire[start : start + step])
 
     @pytest.mark.slow
     def test_a_large_body_that_makes_progress_is_waited_for_and_a_silent_one_only_as_long_as_any(self):
         head = HEAD + b"Content-Length: %d\r\n\r\n" % (4 << 20)
         with line_that_gets(head) as (line, theirs):
-            line.timeout = 0.6
+            line.timeout = 1.2
             thread = threading.Thread(target=self.slowly, args=(theirs, bytes(4 << 20)))
             thread.start()
             assert len(line.answer().body) == 4 << 20
             thread.join()
-        with line_that_gets(head) as (line, _):
-            began = time.monotonic()
-            assert line.answer().body == b""
-            assert time.monotonic() - began < 0.8  # five times 0.2 s is 1.0
+        waits = []
+        for first, wait in ((head, lambda: line.answer().body == b""), (b"", lambda: not line.ended())):
+            with line_that_gets(first) as (line, _):
+                line.timeout = 1.0
+                began = time.monotonic()
+                assert wait()
+                waits.append(time.monotonic() - began)
+        assert waits[0] < 3 * waits[1], "a timeout for each MiB that was promised: five of them"
 
 
 class TestInterimAnswers:

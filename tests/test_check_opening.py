@@ -18,7 +18,7 @@ HERE = [case for case in CASES if case.chapter <= 5]
 GALLERY = {name: server for name, server in BROKEN.items() if server.__module__ == "wsref.check.broken_opening"}
 
 
-def failures(server: type[Good], *levels: Level, timeout: float = 1.0) -> dict[str, str]:
+def failures(server: type[Good], *levels: Level, timeout: float = 5.0) -> dict[str, str]:
     """What fails of chapters 1 to 5: id to what came."""
     with serving(server) as url:
         report = grade(parse_target(url), select(until=5), timeout=timeout)

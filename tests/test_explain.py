@@ -585,13 +585,13 @@ class TestSize:
     """RFC 6455 §10.4: what is large costs nothing"""
 
     def test_a_huge_declared_length_costs_nothing(self):
-        began = time.monotonic()
+        began = time.process_time()
         description = one(bytes.fromhex("82ff 7fffffffffffffff 00000000 0102"))
         assert description.missing_bytes == (1 << 63) - 3
         assert len(description.text()) < 5000
         assert len(description.svg()) < 15000
         assert "many servers would refuse" in description.notes[0]
-        assert time.monotonic() - began < 1
+        assert time.process_time() - began < 5
 
     @pytest.mark.parametrize("opcode", [1, 2])
     def test_a_mebibyte_of_payload_is_a_bounded_picture(self, opcode):
@@ -612,12 +612,18 @@ class TestSize:
         assert len(explainer._message(kept).plain) <= 125
 
     def test_one_byte_at_a_time_is_linear(self):
-        explainer = Explainer(opening=True)
-        wire = REQUEST + frame(2, bytes(20000))
-        began = time.monotonic()
-        done = [d for i in range(len(wire)) for d in explainer.feed(wire[i : i + 1])]
-        assert len(done) == 2
-        assert time.monotonic() - began < 5
+        def cost(size):
+            """CPU seconds; the best of three, because the machine can only make it slower."""
+            wire, took = REQUEST + frame(2, bytes(size)), []
+            for _ in range(3):
+                explainer = Explainer(opening=True)
+                began = time.process_time()
+                done = [d for i in range(len(wire)) for d in explainer.feed(wire[i : i + 1])]
+                took.append(time.process_time() - began)
+                assert len(done) == 2
+            return min(took)
+
+        assert cost(40_000) < 6 * cost(10_000), "four times the bytes: 4 if it is linear, 16 if it is quadratic"
 
     def test_a_head_without_an_end_is_bounded(self):
         assert len(explain_request(b"GET / HTTP/1.1\r\nX: " + b"x" * 1_000_000).text()) < 5000

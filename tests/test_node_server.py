@@ -217,7 +217,7 @@ class TestConversation:
         with wsref.connect(url) as ws:
             for message in ("x" * size, bytes(size)):
                 ws.send(message)
-                assert ws.recv(10) == message
+                assert ws.recv(DEADLINE) == message
 
     def test_bytes_that_come_with_the_request_are_frames(self, dial):
         client = dial()
@@ -272,7 +272,7 @@ class TestConversation:
     def test_a_byte_order_mark_is_a_character_like_any_other(self, url):
         with wsref.connect(url) as ws:
             ws.send("\ufeffhi")
-            assert ws.recv(10) == "\ufeffhi"
+            assert ws.recv(DEADLINE) == "\ufeffhi"
 
     def test_who_does_not_read_is_not_read_from(self, dial):
         client = dial(opened=True)

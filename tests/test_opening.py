@@ -7,7 +7,7 @@ import socket
 import time
 
 import pytest
-from conftest import wait_until
+from conftest import DEADLINE, wait_until
 from rawclient import ACCEPT, KEY, TEXT, connected, frame, text, upgrade
 
 from wsref import Echo, HTTPError, Limits, WebSocketHandler, WebSocketServer
@@ -71,8 +71,8 @@ class TestAnHTTPBase:
                 try:
                     client.more()
                 except TimeoutError:
-                    assert time.monotonic() - began < 5
-            client.socket.settimeout(5)
+                    assert time.monotonic() - began < DEADLINE
+            client.socket.settimeout(DEADLINE)
             assert b"HTTP/1.1 408 " in client.buffer + client.rest()
 
     def test_a_client_that_says_nothing_gets_408_too(self, serve):

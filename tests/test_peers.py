@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import found, require
+from conftest import DEADLINE, found, require
 
 from wsref import Echo, Limits
 from wsref.cli.main import tls_context
@@ -35,10 +35,10 @@ class TestWebsocketsPackage:
             assert ws.subprotocol == "chat"
             for message in MESSAGES:
                 ws.send(message)
-                assert ws.recv(timeout=10) == message
-            ws.ping().wait(10)
+                assert ws.recv(timeout=DEADLINE) == message
+            ws.ping().wait(DEADLINE)
             ws.send(["frag", "men", "ted"])
-            assert ws.recv(timeout=10) == "fragmented"
+            assert ws.recv(timeout=DEADLINE) == "fragmented"
             ws.close(4000, "bye")
             assert (ws.protocol.close_rcvd.code, ws.protocol.close_sent.code) == (4000, 4000)
 
@@ -48,7 +48,7 @@ class TestWebsocketsPackage:
         with connect(serve().url) as ws:
             for n in range(200):
                 ws.send(str(n))
-            assert [ws.recv(timeout=10) for _ in range(200)] == [str(n) for n in range(200)]
+            assert [ws.recv(timeout=DEADLINE) for _ in range(200)] == [str(n) for n in range(200)]
 
     def test_over_tls(self, serve, certificate):
         from websockets.sync.client import connect
@@ -57,7 +57,7 @@ class TestWebsocketsPackage:
         with connect(serve(ssl_context=tls_context(*certificate)).url, ssl=context) as ws:
             for message in MESSAGES:
                 ws.send(message)
-                assert ws.recv(timeout=10) == message
+                assert ws.recv(timeout=DEADLINE) == message
 
     def test_a_message_that_is_too_big_gets_1009(self, serve):
         from websockets.exceptions import ConnectionClosedError
@@ -67,7 +67,7 @@ class TestWebsocketsPackage:
         with connect(server.url) as ws:
             ws.send("x" * 1001)
             with pytest.raises(ConnectionClosedError) as caught:
-                ws.recv(timeout=10)
+                ws.recv(timeout=DEADLINE)
             assert caught.value.rcvd.code == 1009
 
     def test_the_asyncio_client(self, serve):
@@ -79,7 +79,7 @@ class TestWebsocketsPackage:
             async with connect(url) as ws:
                 for message in MESSAGES:
                     await ws.send(message)
-                    assert await asyncio.wait_for(ws.recv(), 10) == message
+                    assert await asyncio.wait_for(ws.recv(), DEADLINE) == message
 
         asyncio.run(talk(serve().url))
 
@@ -89,7 +89,7 @@ class TestWebsocketClientPackage:
 
     def test_an_echo_of_every_length(self, serve):
         websocket = pytest.importorskip("websocket")
-        ws = websocket.create_connection(serve(Both).url, timeout=10, subprotocols=["chat"])
+        ws = websocket.create_connection(serve(Both).url, timeout=DEADLINE, subprotocols=["chat"])
         for message in MESSAGES:
             if isinstance(message, str):
                 ws.send(message)
@@ -100,7 +100,7 @@ class TestWebsocketClientPackage:
             assert (opcode, data) == (1 if isinstance(message, str) else 2, expected)
         ws.ping(b"x")
         assert ws.recv_data(control_frame=True) == (10, b"x")
-        ws.close(status=4000, reason=b"bye", timeout=10)
+        ws.close(status=4000, reason=b"bye", timeout=DEADLINE)
 
 
 NODE_PROGRAM = """

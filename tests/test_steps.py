@@ -12,7 +12,7 @@ import sys
 import threading
 
 import pytest
-from conftest import wait_until
+from conftest import DEADLINE, wait_until
 from rawclient import CLOSE, PING, PONG, TEXT, RawClient, close, connected, frame, text, upgrade
 
 from wsref import WebSocketHandler, running
@@ -134,12 +134,14 @@ class TestTheTable:
 
         limits = Limits(ping_interval=0.05, ping_timeout=0.05, shutdown_timeout=0.5)
         with connected(serve(handler_at(step), limits=limits)) as client:
-            client.socket.settimeout(10)
             if step >= 10:
                 assert client.frame() == (PING, b"")
                 assert client.rest() == b""
             else:
-                threading.Event().wait(0.3)  # longer than both together: nothing may happen
+                client.socket.settimeout(0.3)  # longer than both together
+                with pytest.raises(TimeoutError):
+                    client.more()
+                client.socket.settimeout(DEADLINE)
                 client.send(text("still here"))
                 assert client.frame() == (TEXT, b"still here")
 
@@ -159,7 +161,7 @@ class TestTheTable:
                 assert client.frame() == (CLOSE, struct.pack("!H", 1001) + b"the server is going down")
                 client.send(close(1001))
             assert client.rest() == b""
-            ender.join(10)
+            ender.join(DEADLINE)
 
 
 class TestStandIns:

@@ -8,7 +8,7 @@ import ssl
 import threading
 
 import pytest
-from conftest import wait_until
+from conftest import DEADLINE, wait_until
 from rawclient import BINARY, CLOSE, PING, TEXT, close, connected, frame, text, upgrade
 
 from wsref import Echo, Limits, WebSocketHandler
@@ -47,7 +47,7 @@ class TestTLS:
 
     def test_50_silent_clients_do_not_stop_the_51st(self, serve, contexts):
         server = serve(ssl_context=contexts[0], limits=Limits(head_timeout=1, shutdown_timeout=0.5))
-        silent = [socket.create_connection(server.server_address, timeout=10) for _ in range(50)]
+        silent = [socket.create_connection(server.server_address, timeout=DEADLINE) for _ in range(50)]
         with connected(server, context=contexts[1]) as client:
             client.send(text("hi"))
             assert client.frame() == (TEXT, b"hi")
@@ -84,7 +84,7 @@ class TestTLS:
         server = serve(Handler, ssl_context=contexts[0])
         with connected(server, context=contexts[1]) as client:
             client.socket.shutdown(socket.SHUT_RDWR)  # of TCP, under the TLS session
-            assert ended.wait(10)
+            assert ended.wait(DEADLINE)
         assert codes == [1006]
 
     def test_a_close_notify_is_the_end_and_is_answered_at_once(self, serve, contexts):
@@ -173,7 +173,7 @@ class TestTLS:
             assert got[1][:2] == b"\x03\xe9"
             client.send(close(1001))
             assert client.rest() == b""
-            ender.join(10)
+            ender.join(DEADLINE)
 
     def test_a_tls_client_that_does_not_read_delays_no_broadcast(self, serve, contexts):
         server = serve(WebSocketHandler, ssl_context=contexts[0])

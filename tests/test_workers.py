@@ -9,7 +9,7 @@ import threading
 import weakref
 
 import pytest
-from conftest import wait_until
+from conftest import DEADLINE, wait_until
 
 from wsref import Limits
 from wsref.fast import threads as workers
@@ -41,10 +41,10 @@ class Task:
     def __call__(self):
         self.thread, self.called = threading.current_thread(), threading.current_thread().name
         self.began.set()
-        assert self.go.wait(10)
+        assert self.go.wait(DEADLINE)
 
     def finish(self):
-        assert self.began.wait(10)
+        assert self.began.wait(DEADLINE)
         self.go.set()
 
 
@@ -54,13 +54,13 @@ class TestWorkers:
     def test_each_piece_of_work_has_a_thread_to_itself_and_its_name(self, make):
         workers = make()
         tasks = [Task(workers, f"task {i}") for i in range(20)]
-        assert all(task.began.wait(10) for task in tasks)
+        assert all(task.began.wait(DEADLINE) for task in tasks)
         assert len({task.thread for task in tasks}) == 20
         assert [task.called for task in tasks] == [f"task {i}" for i in range(20)]
         assert len(workers) == 20
         for task in tasks:
             task.finish()
-        assert workers.wait(10)
+        assert workers.wait(DEADLINE)
         assert len(workers) == 0
 
     def test_a_thread_that_is_done_takes_the_next_and_its_name(self, make):
@@ -69,7 +69,7 @@ class TestWorkers:
         for i in range(50):
             task = Task(workers, f"task {i}")
             task.finish()
-            assert workers.wait(10)
+            assert workers.wait(DEADLINE)
             assert task.called == f"task {i}"
             threads.add(task.thread)
         assert len(threads) == 1
@@ -78,9 +78,9 @@ class TestWorkers:
         workers = make()
         first = Task(workers)
         first.finish()
-        assert workers.wait(10)
+        assert workers.wait(DEADLINE)
         tasks = [Task(workers) for _ in range(5)]
-        assert all(task.began.wait(10) for task in tasks)
+        assert all(task.began.wait(DEADLINE) for task in tasks)
         assert first.thread in {task.thread for task in tasks}
         for task in tasks:
             task.finish()
@@ -91,7 +91,7 @@ class TestWorkers:
         tasks = [Task(workers) for _ in range(MAX_SPARE + 10)]
         for task in tasks:
             task.finish()
-        assert workers.wait(10)
+        assert workers.wait(DEADLINE)
         wait_until(lambda: threading.active_count() - before == MAX_SPARE)
 
     def test_too_much_work_is_refused_and_what_is_done_makes_room(self, make):
@@ -128,11 +128,11 @@ class TestWorkers:
                     raise error
 
                 assert workers.start("fails", fail)
-                assert workers.wait(10)
+                assert workers.wait(DEADLINE)
             assert str(error) in caplog.text
         task = Task(workers)
         task.finish()
-        assert workers.wait(10)
+        assert workers.wait(DEADLINE)
 
     def test_a_log_that_fails_costs_no_room(self, make, monkeypatch):
         def fail(*arguments):
@@ -143,7 +143,7 @@ class TestWorkers:
             patch.setattr(workers.logger, "exception", fail)
             patch.setattr(threading, "excepthook", lambda arguments: None)
             assert pool.start("fails twice", fail)
-            assert pool.wait(10)
+            assert pool.wait(DEADLINE)
         task = Task(pool)
         assert task.accepted
         task.finish()
@@ -157,7 +157,7 @@ class TestWorkers:
 
         for _ in range(3):
             assert pool.start("sets it", work)
-            assert pool.wait(10)
+            assert pool.wait(DEADLINE)
         assert [value for _, value in found] == [0, 0, 0]
         assert len({thread for thread, _ in found}) == 1
 
@@ -165,7 +165,7 @@ class TestWorkers:
         pool = make()
         task = Task(pool, "busy")
         task.finish()
-        assert pool.wait(10)
+        assert pool.wait(DEADLINE)
         assert task.called == "busy"
         assert task.thread.name == "wsref spare"
 
@@ -174,11 +174,11 @@ class TestWorkers:
         pool = make()
         task = Task(pool)
         task.finish()
-        assert pool.wait(10)
+        assert pool.wait(DEADLINE)
         wait_until(lambda: not task.thread.is_alive())
         again = Task(pool)
         again.finish()
-        assert pool.wait(10)
+        assert pool.wait(DEADLINE)
 
     def test_nothing_is_lost_when_patience_ends_just_as_work_comes(self, make, monkeypatch):
         monkeypatch.setattr(workers, "PATIENCE", 0.0)
@@ -186,8 +186,8 @@ class TestWorkers:
         for i in range(2000):
             assert pool.start("quick", lambda i=i: done.append(i))
             if i % 3 == 0:
-                assert pool.wait(10)
-        assert pool.wait(10)
+                assert pool.wait(DEADLINE)
+        assert pool.wait(DEADLINE)
         assert sorted(done) == list(range(2000))
 
     def test_after_the_end_no_thread_stays(self, make):
@@ -210,7 +210,7 @@ class TestWorkers:
         task.finish()
         thread = task.thread
         del task
-        assert workers.wait(10)
+        assert workers.wait(DEADLINE)
         wait_until(lambda: gc.collect() >= 0 and gone() is None)
         assert thread.is_alive()
 

@@ -15,19 +15,19 @@ import pytest
 from conftest import DEADLINE
 
 from wsref.check import CASES, Level, Outcome, grade, parse_target
-from wsref.check.broken import BROKEN
 from wsref.check.cases import select
+from wsref.check.cases.ch09 import parse_elements, what_is_wrong
+from wsref.check.cases.common import take_pongs
 from wsref.check.codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, frame
-from wsref.check.compression import parse_elements, what_is_wrong
-from wsref.check.gallery import Failure, Good, Refusal, serving
-from wsref.check.messages import take_pongs
-from wsref.check.peer import Line
+from wsref.check.gallery import BROKEN
+from wsref.check.gallery.reference import Failure, Good, Refusal, serving
 from wsref.check.runner import look_at, play
+from wsref.check.session import Line
 from wsref.check.verdict import Failed, Skipped
 
 HERE = [case for case in CASES if 6 <= case.chapter <= 11]
 BY_ID = {case.id: case for case in HERE}
-GALLERY = {name: server for name, server in BROKEN.items() if server.__module__ == "wsref.check.broken_frames"}
+GALLERY = {name: server for name, server in BROKEN.items() if server.__module__ >= "wsref.check.gallery.ch06"}
 
 
 def matching(*globs: str) -> list[str]:

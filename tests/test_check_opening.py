@@ -9,13 +9,13 @@ import pytest
 
 from wsref import Echo, running
 from wsref.check import CASES, Level, Outcome, grade, parse_target
-from wsref.check.broken import BROKEN
 from wsref.check.cases import select
 from wsref.check.codec import text
-from wsref.check.gallery import Gone, Good, Refusal, serving
+from wsref.check.gallery import BROKEN
+from wsref.check.gallery.reference import Gone, Good, Refusal, serving
 
 HERE = [case for case in CASES if case.chapter <= 5]
-GALLERY = {name: server for name, server in BROKEN.items() if server.__module__ == "wsref.check.broken_opening"}
+GALLERY = {name: server for name, server in BROKEN.items() if server.__module__ <= "wsref.check.gallery.ch05"}
 
 
 def failures(server: type[Good], *levels: Level, timeout: float = 5.0) -> dict[str, str]:

@@ -29,12 +29,15 @@ def table(docstring: str | None) -> list[list[str]]:
 FOLDERS = {folder: set(allowed[0].split(", ") if allowed else []) for folder, _, *allowed in table(wsref.__doc__)}
 FOLDERS["cli"] = set(FOLDERS) - {"cli"}
 
-#: What a folder imports of another one, where the rule names modules and not whole folders.
-ONLY = {("wire", "network"): {"transport"}, ("check", "wire"): {"trace", "picture"}}
+#: What a folder or package imports of another one, where the rule names modules and not whole folders.
+ONLY = {("wire", "network"): {"transport"}, ("check.report", "wire"): {"trace", "picture"}}
+
+#: Folders of which only one package may use another folder: of the grader, only its report draws with wire.
+ONLY_IN = {("check", "wire"): "report"}
 
 
 def order(folder: str) -> list[str]:
-    """The modules of a folder as its docstring lists them."""
+    """The modules and packages of a folder or package, as its docstring lists them."""
     return [row[0] for row in table(importlib.import_module(f"wsref.{folder}").__doc__)]
 
 
@@ -48,32 +51,44 @@ def imports(file: str, source: str) -> Iterator[tuple[str, ...]]:
             base = package[: len(package) - node.level + 1] if node.level else ()
             module = (*base, *(node.module or "").split(".")) if node.module else base
             for alias in node.names:
-                is_module = (PACKAGE / Path(*module[1:], f"{alias.name}.py")).exists()
+                path = PACKAGE / Path(*module[1:], alias.name)
+                is_module = path.is_dir() or path.with_suffix(".py").exists()
                 yield (*module, alias.name) if is_module or len(module) == 1 else module
 
 
 def wrong_imports(file: str, source: str) -> list[str]:
     """The imports of a module that the contents pages do not allow."""
-    folder, *_ = Path(file).parts
+    folder, *inside = Path(file).with_suffix("").parts
     if folder not in FOLDERS:  # wsref itself and __main__: above them all
         return []
-    known = order(folder)
-    name = Path(file).stem
     wrong = []
     for first, *rest in imports(file, source):
-        if first != "wsref":
-            continue
-        to, module = [*rest, "", ""][:2]
-        if to == folder:
-            inside = known[: known.index(name)] if name in known else known
-            good = not module or module in inside or name == "__init__"
-        else:
-            only = ONLY.get((folder, to))
-            good = to in FOLDERS[folder] and (only is None or module in only)
-            good = good or (folder == "cli" and to == "__version__")
-        if not good:
+        same = rest[:1] == [folder]
+        if first == "wsref" and not (is_above(folder, inside, rest[1:]) if same else may_use(file, rest)):
             wrong.append(".".join(rest))
     return wrong
+
+
+def is_above(folder: str, user: list[str], used: list[str]) -> bool:
+    """Whether a module of a folder comes above another one in the folder's docstring, or in that of their package."""
+    known = order(folder)
+    if user[0] not in known:  # the user is the folder's __init__
+        return not used or used[0] in known
+    if not used:  # the folder itself
+        return "." not in folder and len(user) == 1
+    if user[0] == used[0] and len(user) == 2:  # both in one package
+        return is_above(f"{folder}.{user[0]}", user[1:], used[1:])
+    return used[0] in known[: known.index(user[0])]
+
+
+def may_use(file: str, used: list[str]) -> bool:
+    """Whether a module may import this one of another folder."""
+    folder, *package, _ = Path(file).parts
+    to, module = [*used, "", ""][:2]
+    only = ONLY.get((".".join([folder, *package]), to))
+    good = to in FOLDERS[folder] and (only is None or module in only)
+    good = good and ((folder, to) not in ONLY_IN or package == [ONLY_IN[folder, to]])
+    return good or (folder == "cli" and to == "__version__")
 
 
 class TestImports:
@@ -94,6 +109,18 @@ class TestImports:
             ("network/client.py", "from ..fast import threads\nfrom . import transport", []),
             ("wire/trace.py", "from ..network import client", ["network.client"]),
             ("check/codec.py", "from ..protocol.frames import mask", ["protocol.frames"]),
+            ("check/codec.py", "from .session import Peer", ["check.session"]),
+            ("check/runner.py", "from ..wire import trace", ["wire.trace"]),
+            ("check/report/transcript.py", "from ...wire import trace\nfrom ..runner import Report", []),
+            ("check/report/transcript.py", "from ...wire.panel import x", ["wire.panel"]),
+            ("check/report/text.py", "from .junit import as_junit", ["check.report.junit"]),
+            ("check/cases/ch02.py", "from ..plays import script\nfrom .common import MUST", []),
+            ("check/cases/ch02.py", "from .ch03 import CASES", ["check.cases.ch03"]),
+            ("check/cases/ch02.py", "from ..runner import play", ["check.runner"]),
+            ("check/cases/ch02.py", "from .. import Case", ["check"]),
+            ("check/cases/ch02.py", "from ..cases import CASES", ["check.cases"]),
+            ("check/cases/ch02.py", "from ...wire import trace", ["wire.trace"]),
+            ("check/cases/__init__.py", "from . import ch02\nfrom ..gallery import BROKEN", ["check.gallery"]),
         ],
     )
     def test_this_very_test_sees_a_wrong_import(self, file, source, wrong):
@@ -115,12 +142,11 @@ class TestContents:
     """The docstrings of the package and of its folders are its contents pages"""
 
     def test_they_list_every_folder_and_every_module(self):
-        there = {path.parent.name for path in SOURCES.values()} - {"wsref"}
-        assert set(FOLDERS) == there
-        for folder in FOLDERS:
+        assert set(FOLDERS) == {Path(file).parts[0] for file in SOURCES if "/" in file}
+        for folder in sorted({path.parent.relative_to(PACKAGE) for path in SOURCES.values()} - {Path()}):
             modules = {path.stem for path in (PACKAGE / folder).glob("*.py")} - {"__init__"}
             modules |= {path.parent.name for path in (PACKAGE / folder).glob("*/__init__.py")}
-            assert set(order(folder)) == modules, folder
+            assert set(order(".".join(folder.parts))) == modules, folder
 
     def test_the_public_names_exist_and_are_sorted(self):
         assert wsref.__all__ == sorted(wsref.__all__)

@@ -15,8 +15,8 @@ from rawclient import close, connected
 import wsref
 from wsref import Echo, running
 from wsref.apps.panel import with_wire
-from wsref.check.broken import BROKEN
-from wsref.check.gallery import serving
+from wsref.check.gallery import BROKEN
+from wsref.check.gallery.reference import serving
 from wsref.cli.main import main
 from wsref.steps import SEEN
 from wsref.wire.trace import Printer

@@ -30,8 +30,8 @@ from typing import Any
 
 from wsref import __version__
 from wsref.check import CASES, Level, grade, parse_target
-from wsref.check.peer import RECORDED
 from wsref.check.report import as_dict
+from wsref.check.session import RECORDED
 
 HERE = Path(__file__).parent
 SERVERS = HERE / "servers"

@@ -1,52 +1,41 @@
 """``python -m wsref check URL``: grade any WebSocket server, in any language.
 
-What the grader goes by:
+How the grader works:
 
-* A **case** sends something and knows which answers are right.  Its id begins with the
-  chapter of the tutorial that teaches the rule, its section says where the rule stands.
-* Its **level** says what a failure means.  MUST: a sentence of an RFC is broken, and one
-  can quote it; only these make the exit code 1.  SHOULD: the RFC advises otherwise.
-  INTEROP: no rule is broken, but clients in the field expect otherwise.
-* What is legal passes, even where another behaviour is more usual: a server may refuse
-  with any status from 400 to 599, may fail a connection by ending TCP without a Close
-  ("SHOULD", §7.1.7), may decline compression, may refuse version 8, may have a limit for
-  messages (§10.4), if it is above 8 KiB.
-* It shares **no code** with the server in this package: it has an encoder and a decoder
-  of its own (:mod:`~wsref.check.codec`), so that one mistake cannot hide in both.
-* It speaks to the one URL that it was given.
+* A **case** sends something and knows the correct answers.  Its id begins with the chapter of
+  the book that teaches the rule.  Its section names the RFC and the section of the rule.
+* The **level** of a case says what a failure means.  MUST: the server breaks a sentence of an
+  RFC, and the report quotes it.  Only a MUST failure sets the exit code to 1.  SHOULD: the RFC
+  advises otherwise.  INTEROP: the server breaks no rule, but real clients expect otherwise.
+* Legal behaviour passes, even if another behaviour is more common.  A server may refuse with
+  any status from 400 to 599.  It may fail a connection by ending TCP without a Close ("SHOULD",
+  §7.1.7).  It may decline compression and refuse version 8.  It may limit the size of
+  messages (§10.4), if the limit is above 8 KiB.
+* The grader shares **no code** with the server in this package.  It has its own encoder and
+  decoder (:mod:`~wsref.check.codec`), so one mistake cannot hide in both.
+* The grader connects only to the URL from the command line.
 
-The modules, in the order in which to read them:
+The modules and packages, in the order in which to read them:
 
 ================  ========  ==============================================================
 module            chapter   in one line
 ================  ========  ==============================================================
 codec                       an encoder and a lenient decoder, for heads and frames
 verdict                     what a failure means, and how a case ends
-peer                        a TCP connection to the server, with deadlines and a memory
-case                        what a case is, and its verdict
+session                     TCP connections to the server, with deadlines and a record
+case                        a case and its verdict
 plays                       what happens in most cases: a few verbs
-http_base         1         the cases of chapter 1
-opening           2-5       the cases of chapters 2 to 5
-frames            6         the cases of chapter 6
-messages          7         the cases of chapter 7
-closing           8         the cases of chapter 8
-compression       9         the cases of chapter 9
-world             10, 11    the cases of chapters 10 and 11
-cases                       all of them, and how to choose some
-runner                      plays them, several at a time, and ends
-report                      what came out: for a terminal, JSON, JUnit
-html_report                 what came out, as a page
-gallery                     a good server, to be broken
-broken_opening    1-5       servers that are broken on purpose: the opening handshake
-broken_frames     6-11      servers that are broken on purpose: what comes after it
-broken                      all broken servers, by name
+cases             1-11      the cases, one module a chapter; all of them, and ``select``
+runner                      plays the cases, several at a time
+report                      the report: for a terminal, HTML, JSON, JUnit
+gallery           1-11      a good server, and servers that are broken on purpose
 ================  ========  ==============================================================
 """
 
 from .case import Case, Verdict
 from .cases import CASES
-from .peer import Target, parse_target
 from .runner import Found, NotAnswering, Report, grade
+from .session import Target, parse_target
 from .verdict import Level, Outcome
 
 __all__ = [

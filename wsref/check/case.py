@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from .peer import Peer
+from .session import Peer
 from .verdict import Level, Outcome
 
 

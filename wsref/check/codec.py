@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
-NAMES = {0: "CONTINUATION", 1: "TEXT", 2: "BINARY", 8: "CLOSE", 9: "PING", 10: "PONG"}
+OPCODE_NAMES = {0: "CONTINUATION", 1: "TEXT", 2: "BINARY", 8: "CLOSE", 9: "PING", 10: "PONG"}
 
 #: RFC 6455 §1.3: the example's key.  Any 16 bytes do; these make a run repeatable.
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
@@ -242,7 +242,7 @@ class Frame:
         return struct.unpack("!H", self.payload[:2])[0] if len(self.payload) >= 2 else None
 
     def __str__(self) -> str:
-        name = NAMES.get(self.opcode, f"opcode {self.opcode:#x}")
+        name = OPCODE_NAMES.get(self.opcode, f"opcode {self.opcode:#x}")
         if self.opcode == CLOSE:
             said = f" {self.payload[2:60]!r}" if self.payload[2:] else ""
             return f"CLOSE {self.code}{said}" if self.code is not None else "CLOSE without a code"
@@ -287,7 +287,7 @@ def parse_frame(data: bytes | bytearray) -> tuple[Frame, int] | None:
         return None
     payload = bytes(data[at : at + length])
     opcode, fin = first & 15, first >= 0x80
-    if opcode not in NAMES:
+    if opcode not in OPCODE_NAMES:
         faults.append(f"its opcode, {opcode:#x}, is reserved (RFC 6455 §5.2)")
     if opcode & 8 and not fin:
         faults.append("a control frame in fragments (RFC 6455 §5.5)")

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .case import Play
-from .codec import BINARY, NAMES, PING, PONG, TEXT, Answer, frame, text
-from .peer import Line, Peer
+from .codec import BINARY, OPCODE_NAMES, PING, PONG, TEXT, Answer, frame, text
+from .session import Line, Peer
 from .verdict import Failed, Skipped
 
 
@@ -166,7 +166,7 @@ def echoes(
         for opcode, payload in messages:
             line.expect(opcode, payload, past=past)
 
-    came = ", ".join(f"{NAMES[opcode]} of {len(payload)} bytes" for opcode, payload in messages)
+    came = ", ".join(f"{OPCODE_NAMES[opcode]} of {len(payload)} bytes" for opcode, payload in messages)
     slowly = "" if not dribble else f" ({dribble} byte{'s' * (dribble > 1)} at a time)"
     return Play(in_words(wire) + slowly, f"back come: {came}", run, needs)
 

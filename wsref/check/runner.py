@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from .case import Case, Verdict
 from .codec import BINARY, TEXT, frame, text, upgrade
-from .peer import Line, Peer, Target
+from .session import Line, Peer, Target
 from .verdict import Failed, Level, Outcome, Skipped
 
 #: An offer that any server that knows permessage-deflate can accept as it is.

@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TextIO
 
-from ..check import html_report, report
-from ..check.broken import BROKEN
+from ..check import report
 from ..check.case import Case, Verdict
 from ..check.cases import CASES, select
-from ..check.gallery import serving
-from ..check.peer import Target, parse_target
+from ..check.gallery import BROKEN
+from ..check.gallery.reference import serving
 from ..check.report import Pen
 from ..check.runner import NotAnswering, Report, grade
+from ..check.session import Target, parse_target
 from ..check.verdict import Level, Outcome
 from .terminal import CommandError, seconds, wants_colour
 
@@ -180,7 +180,7 @@ def check(
         print(line, file=stream)
     _write(json_file, (json.dumps(report.as_dict(result, version=version, date=date), indent=1) + "\n").encode())
     _write(junit_file, report.as_junit(result))
-    _write(html_file, html_report.as_html(result, version=version, date=date).encode())
+    _write(html_file, report.as_html(result, version=version, date=date).encode())
     return exit_code(result)
 
 

@@ -56,7 +56,7 @@ class Gallery(SphinxDirective):
 
     def items(self) -> Iterator[nodes.definition_list_item]:
         """One for each server."""
-        from wsref.check.broken import BROKEN
+        from wsref.check.gallery import BROKEN
 
         from .boxes import solution
 

@@ -11,41 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from .case import Case, Play
-from .codec import KEY, Answer, plain, upgrade
-from .peer import Peer
-from .plays import answered, as_usual, in_words, refused, script
-from .verdict import Failed, Level, Skipped
-
-MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
-
-# -- What is asked of an answer ----------------------------------------------------------
-
-
-def well_formed(peer: Peer, answer: Answer) -> None:
-    """Judge an answer's head: as RFC 9112 writes it."""
-    if answer.faults:
-        raise Failed("; ".join(answer.faults), "a head as RFC 9112 writes it")
-
-
-def right_length(request: bytes) -> Play:
-    """The answer's body is as long as its head says: no shorter, and nothing follows it."""
-
-    def run(peer: Peer) -> None:
-        line = peer.dial()
-        line.send(request)
-        if (answer := line.answer()) is None:
-            raise Skipped("it hung up, so there is no answer to look at")
-        lengths = set(answer.lines("Content-Length"))
-        if lengths and answer.lines("Transfer-Encoding"):
-            raise Failed("both Content-Length and Transfer-Encoding", "one of them")
-        if len(lengths) > 1 or any(not re.fullmatch("[0-9]{1,18}", length) for length in lengths):
-            raise Failed(f"Content-Length: {', '.join(sorted(lengths))}", "one number")
-        size = len(answer.body) + len(line.rest(0.3))
-        if lengths and int(next(iter(lengths))) != size:
-            raise Failed(f"a body of {size} bytes", f"as many as its Content-Length says, {lengths.pop()}")
-
-    return Play(in_words(request), "a body as long as Content-Length says, if it says so", run)
+from ..case import Case, Play
+from ..codec import KEY, Answer, plain, upgrade
+from ..plays import answered, as_usual, in_words, refused, script
+from ..session import Peer
+from ..verdict import Failed, Skipped
+from .common import CASE_INSENSITIVE, INTEROP, MUST, OWS, SHOULD, asked_plainly, right_length, well_formed
 
 
 def _date(peer: Peer, answer: Answer) -> None:
@@ -53,15 +24,6 @@ def _date(peer: Peer, answer: Answer) -> None:
     came = answer.lines("Date")
     if answer.status < 500 and (len(came) != 1 or not re.fullmatch(imf, came[0])):
         raise Failed(f"Date: {', '.join(came) or 'none'}", "a Date such as Sun, 06 Nov 1994 08:49:37 GMT")
-
-
-def asked_plainly(peer: Peer) -> int:
-    """The status that answers an ordinary plain request; 0: TCP ended."""
-    line = peer.dial()
-    line.send(plain())
-    answer = line.answer()
-    line.hang_up()  # a server of one client at a time waits for that
-    return answer.status if answer else 0
 
 
 def as_plain(request: bytes, *, dribble: bool = False) -> Play:
@@ -95,8 +57,6 @@ GRAMMAR = (
 GRAMMAR += "SHOULD respond with a 400 (Bad Request) response and close the connection."
 LARGE = "A server that receives a request header field line, field value, or set of fields larger than it wishes to "
 LARGE += "process MUST respond with an appropriate 4xx (Client Error) status code."
-NAMES = "Field names are case-insensitive"
-OWS = 'field-line = field-name ":" OWS field-value OWS'
 
 
 def _no_content(peer: Peer) -> None:
@@ -229,7 +189,7 @@ CASES = (
         MUST,
         "RFC 9110 §5.1",
         "Header names count in lower case too",
-        NAMES,
+        CASE_INSENSITIVE,
         as_plain(plain(host="host: {host}")),
         "Lower the names when you read them, and look them up in lower case.",
     ),

@@ -11,14 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .case import Case, Play
-from .codec import CLOSE, CONTINUATION, PING, TEXT, Frame, close, fragments, frame, text
-from .frames import letters
-from .peer import Line, Peer
-from .plays import in_words, script
-from .verdict import Failed, Level, Skipped
-
-MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
+from ..case import Case, Play
+from ..codec import CLOSE, CONTINUATION, PING, TEXT, Frame, close, fragments, frame, text
+from ..plays import in_words, script
+from ..session import Line, Peer
+from ..verdict import Failed, Skipped
+from .common import INTEROP, MUST, SHOULD, letters
 
 IN_RESPONSE = (
     "If an endpoint receives a Close frame and did not previously send a Close frame, the endpoint MUST send a Close "

@@ -35,7 +35,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from .codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, accept_for, mask
+from ..codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, accept_for, mask
 
 TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 
@@ -206,6 +206,11 @@ class Good(socketserver.BaseRequestHandler):
     def answer(self, status_line: str, *headers: str, body: str = "") -> None:
         """Send a response."""
         self.send("\r\n".join([f"HTTP/1.1 {status_line}", *headers, "", body]).encode())
+
+    def send_page(self, request: Request, body: str) -> None:
+        """Send 200 with this body."""
+        headers = (f"Date: {formatdate(usegmt=True)}", f"Content-Length: {len(body)}", "Connection: close")
+        self.answer("200 OK", *headers, body="" if request.method == "HEAD" else body)
 
     def refuse(self, refusal: Refusal) -> None:
         """Send a refusal that says why."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from html import escape
 
-from .case import Verdict
-from .report import CHAPTERS, MARKS, Pen, by_chapter, conclusion, conversation, tally, to_draw, what_was_found
-from .runner import Report
-from .verdict import Level, Outcome
+from ..case import Verdict
+from ..runner import Report
+from ..verdict import Level, Outcome
+from .summary import CHAPTERS, MARKS, Pen, by_chapter, conclusion, tally, what_was_found
+from .transcript import conversation, to_draw
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8885; --bad: #b3261e; --warn: #8a5a00; --good: #1b7a3d; --soft: #8881; }

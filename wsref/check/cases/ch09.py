@@ -16,15 +16,12 @@ import re
 import zlib
 from collections.abc import Callable
 
-from .case import Case, Play
-from .codec import BINARY, CONTINUATION, PING, PONG, TEXT, Answer, Frame, frame, upgrade
-from .frames import letters, pattern
-from .messages import take_pongs
-from .peer import Peer
-from .plays import in_words, script
-from .verdict import Failed, Level, Skipped
-
-MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
+from ..case import Case, Play
+from ..codec import BINARY, CONTINUATION, PING, PONG, TEXT, Answer, Frame, frame, upgrade
+from ..plays import in_words, script
+from ..session import Peer
+from ..verdict import Failed, Level, Skipped
+from .common import INTEROP, MUST, SHOULD, letters, pattern, take_pongs
 
 NAME = "permessage-deflate"
 TAIL = b"\0\0\xff\xff"

@@ -13,13 +13,12 @@ from __future__ import annotations
 import contextlib
 import struct
 
-from .case import Case, Play
-from .codec import BINARY, PING, PONG, TEXT, frame, text
-from .peer import Line, Peer
-from .plays import echoes, fails, script, survives
-from .verdict import Failed, Level
-
-MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
+from ..case import Case, Play
+from ..codec import BINARY, PING, PONG, TEXT, frame, text
+from ..plays import echoes, fails, script, survives
+from ..session import Line, Peer
+from ..verdict import Failed
+from .common import INTEROP, MUST, SHOULD, letters, pattern
 
 # -- Lengths -----------------------------------------------------------------------------
 
@@ -40,16 +39,6 @@ LENGTHS = (
     (262144, "longer than one read"),
     (524288, "much longer than one read"),
 )
-
-
-def pattern(size: int) -> bytes:
-    """Bytes in which a piece lost, doubled or moved shows."""
-    return (bytes(range(251)) * (size // 251 + 1))[:size]
-
-
-def letters(size: int) -> bytes:
-    """The same in ASCII."""
-    return (b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ." * (size // 63 + 1))[:size]
 
 
 def _length(opcode: int, size: int, why: str) -> Case:

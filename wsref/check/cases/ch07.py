@@ -11,14 +11,12 @@ right: "Incoming data MUST always be validated by both clients and servers" (§1
 
 from __future__ import annotations
 
-from .case import Case, Play
-from .codec import BINARY, CONTINUATION, NAMES, PING, PONG, TEXT, Frame, fragments, frame, text
-from .frames import letters, pattern
-from .peer import Line, Peer
-from .plays import echoes, fails, in_words, pongs, script, works
-from .verdict import Failed, Level
-
-MUST, SHOULD, INTEROP = Level.MUST, Level.SHOULD, Level.INTEROP
+from ..case import Case, Play
+from ..codec import BINARY, CONTINUATION, OPCODE_NAMES, PING, PONG, TEXT, fragments, frame, text
+from ..plays import echoes, fails, in_words, pongs, script, works
+from ..session import Peer
+from ..verdict import Failed
+from .common import INTEROP, MUST, SHOULD, letters, pattern, take_pongs
 
 # -- Ping and Pong -------------------------------------------------------------------------
 
@@ -37,28 +35,6 @@ def _ping(name: str, title: str, payload: bytes, quote: str, hint: str, section:
     return Case(f"7.ping.{name}", MUST, section, title, quote, pongs(frame(PING, payload), payload), hint)
 
 
-def take_pongs(line: Line, payloads: list[bytes], messages: list[tuple[int, bytes]]) -> None:
-    """Pongs for these Pings, the last of them at least, and these messages; each in order.
-
-    Raises:
-        Failed: something else came, or not all of it.
-    """
-    waiting, due = list(payloads), [Frame(*message) for message in messages]
-    wanted = f"PONG with {payloads[-1]!r}" + "".join(f", {message}" for message in due)
-    while waiting or due:
-        try:
-            came = line.message()
-        except Failed as failure:
-            missing = [f"PONG with {waiting[-1]!r}"] * bool(waiting) + [str(message) for message in due]
-            raise Failed(f"{failure.got}; missing: {', '.join(missing)}", wanted) from None
-        if came.opcode == PONG and came.payload in waiting:
-            del waiting[: waiting.index(came.payload) + 1]  # §5.5.3: the others need no Pong any more
-        elif due and came.opcode in (TEXT, BINARY):
-            line.compare(came, due.pop(0))
-        else:
-            raise Failed(f"{came}", wanted)
-
-
 def _several(wire: bytes, payloads: list[bytes], *messages: tuple[int, bytes], needs: str = "open") -> Play:
     def run(peer: Peer) -> None:
         line = peer.open()
@@ -66,7 +42,7 @@ def _several(wire: bytes, payloads: list[bytes], *messages: tuple[int, bytes], n
         take_pongs(line, payloads, list(messages))
 
     came = [f"PONG with {payloads[-1]!r}" + " (and, before it, those for earlier Pings)" * (len(payloads) > 1)]
-    came += [f"{NAMES[opcode]} of {len(payload)} bytes" for opcode, payload in messages]
+    came += [f"{OPCODE_NAMES[opcode]} of {len(payload)} bytes" for opcode, payload in messages]
     return Play(in_words(wire), "back come: " + ", ".join(came), run, needs)
 
 

@@ -1,0 +1,56 @@
+"""The cases, one module for each chapter of the book.
+
+=========  ========  ==========================================
+module     chapter   in one line
+=========  ========  ==========================================
+common               what several chapters share
+ch01       1         an HTTP base
+ch02       2         upgrade detection
+ch03       3         validation
+ch04       4         ``complete_upgrade``
+ch05       5         the 426 fallback
+ch06       6         frames
+ch07       7         messages
+ch08       8         closing
+ch09       9         compression
+ch10       10        many clients, and clients that vanish
+ch11       11        Origin and limits
+=========  ========  ==========================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from ..case import Case
+from . import ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11
+
+#: All cases, in the order of the chapters.
+CASES: tuple[Case, ...] = tuple(
+    case for chapter in (ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11) for case in chapter.CASES
+)
+
+
+def select(*, until: int | None = None, only: Sequence[str] = ()) -> list[Case]:
+    """Return the cases to play, in the order of the chapters.
+
+    Args:
+        until: The last chapter whose cases are selected; None: all chapters.
+        only: Select a case if its id equals one of these strings, matches one as a glob, or
+            begins with one and a dot; empty: no restriction.
+    Raises:
+        ValueError: An element of ``only`` matches no case.
+    """
+    for pattern in only:
+        if not any(_matches(case.id, pattern) for case in CASES):
+            raise ValueError(f"no case is called {pattern!a}; check --list lists all of them")
+    return [
+        case
+        for case in CASES
+        if (until is None or case.chapter <= until) and (not only or any(_matches(case.id, p) for p in only))
+    ]
+
+
+def _matches(name: str, pattern: str) -> bool:
+    return fnmatchcase(name, pattern) or name.startswith(pattern + ".")

@@ -25,8 +25,8 @@ from wsref.check import CASES, Level, NotAnswering, Outcome, grade, parse_target
 from wsref.check.case import Case, Play
 from wsref.check.cases import select
 from wsref.check.codec import BINARY, PING, TEXT, Frame, frame, mask, parse_answer, parse_frame, text
-from wsref.check.gallery.reference import Good, serving
-from wsref.check.report import CHAPTERS, Pen, as_text
+from wsref.check.gallery.reference import ReferenceServer, serving
+from wsref.check.report import CHAPTERS, Ansi, as_text
 from wsref.check.session import Peer
 from wsref.check.verdict import Failed, Skipped
 from wsref.cli.main import main
@@ -34,7 +34,7 @@ from wsref.cli.main import main
 FEW = select(only=["4.accept.value", "6.length.126", "6.mask.missing", "6.echo.hello"])
 
 
-class Shifts(Good):
+class Shifts(ReferenceServer):
     """Sends every byte of a long message plus one."""
 
     symptom = "long messages come back wrong"
@@ -120,9 +120,9 @@ class TestCodec:
         ],
     )
     def test_what_is_wrong_with_a_frame_is_noted_and_its_meaning_kept(self, wire, fault):
-        came, _ = parse_frame(bytes.fromhex(wire))
-        assert len(came.faults) == 1
-        assert fault in came.faults[0]
+        received, _ = parse_frame(bytes.fromhex(wire))
+        assert len(received.faults) == 1
+        assert fault in received.faults[0]
 
     @pytest.mark.parametrize(
         "head, fault",
@@ -181,7 +181,7 @@ class TestGoodServers:
 
     @pytest.mark.parametrize("server", ["wsref", "the gallery's"])
     def test_every_case_passes_in_time(self, server):
-        opened = running(Demo, compression=Compression()) if server == "wsref" else serving(Good)
+        opened = running(Demo, compression=Compression()) if server == "wsref" else serving(ReferenceServer)
         with opened as url:
             report = grade(parse_target(url), CASES)
         assert [(v.case.id, v.outcome, v.why) for v in report.verdicts if v.outcome is not Outcome.PASS] == []
@@ -218,7 +218,7 @@ class TestFindings:
         assert err == ""
 
     def test_only_a_must_sets_the_exit_code(self, capsys):
-        class NoDeflate(Good):
+        class NoDeflate(ReferenceServer):
             def choose_extension(self, request):
                 return None
 
@@ -229,7 +229,7 @@ class TestFindings:
         assert code == 0
 
     def test_a_server_that_is_no_echo_is_not_blamed_for_it(self, capsys):
-        class Silent(Good):
+        class Silent(ReferenceServer):
             def on_message(self, opcode, message):
                 pass
 
@@ -242,7 +242,7 @@ class TestFindings:
     def test_no_echo_sends_it_no_message_to_find_out(self, capsys):
         heard = []
 
-        class Listens(Good):
+        class Listens(ReferenceServer):
             def on_message(self, opcode, message):
                 heard.append(message)
 
@@ -252,7 +252,7 @@ class TestFindings:
         assert heard == []
 
     def test_what_a_server_sends_reaches_the_terminal_without_escape_codes(self, capsys):
-        class Rude(Good):
+        class Rude(ReferenceServer):
             def accept_value(self, key):
                 return "\x1b[31mred\x07"
 
@@ -263,7 +263,7 @@ class TestFindings:
         assert "\\x1b[31mred" in out
 
     def test_a_server_of_one_client_at_a_time_is_graded_one_case_at_a_time(self, capsys):
-        class OneByOne(Good):
+        class OneByOne(ReferenceServer):
             lock = threading.Lock()
 
             def handle(self):
@@ -410,8 +410,8 @@ class TestRunner:
 
         told = []
         cases = [case("fails", failing), case("skips", skipping), case("passes", passing)]
-        with serving(Good) as url:
-            report = grade(parse_target(url), cases, tell=lambda verdict: told.append(verdict.case.id))
+        with serving(ReferenceServer) as url:
+            report = grade(parse_target(url), cases, on_verdict=lambda verdict: told.append(verdict.case.id))
         assert [v.outcome for v in report.verdicts] == [Outcome.FAIL, Outcome.SKIP, Outcome.PASS]
         assert [(v.why, v.expected) for v in report.verdicts] == [("this came", "that"), ("not for you", ""), ("", "")]
         assert sorted(told) == sorted(c.id for c in cases)
@@ -422,7 +422,7 @@ class TestRunner:
             raise ZeroDivisionError
 
         case = Case("6.test.wrong", Level.MUST, "RFC 6455 §1", "T", "q", Play("s", "a", wrong), "h")
-        with serving(Good) as url, pytest.raises(ZeroDivisionError):
+        with serving(ReferenceServer) as url, pytest.raises(ZeroDivisionError):
             grade(parse_target(url), [case])
 
     def test_nothing_is_left_behind(self):
@@ -463,12 +463,12 @@ class TestRunner:
     def test_it_speaks_only_to_the_host_and_port_that_it_was_given(self, monkeypatch):
         real, dialled = socket.create_connection, set()
 
-        def dial(address, *more, **options):
+        def connect(address, *more, **options):
             dialled.add(address)
             return real(address, *more, **options)
 
-        monkeypatch.setattr(socket, "create_connection", dial)
-        with serving(Good) as url:
+        monkeypatch.setattr(socket, "create_connection", connect)
+        with serving(ReferenceServer) as url:
             target = parse_target(url)
             grade(target, select(until=4))
         assert dialled == {(target.host, target.port)}
@@ -523,7 +523,7 @@ class TestReports:
         assert "prefers-color-scheme: dark" in page
 
     def test_what_came_from_the_server_is_escaped_in_html(self, tmp_path, capsys):
-        class Rude(Good):
+        class Rude(ReferenceServer):
             def accept_value(self, key):
                 return "<script>alert(1)</script>"
 
@@ -532,7 +532,7 @@ class TestReports:
         assert "<script" not in (tmp_path / "r.html").read_text()
 
     def test_json_to_standard_output_leaves_nothing_else_there(self, capsys):
-        with serving(Good) as url:
+        with serving(ReferenceServer) as url:
             code, out, err = run(capsys, url, "--only", "4.accept.value", "--json", "-")
         assert code == 0
         assert json.loads(out)["cases"][0]["outcome"] == "pass"
@@ -549,11 +549,11 @@ class TestReports:
     def test_colour_only_where_it_is_wanted(self):
         with serving(Shifts) as url:
             report = grade(parse_target(url), FEW)
-        assert "\x1b[31m" in "\n".join(as_text(report, Pen(True)))
-        assert "\x1b" not in "\n".join(as_text(report, Pen(False)))
+        assert "\x1b[31m" in "\n".join(as_text(report, Ansi(True)))
+        assert "\x1b" not in "\n".join(as_text(report, Ansi(False)))
 
     def test_a_pipe_gets_no_progress_and_a_terminal_does(self):
-        with serving(Good) as url:
+        with serving(ReferenceServer) as url:
             command = [sys.executable, "-m", "wsref", "check", url, "--only", "4"]
             piped = subprocess.run(command, capture_output=True, timeout=60)
             assert piped.stderr == b""
@@ -570,7 +570,7 @@ class TestReports:
         assert b"\x1b[32m" in shown
 
     def test_verbose_has_a_line_for_every_case_and_trace_has_the_bytes(self, capsys):
-        with serving(Good) as url:
+        with serving(ReferenceServer) as url:
             _, out, _ = run(capsys, url, "--only", "6.length.125", "--only", "6.mask.missing", "-v")
             assert "✓ 6.length.125 " in out
             assert "✓ 6.mask.missing " in out

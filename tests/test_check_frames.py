@@ -16,13 +16,13 @@ from conftest import DEADLINE
 
 from wsref.check import CASES, Level, Outcome, grade, parse_target
 from wsref.check.cases import select
-from wsref.check.cases.ch09 import parse_elements, what_is_wrong
+from wsref.check.cases.ch09 import parse_elements, response_fault
 from wsref.check.cases.common import take_pongs
 from wsref.check.codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, frame
 from wsref.check.gallery import BROKEN
-from wsref.check.gallery.reference import Failure, Good, Refusal, serving
-from wsref.check.runner import look_at, play
-from wsref.check.session import Line
+from wsref.check.gallery.reference import Failure, ReferenceServer, Refusal, serving
+from wsref.check.runner import play, probe
+from wsref.check.session import Wire
 from wsref.check.verdict import Failed, Skipped
 
 HERE = [case for case in CASES if 6 <= case.chapter <= 11]
@@ -35,7 +35,7 @@ def matching(*globs: str) -> list[str]:
     return [name for name in BY_ID if any(fnmatchcase(name, glob) for glob in globs)]
 
 
-def graded(server: type[Good], *only: str, timeout: float = 5.0, jobs: int = 4):
+def graded(server: type[ReferenceServer], *only: str, timeout: float = 5.0, jobs: int = 4):
     """A report on a server of the gallery's kind."""
     with serving(server) as url:
         return grade(parse_target(url), select(only=only) if only else HERE, timeout=timeout, jobs=jobs)
@@ -75,7 +75,7 @@ class TestLegalBehaviour:
     """§5.5.3, §7.1.7, §7.3, §10.4, RFC 7692 §7: what is unusual and legal breaks no MUST"""
 
     def test_a_server_that_fails_connections_by_ending_tcp(self):
-        class EndsTcp(Good):
+        class EndsTcp(ReferenceServer):
             def fail(self, failure):
                 pass
 
@@ -84,7 +84,7 @@ class TestLegalBehaviour:
         assert set(failures(report)) == set(matching("8.failing.with-a-close*", "8.failing.1009-size"))
 
     def test_a_server_that_answers_the_last_of_several_pings_only(self):
-        class LastPing(Good):
+        class LastPing(ReferenceServer):
             last = None
 
             def on_ping(self, payload):
@@ -105,10 +105,10 @@ class TestLegalBehaviour:
 
     @pytest.mark.parametrize("heartbeat", [b"", b"alive"])
     def test_a_server_that_sends_pongs_nobody_asked_for(self, heartbeat):
-        class Heartbeat(Good):
-            def converse(self):
+        class Heartbeat(ReferenceServer):
+            def serve_frames(self):
                 self.send_frame(PONG, heartbeat)
-                super().converse()
+                super().serve_frames()
 
             def on_message(self, opcode, message):
                 self.send_frame(PONG, heartbeat)
@@ -117,7 +117,7 @@ class TestLegalBehaviour:
         assert set(failures(graded(Heartbeat))) <= {"7.pong.unsolicited-empty"}  # that sends such Pongs itself
 
     def test_a_server_that_sends_back_each_fragment_as_it_comes(self):
-        class Streams(Good):
+        class Streams(ReferenceServer):
             def choose_extension(self, request):
                 return None
 
@@ -142,7 +142,7 @@ class TestLegalBehaviour:
         assert set(failures(graded(Streams))) == {"9.agree.browser"}
 
     def test_a_server_that_takes_no_binary_and_says_so_with_1003(self):
-        class TextOnly(Good):
+        class TextOnly(ReferenceServer):
             def on_message(self, opcode, message):
                 if opcode == BINARY:
                     raise Failure(1003, "text only")
@@ -154,7 +154,7 @@ class TestLegalBehaviour:
         assert {"6.length.125", "6.echo.all-bytes", "7.fragments.binary", "9.message.binary"} <= skipped
 
     def test_a_server_that_takes_16_kib_and_closes_with_1009_on_more(self):
-        class Small(Good):
+        class Small(ReferenceServer):
             MAX_MESSAGE = 16 * 1024
 
         report = graded(Small)
@@ -163,13 +163,13 @@ class TestLegalBehaviour:
         assert {"6.length.32768", "6.text-length.65536", "7.fragments.large", "9.message.long"} <= skipped
 
     def test_a_server_whose_limit_is_below_what_any_server_takes_is_told(self):
-        class Tiny(Good):
+        class Tiny(ReferenceServer):
             MAX_MESSAGE = 200
 
         assert "6.text-length.255" in failures(graded(Tiny, "6.text-length"), Level.MUST)
 
     def test_a_server_whose_library_answers_a_ping_before_its_program_decodes_the_text(self):
-        class Lazy(Good):
+        class Lazy(ReferenceServer):
             def handle(self):
                 self.late = None
                 super().handle()
@@ -200,7 +200,7 @@ class TestLegalBehaviour:
         assert set(failures(report)) == {"7.utf8.fail-fast"}
 
     def test_a_server_that_refuses_a_handshake_with_a_bad_offer(self):
-        class Refuses(Good):
+        class Refuses(ReferenceServer):
             def read_offer(self, words):
                 parameters = super().read_offer(words)
                 if parameters is None:
@@ -210,7 +210,7 @@ class TestLegalBehaviour:
         assert failures(graded(Refuses, "9")) == {}
 
     def test_a_server_that_asks_for_all_that_it_may_ask_for(self):
-        class Asks(Good):
+        class Asks(ReferenceServer):
             def agree(self, parameters):
                 super().agree({**parameters, "client_no_context_takeover": True})
 
@@ -228,12 +228,12 @@ class TestLegalBehaviour:
         assert failures(graded(Asks, "9")) == {}
 
     def test_a_server_without_compression_is_not_asked_about_it(self):
-        report = graded(type("Plain", (Good,), {"choose_extension": lambda self, request: None}), "9")
+        report = graded(type("Plain", (ReferenceServer,), {"choose_extension": lambda self, request: None}), "9")
         assert set(failures(report)) == {"9.agree.browser"}
         assert {v.outcome for v in report.verdicts if v.case.id != "9.agree.browser"} == {Outcome.SKIP}
 
     def test_a_server_that_is_no_echo_is_graded_on_what_needs_none(self):
-        class Silent(Good):
+        class Silent(ReferenceServer):
             def on_message(self, opcode, message):
                 pass
 
@@ -260,7 +260,7 @@ class TestTheGallery:
         server = GALLERY[name]
         few = [matching(glob)[0] for glob in server.fails if matching(glob)][:3]
         with serving(server) as url:
-            found = look_at(parse_target(url), timeout=5.0)
+            found = probe(parse_target(url), timeout=5.0)
             verdicts = [play(BY_ID[one], parse_target(url), found, timeout=0.5) for one in few]
         assert [(v.case.id, v.outcome) for v in verdicts] == [(one, Outcome.FAIL) for one in few]
 
@@ -323,7 +323,7 @@ class TestTheOffers:
     def test_an_answer_is_judged_by_the_offers(self, offer, answer, wrong):
         offers = [parameters for _, parameters in parse_elements(f"permessage-deflate{offer}")]
         ((_, response),) = parse_elements(f"permessage-deflate{answer}")
-        found = what_is_wrong(offers, response)
+        found = response_fault(offers, response)
         assert wrong in found
         assert bool(wrong) == bool(found)
 
@@ -334,18 +334,18 @@ class TestTheOffers:
 
 
 @contextlib.contextmanager
-def line_that_gets(wire: bytes):
+def line_that_gets(data: bytes):
     """A line to a server that says this, and nothing more."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         ours = socket.create_connection(listener.getsockname())
         theirs, _ = listener.accept()
-        theirs.sendall(wire)
+        theirs.sendall(data)
         target = parse_target(f"ws://127.0.0.1:{listener.getsockname()[1]}/")
-        line = Line(ours, target, 0.2)
+        wire = Wire(ours, target, 0.2)
         try:
-            yield line, theirs
+            yield wire, theirs
         finally:
-            line.hang_up()
+            wire.close()
             theirs.close()
 
 
@@ -357,17 +357,17 @@ def pong(payload: bytes) -> bytes:
     return frame(PONG, payload, key=None)
 
 
-def ask(line: Line, *payloads: bytes) -> None:
+def ask(wire: Wire, *payloads: bytes) -> None:
     """Send Pings: a Pong that nobody asked for is passed over."""
-    line.send(b"".join(frame(PING, payload) for payload in payloads))
+    wire.send(b"".join(frame(PING, payload) for payload in payloads))
 
 
 @contextlib.contextmanager
 def line_that_drips(first: bytes, drop: bytes, *, timeout: float = 0.3, drops: int = 1000):
     """A line to a server that says this, and then a little more every 0.05 s: 50 s, far more than the timeout."""
     stop = threading.Event()
-    with line_that_gets(first) as (line, theirs):
-        line.timeout = timeout
+    with line_that_gets(first) as (wire, theirs):
+        wire.timeout = timeout
 
         def drip() -> None:
             with contextlib.suppress(OSError):
@@ -379,7 +379,7 @@ def line_that_drips(first: bytes, drop: bytes, *, timeout: float = 0.3, drops: i
         thread = threading.Thread(target=drip)
         thread.start()
         try:
-            yield line, theirs
+            yield wire, theirs
         finally:
             stop.set()
             thread.join()
@@ -389,32 +389,36 @@ HEAD = b"HTTP/1.1 200 OK\r\n"
 
 #: What is waited for, what comes first, and what comes again and again.
 DRIPS = {
-    "a head": (lambda line: line.answer(), HEAD, b"X-Note: not yet\r\n"),
-    "a final answer": (lambda line: line.answer(), b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
-    "a frame in bytes": (lambda line: line.frame(), b"\x82\x7e\x10\x00", b"x"),
-    "a frame of so many seconds": (lambda line: line.frame(0.2), b"\x82\x7e\x10\x00", b"x"),
-    "a message after Pings": (lambda line: line.message(), b"", frame(PING, b"?", key=None)),
-    "a message after Pongs": (lambda line: line.message(), b"", pong(b"alive")),
+    "a head": (lambda wire: wire.answer(), HEAD, b"X-Note: not yet\r\n"),
+    "a final answer": (lambda wire: wire.answer(), b"", b"HTTP/1.1 102 Processing\r\n\r\n"),
+    "a frame in bytes": (lambda wire: wire.frame(), b"\x82\x7e\x10\x00", b"x"),
+    "a frame of so many seconds": (lambda wire: wire.frame(0.2), b"\x82\x7e\x10\x00", b"x"),
+    "a message after Pings": (lambda wire: wire.message(), b"", frame(PING, b"?", key=None)),
+    "a message after Pongs": (lambda wire: wire.message(), b"", pong(b"alive")),
     "a message in fragments": (
-        lambda line: line.message(),
+        lambda wire: wire.message(),
         frame(TEXT, b"", fin=False, key=None),
         frame(CONTINUATION, b"x", fin=False, key=None),
     ),
-    "an echo after Pings": (lambda line: line.expect(TEXT, b"Hello"), b"", frame(PING, b"?", key=None)),
+    "an echo after Pings": (lambda wire: wire.expect(TEXT, b"Hello"), b"", frame(PING, b"?", key=None)),
     "an echo past Pongs": (
-        lambda line: (ask(line, b"?"), line.expect(TEXT, b"Hello", past=(PONG,))),
+        lambda wire: (ask(wire, b"?"), wire.expect(TEXT, b"Hello", ignore=(PONG,))),
         b"",
         pong(b"?"),
     ),
-    "a Close": (lambda line: next(came for came in line.frames() if came.opcode == CLOSE), b"", pong(b"alive")),
+    "a Close": (
+        lambda wire: next(received for received in wire.frames() if received.opcode == CLOSE),
+        b"",
+        pong(b"alive"),
+    ),
     "a Close after data": (
-        lambda line: next(came for came in line.frames() if came.opcode == CLOSE),
+        lambda wire: next(received for received in wire.frames() if received.opcode == CLOSE),
         b"",
         frame(TEXT, b"more", key=None),
     ),
-    "a failed connection": (lambda line: line.expect_failure(), b"", frame(PING, b"?", key=None)),
+    "a failed connection": (lambda wire: wire.expect_failure(), b"", frame(PING, b"?", key=None)),
     "room to write": (
-        lambda line: line.send(frame(BINARY, bytes(32 << 20), key=None)),
+        lambda wire: wire.send(frame(BINARY, bytes(32 << 20), key=None)),
         b"",
         frame(PING, b"?", key=None),
     ),
@@ -427,29 +431,29 @@ class TestDeadlines:
     @pytest.mark.parametrize("waited_for", DRIPS)
     def test_what_comes_in_between_does_not_hold_a_case(self, waited_for):
         wait, first, drop = DRIPS[waited_for]
-        with line_that_drips(first, drop) as (line, _):
+        with line_that_drips(first, drop) as (wire, _):
             began = time.monotonic()
             with pytest.raises(Failed, match=r"nothing for 0|no more bytes for 0"):
-                wait(line)
+                wait(wire)
             assert time.monotonic() - began < DEADLINE, "it waited for the last drop"
 
     def test_a_body_that_never_ends_is_what_has_come_of_it(self):
         for length in (b"", b"Content-Length: 5000\r\n"):
-            with line_that_drips(HEAD + length + b"\r\nx", b"x") as (line, _):
-                body = line.answer().body
+            with line_that_drips(HEAD + length + b"\r\nx", b"x") as (wire, _):
+                body = wire.answer().body
                 assert 0 < len(body) < 600, "it took what comes in 30 s"
                 assert set(body) == {ord("x")}
 
     def test_the_end_of_tcp_is_not_put_off_either(self):
-        with line_that_drips(b"", b"x") as (line, _):
+        with line_that_drips(b"", b"x") as (wire, _):
             began = time.monotonic()
-            assert not line.ended()
+            assert not wire.ended()
             assert time.monotonic() - began < DEADLINE, "it waited for the last drop"
 
     def test_a_flood_of_pings_does_not_hold_a_case(self):
         """They need no waiting for: there is always one in the buffer."""
         stop = threading.Event()
-        with line_that_gets(b"") as (line, theirs):
+        with line_that_gets(b"") as (wire, theirs):
 
             def flood() -> None:
                 theirs.settimeout(0.1)
@@ -464,7 +468,7 @@ class TestDeadlines:
             try:
                 began = time.monotonic()
                 with pytest.raises(Failed, match=r"nothing for 0\.2 s"):
-                    line.message()
+                    wire.message()
                 assert time.monotonic() - began < DEADLINE
             finally:
                 stop.set()
@@ -474,58 +478,58 @@ class TestDeadlines:
     def test_a_large_message_that_makes_progress_is_waited_for(self):
         """4 MiB in 16 pieces: in all it takes more than the timeout, and less than one for each MiB more."""
         payload = bytes(4 << 20)
-        wire = b"".join(
+        data = b"".join(
             frame(CONTINUATION if i else BINARY, payload[i << 18 : (i + 1) << 18], fin=i == 15, key=None)
             for i in range(16)
         )
         for whole in (True, False):
-            wire = frame(BINARY, payload, key=None) if whole else wire
-            with line_that_gets(b"") as (line, theirs):
-                line.timeout = 1.2
-                thread = threading.Thread(target=self.slowly, args=(theirs, wire))
+            data = frame(BINARY, payload, key=None) if whole else data
+            with line_that_gets(b"") as (wire, theirs):
+                wire.timeout = 1.2
+                thread = threading.Thread(target=self.slowly, args=(theirs, data))
                 thread.start()
-                line.expect(BINARY, payload)
+                wire.expect(BINARY, payload)
                 thread.join()
 
     @pytest.mark.slow
     def test_who_takes_bytes_slowly_is_waited_for_too(self):
-        wire = frame(BINARY, bytes(32 << 20), key=None)
-        with line_that_gets(b"") as (line, theirs):
-            line.timeout = 1.2
+        data = frame(BINARY, bytes(32 << 20), key=None)
+        with line_that_gets(b"") as (wire, theirs):
+            wire.timeout = 1.2
 
             def take() -> None:
-                left = len(wire)
+                left = len(data)
                 while left > 0:
                     threading.Event().wait(0.1)  # a slow server's pace
-                    came = len(theirs.recv(min(left, 2 << 20), socket.MSG_WAITALL))
-                    left = left - came if came else 0
+                    received = len(theirs.recv(min(left, 2 << 20), socket.MSG_WAITALL))
+                    left = left - received if received else 0
 
             thread = threading.Thread(target=take)
             thread.start()
-            line.send(wire)
+            wire.send(data)
             thread.join(DEADLINE)
             assert not thread.is_alive()
 
     @staticmethod
-    def slowly(theirs: socket.socket, wire: bytes) -> None:
-        step = len(wire) // 15
-        for start in range(0, len(wire), step):
+    def slowly(theirs: socket.socket, data: bytes) -> None:
+        step = len(data) // 15
+        for start in range(0, len(data), step):
             threading.Event().wait(0.1)  # a slow server's pace
-            theirs.sendall(wire[start : start + step])
+            theirs.sendall(data[start : start + step])
 
     @pytest.mark.slow
     def test_a_large_body_that_makes_progress_is_waited_for_and_a_silent_one_only_as_long_as_any(self):
         head = HEAD + b"Content-Length: %d\r\n\r\n" % (4 << 20)
-        with line_that_gets(head) as (line, theirs):
-            line.timeout = 1.2
+        with line_that_gets(head) as (wire, theirs):
+            wire.timeout = 1.2
             thread = threading.Thread(target=self.slowly, args=(theirs, bytes(4 << 20)))
             thread.start()
-            assert len(line.answer().body) == 4 << 20
+            assert len(wire.answer().body) == 4 << 20
             thread.join()
         waits = []
-        for first, wait in ((head, lambda: line.answer().body == b""), (b"", lambda: not line.ended())):
-            with line_that_gets(first) as (line, _):
-                line.timeout = 1.0
+        for first, wait in ((head, lambda: wire.answer().body == b""), (b"", lambda: not wire.ended())):
+            with line_that_gets(first) as (wire, _):
+                wire.timeout = 1.0
                 began = time.monotonic()
                 assert wait()
                 waits.append(time.monotonic() - began)
@@ -544,21 +548,21 @@ class TestInterimAnswers:
             (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", 101, b""),
             (HEAD + b"Content-Length: 2\r\n\r\nok", 200, b"ok"),
         ):
-            with line_that_gets(before + final) as (line, _):
-                answer = line.answer()
+            with line_that_gets(before + final) as (wire, _):
+                answer = wire.answer()
                 assert (answer.status, answer.body) == (status, body)
 
     def test_there_is_an_end_to_them(self):
-        with line_that_gets(self.EARLY * 9 + HEAD + b"\r\n") as (line, _), pytest.raises(Failed, match="9 interim"):
-            line.answer()
+        with line_that_gets(self.EARLY * 9 + HEAD + b"\r\n") as (wire, _), pytest.raises(Failed, match="9 interim"):
+            wire.answer()
 
     def test_the_end_of_tcp_after_one_is_no_answer(self):
-        with line_that_gets(self.EARLY) as (line, theirs):
+        with line_that_gets(self.EARLY) as (wire, theirs):
             theirs.close()
-            assert line.answer() is None
+            assert wire.answer() is None
 
     def test_a_server_that_sends_early_hints_before_every_answer(self):
-        class Hints(Good):
+        class Hints(ReferenceServer):
             def answer(self, status_line, *headers, body=""):
                 self.send(TestInterimAnswers.EARLY + TestInterimAnswers.GO_ON)
                 super().answer(status_line, *headers, body=body)
@@ -575,7 +579,7 @@ class TestLimits:
 
     @pytest.mark.parametrize("how", ["the end of TCP", 1008, 1009])
     def test_a_server_with_a_limit_of_16_kib_is_not_blamed_for_it(self, how):
-        class Small(Good):
+        class Small(ReferenceServer):
             MAX_MESSAGE = 16 * 1024
 
             def fail(self, failure):
@@ -593,7 +597,7 @@ class TestLimits:
 
     @pytest.mark.parametrize("how", ["the end of TCP", 1008, 1009])
     def test_a_limit_that_any_server_can_keep_to_is_a_failure(self, how):
-        class Tiny(Good):
+        class Tiny(ReferenceServer):
             MAX_MESSAGE = 200
 
             def fail(self, failure):
@@ -610,91 +614,91 @@ class TestLimits:
             (frame(TEXT, b"x" * 9000, key=None)[:-1], "TCP ended inside a frame"),
         ],
     )
-    def test_any_other_answer_to_a_large_message_is_a_failure(self, wire, got):
-        with line_that_gets(wire) as (line, theirs):
+    def test_any_other_answer_to_a_large_message_is_a_failure(self, data, got):
+        with line_that_gets(data) as (wire, theirs):
             theirs.close()
             with pytest.raises(Failed, match=got):
-                line.expect(TEXT, b"x" * 9000)
+                wire.expect(TEXT, b"x" * 9000)
 
     def test_silence_is_a_failure_whatever_the_size(self):
-        with line_that_gets(b"") as (line, _), pytest.raises(Failed, match="nothing for 0"):
-            line.expect(TEXT, b"x" * 9000)
+        with line_that_gets(b"") as (wire, _), pytest.raises(Failed, match="nothing for 0"):
+            wire.expect(TEXT, b"x" * 9000)
 
 
 class TestPongs:
     """§5.5.3: "the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame" """
 
     @pytest.mark.parametrize("came", [[b"0", b"1", b"2"], [b"2"], [b"0", b"2"], [b"1", b"2"]])
-    def test_all_or_some_and_the_last_will_do(self, came):
-        with line_that_gets(served(*map(pong, came))) as (line, _):
-            ask(line, b"0", b"1", b"2")
-            take_pongs(line, [b"0", b"1", b"2"], [])
+    def test_all_or_some_and_the_last_will_do(self, received):
+        with line_that_gets(served(*map(pong, received))) as (wire, _):
+            ask(wire, b"0", b"1", b"2")
+            take_pongs(wire, [b"0", b"1", b"2"], [])
 
     @pytest.mark.parametrize("came", [[], [b"0"], [b"0", b"1"], [b"1", b"0", b"2"], [b"3"], [b"0", b"0", b"2"]])
-    def test_without_the_last_or_out_of_order_is_a_failure(self, came):
-        with line_that_gets(served(*map(pong, came))) as (line, _):
-            ask(line, b"0", b"1", b"2")
+    def test_without_the_last_or_out_of_order_is_a_failure(self, received):
+        with line_that_gets(served(*map(pong, received))) as (wire, _):
+            ask(wire, b"0", b"1", b"2")
             with pytest.raises(Failed):
-                take_pongs(line, [b"0", b"1", b"2"], [])
+                take_pongs(wire, [b"0", b"1", b"2"], [])
 
     @pytest.mark.parametrize("first", [True, False])
     def test_a_message_may_come_before_or_after_the_pong(self, first):
         message = frame(TEXT, b"Hello", key=None)
-        wire = served(message, pong(b"p")) if first else served(pong(b"p"), message)
-        with line_that_gets(wire) as (line, _):
-            ask(line, b"p")
-            take_pongs(line, [b"p"], [(TEXT, b"Hello")])
+        data = served(message, pong(b"p")) if first else served(pong(b"p"), message)
+        with line_that_gets(data) as (wire, _):
+            ask(wire, b"p")
+            take_pongs(wire, [b"p"], [(TEXT, b"Hello")])
 
 
 class TestFailing:
     """§7.1.7: by a Close, or by the end of TCP alone"""
 
     def test_a_close_or_the_end_is_a_failed_connection(self):
-        with line_that_gets(frame(CLOSE, b"\x03\xea", key=None)) as (line, _):
-            assert line.expect_failure().code == 1002
-        with line_that_gets(b"") as (line, theirs):
+        with line_that_gets(frame(CLOSE, b"\x03\xea", key=None)) as (wire, _):
+            assert wire.expect_failure().code == 1002
+        with line_that_gets(b"") as (wire, theirs):
             theirs.close()
-            assert line.expect_failure() is None
+            assert wire.expect_failure() is None
 
     def test_an_answer_to_our_ping_puts_it_off_and_nothing_after_it_is_a_failure(self):
-        with line_that_gets(pong(b"still there?") + frame(CLOSE, b"\x03\xef", key=None)) as (line, _):
-            assert line.expect_failure().code == 1007
-        with line_that_gets(pong(b"still there?")) as (line, _), pytest.raises(Failed, match="it goes on"):
-            line.expect_failure()
+        with line_that_gets(pong(b"still there?") + frame(CLOSE, b"\x03\xef", key=None)) as (wire, _):
+            assert wire.expect_failure().code == 1007
+        with line_that_gets(pong(b"still there?")) as (wire, _), pytest.raises(Failed, match="it goes on"):
+            wire.expect_failure()
 
     @pytest.mark.parametrize("wire", [pong(b"Hello"), frame(TEXT, b"Hello", key=None), pong(b"still there?") * 2])
-    def test_any_other_answer_is_a_failure_at_once(self, wire):
-        with line_that_gets(wire) as (line, _):
-            ask(line, b"Hello")
+    def test_any_other_answer_is_a_failure_at_once(self, data):
+        with line_that_gets(data) as (wire, _):
+            ask(wire, b"Hello")
             with pytest.raises(Failed, match="it goes on, and sends"):
-                line.expect_failure()
+                wire.expect_failure()
 
     def test_a_pong_that_nobody_asked_for_is_none(self):
-        with line_that_gets(pong(b"alive") + frame(CLOSE, b"\x03\xea", key=None)) as (line, _):
-            assert line.expect_failure().code == 1002
+        with line_that_gets(pong(b"alive") + frame(CLOSE, b"\x03\xea", key=None)) as (wire, _):
+            assert wire.expect_failure().code == 1002
 
     def test_silence_is_a_failure(self):
-        with line_that_gets(b"") as (line, _), pytest.raises(Failed, match="neither a Close nor the end of TCP"):
-            line.expect_failure()
+        with line_that_gets(b"") as (wire, _), pytest.raises(Failed, match="neither a Close nor the end of TCP"):
+            wire.expect_failure()
 
     def test_1009_for_a_long_message_and_1003_for_a_binary_one_are_a_right(self):
-        with line_that_gets(b"") as (line, _):
+        with line_that_gets(b"") as (wire, _):
             for code, wanted in (
                 (1009, Frame(TEXT, bytes(9000))),
                 (1008, Frame(TEXT, bytes(9000))),
                 (1003, Frame(BINARY, b"x")),
             ):
                 with pytest.raises(Skipped):
-                    line.compare(Frame(CLOSE, struct.pack("!H", code)), wanted)
+                    wire.compare(Frame(CLOSE, struct.pack("!H", code)), wanted)
             for code, wanted in ((1009, Frame(TEXT, bytes(100))), (1003, Frame(TEXT, b"x"))):
                 with pytest.raises(Failed):
-                    line.compare(Frame(CLOSE, struct.pack("!H", code)), wanted)
+                    wire.compare(Frame(CLOSE, struct.pack("!H", code)), wanted)
 
     def test_a_message_inside_a_message_is_noted(self):
-        wire = frame(TEXT, b"Hel", fin=False, key=None) + frame(TEXT, b"lo", key=None)
-        with line_that_gets(wire) as (line, _):
-            line.message()
-            assert line.faults == ["a new message begins inside a message (RFC 6455 §5.4)"]
+        data = frame(TEXT, b"Hel", fin=False, key=None) + frame(TEXT, b"lo", key=None)
+        with line_that_gets(data) as (wire, _):
+            wire.message()
+            assert wire.faults == ["a new message begins inside a message (RFC 6455 §5.4)"]
 
 
 class TestWindows:
@@ -702,7 +706,7 @@ class TestWindows:
 
     @pytest.mark.parametrize("bits", range(9, 15))
     def test_a_server_that_uses_one_bit_more_than_it_agreed_to_is_found_out(self, bits):
-        class OneMore(Good):
+        class OneMore(ReferenceServer):
             def new_deflater(self):
                 self.deflater = zlib.compressobj(wbits=-min(15, self.agreed.get("server_max_window_bits", 14) + 1))
 
@@ -713,13 +717,13 @@ class TestTheGradersOwnSender:
     """A line that stuffs a server that does not read comes back"""
 
     def test_stuff_ends_when_nothing_more_goes(self):
-        with line_that_gets(b"") as (line, _):
+        with line_that_gets(b"") as (wire, _):
             data = bytes(64 << 20)
-            assert 0 < line.stuff(data, 0.05) < len(data)
+            assert 0 < wire.send_unread(data, 0.05) < len(data)
 
 
 def test_nothing_is_left_of_a_run():
     """No thread of the grader's outlives it."""
     before = {thread for thread in threading.enumerate() if "wsref check" in thread.name}
-    graded(Good, "10.clients", "9.bomb")
+    graded(ReferenceServer, "10.clients", "9.bomb")
     assert {thread for thread in threading.enumerate() if "wsref check" in thread.name} == before

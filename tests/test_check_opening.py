@@ -12,13 +12,13 @@ from wsref.check import CASES, Level, Outcome, grade, parse_target
 from wsref.check.cases import select
 from wsref.check.codec import text
 from wsref.check.gallery import BROKEN
-from wsref.check.gallery.reference import Gone, Good, Refusal, serving
+from wsref.check.gallery.reference import Disconnected, ReferenceServer, Refusal, serving
 
 HERE = [case for case in CASES if case.chapter <= 5]
 GALLERY = {name: server for name, server in BROKEN.items() if server.__module__ <= "wsref.check.gallery.ch05"}
 
 
-def failures(server: type[Good], *levels: Level, timeout: float = 5.0) -> dict[str, str]:
+def failures(server: type[ReferenceServer], *levels: Level, timeout: float = 5.0) -> dict[str, str]:
     """What fails of chapters 1 to 5: id to what came."""
     with serving(server) as url:
         report = grade(parse_target(url), select(until=5), timeout=timeout)
@@ -29,32 +29,32 @@ class TestLegalBehaviour:
     """RFC 6455 §4.2, RFC 9112 §2.2: what is unusual and legal breaks no MUST"""
 
     def test_a_server_that_hangs_up_on_what_is_not_http(self):
-        class HangsUp(Good):
+        class HangsUp(ReferenceServer):
             def parse_head(self, head):
                 try:
                     return super().parse_head(head)
                 except Refusal:
-                    raise Gone from None
+                    raise Disconnected from None
 
         assert failures(HangsUp, Level.MUST, Level.SHOULD) == {}
 
     def test_a_server_that_hangs_up_on_bad_handshakes_is_advised_to_answer(self):
         # §10.7: it "MAY drop the TCP connection", and "SHOULD return an appropriate HTTP ... status code".
-        class HangsUp(Good):
+        class HangsUp(ReferenceServer):
             def validate(self, request):
                 try:
                     super().validate(request)
                 except Refusal:
-                    raise Gone from None
+                    raise Disconnected from None
 
         assert set(failures(HangsUp)) == {"3.refusal.answered"}
 
     def test_a_server_that_reads_a_body_before_it_upgrades(self):
-        class Reads(Good):
+        class Reads(ReferenceServer):
             def check_head(self, request):
                 lengths = [value for name, value in request.headers if name == "content-length"]
                 if lengths == [str(len(text("Hello")))]:
-                    self.take(int(lengths[0]))
+                    self.read_exactly(int(lengths[0]))
                     request.headers = [pair for pair in request.headers if pair[0] != "content-length"]
                 super().check_head(request)
 
@@ -69,14 +69,14 @@ class TestLegalBehaviour:
             assert "1.header.blank-before-colon" in failures(server, Level.MUST)
 
     def test_a_server_that_hangs_up_on_plain_requests(self):
-        class OnlyWebSocket(Good):
+        class OnlyWebSocket(ReferenceServer):
             def fallback(self, request):
-                raise Gone
+                raise Disconnected
 
         assert failures(OnlyWebSocket, Level.MUST, Level.SHOULD) == {}
 
     def test_a_server_that_has_pages_to_show(self):
-        class Pages(Good):
+        class Pages(ReferenceServer):
             def fallback(self, request):
                 body = "" if request.method == "HEAD" else "<p>Hi"
                 self.answer("200 OK", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Content-Length: 5", body=body)
@@ -85,15 +85,15 @@ class TestLegalBehaviour:
 
     @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "503 Service Unavailable"])
     def test_a_server_that_lets_nobody_in(self, status):
-        class Closed(Good):
+        class Closed(ReferenceServer):
             def complete_upgrade(self, request):
                 self.answer(status, "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Content-Length: 0", "Connection: close")
-                raise Gone
+                raise Disconnected
 
         assert set(failures(Closed)) == {"4.status.101"}
 
     def test_a_server_that_refuses_version_8_and_one_that_answers_426_to_versions(self):
-        class Only13(Good):
+        class Only13(ReferenceServer):
             def is_version(self, versions):
                 if versions != ["13"]:
                     raise Refusal(426, "13, please", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
@@ -102,14 +102,14 @@ class TestLegalBehaviour:
         assert failures(Only13) == {}
 
     def test_a_server_that_takes_what_the_rfc_lets_it_repair(self):
-        class Forgiving(Good):
+        class Forgiving(ReferenceServer):
             def read_head(self):
                 return super().read_head().replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ").replace(b"\0", b" ")
 
         assert failures(Forgiving, Level.MUST) == {}
 
     def test_a_server_that_does_not_decode_the_key_is_advised_and_not_condemned(self):
-        class Trusts(Good):
+        class Trusts(ReferenceServer):
             def is_key(self, key):
                 return bool(key)
 
@@ -150,7 +150,7 @@ UNSEEN = {"1.head.byte-by-byte", "2.head.byte-by-byte"}
 
 
 def test_the_good_server_passes_and_nothing_is_skipped():
-    with serving(Good) as url:
+    with serving(ReferenceServer) as url:
         report = grade(parse_target(url), select(until=5))
     assert [(v.case.id, v.why) for v in report.verdicts if v.outcome is not Outcome.PASS] == []
 

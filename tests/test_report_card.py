@@ -54,4 +54,4 @@ def test_bytes_are_compared_without_their_dates(serve):
     first = b"HTTP/1.1 426 Upgrade Required\r\nDate: Thu, 01 Jan 2026 12:00:00 GMT\r\n"
     assert report_card.same_again(port, [(True, plain), (False, first)]) is True
     assert report_card.same_again(port, [(True, plain), (False, b"HTTP/1.1 200 OK\r\n")]) is False
-    assert report_card.same_again(port, [(True, b"x" * report_card.RECORDED), (False, first)]) is None
+    assert report_card.same_again(port, [(True, b"x" * report_card.MAX_RECORDED), (False, first)]) is None

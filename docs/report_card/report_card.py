@@ -31,7 +31,7 @@ from typing import Any
 from wsref import __version__
 from wsref.check import CASES, Level, grade, parse_target
 from wsref.check.report import as_dict
-from wsref.check.session import RECORDED
+from wsref.check.session import MAX_RECORDED
 
 HERE = Path(__file__).parent
 SERVERS = HERE / "servers"
@@ -87,7 +87,7 @@ def grade_one(file: str) -> dict[str, Any]:
             wait_for(port, process)
             report = grade(parse_target(f"ws://127.0.0.1:{port}/"), CASES)
             again = {
-                verdict.case.id: [seen_again(port, line) for line in verdict.wire]
+                verdict.case.id: [seen_again(port, line) for line in verdict.recorded]
                 for verdict in report.failed
                 if verdict.case.level is Level.MUST
             }
@@ -109,7 +109,7 @@ def grade_one(file: str) -> dict[str, Any]:
 def seen_again(port: int, line: list[tuple[bool, bytes]]) -> bool | None:
     """Three tries: what a server does depends, in some, on which of its threads is faster."""
     tries = (same_again(port, line) for _ in range(3))
-    return next((came for came in tries if came is not False), False)
+    return next((received for received in tries if received is not False), False)
 
 
 def same_again(port: int, line: list[tuple[bool, bytes]]) -> bool | None:
@@ -117,7 +117,7 @@ def same_again(port: int, line: list[tuple[bool, bytes]]) -> bool | None:
 
     None: more was sent than the grader keeps.
     """
-    if sum(len(data) for sent, data in line if sent) >= RECORDED:
+    if sum(len(data) for sent, data in line if sent) >= MAX_RECORDED:
         return None
     with socket.create_connection(("127.0.0.1", port), 5) as sock:
         sock.settimeout(2)
@@ -125,13 +125,13 @@ def same_again(port: int, line: list[tuple[bool, bytes]]) -> bool | None:
             if sent:
                 sock.sendall(data)
                 continue
-            came = b""
+            received = b""
             try:
-                while len(came) < len(data) and (piece := sock.recv(len(data) - len(came))):
-                    came += piece
+                while len(received) < len(data) and (piece := sock.recv(len(data) - len(received))):
+                    received += piece
             except OSError:  # silence, or a RST
                 pass
-            if without_dates(came) != without_dates(data):
+            if without_dates(received) != without_dates(data):
                 return False
     return True
 
@@ -178,7 +178,7 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
         "lines with the library's defaults (`docs/report_card/servers/`), on loopback.",
         "",
         "A **MUST** failure is a sentence of an RFC that is not kept, and it is quoted below.  Each was seen twice: by "
-        f"the grader, and (but for those that send more than {RECORDED >> 10} KiB) when the same bytes were sent over "
+        f"the grader, and (but for those that send more than {MAX_RECORDED >> 10} KiB) when the same bytes were sent over "
         f"a "
         "plain socket without it; and it was held against the RFC, with what it means written below.  It need not "
         "matter in practice: most of these are bytes that no browser sends, and several maintainers are lenient on "

@@ -34,14 +34,14 @@ gallery           1-11      a good server, and servers that are broken on purpos
 
 from .case import Case, Verdict
 from .cases import CASES
-from .runner import Found, NotAnswering, Report, grade
+from .runner import Capabilities, NotAnswering, Report, grade
 from .session import Target, parse_target
 from .verdict import Level, Outcome
 
 __all__ = [
     "CASES",
+    "Capabilities",
     "Case",
-    "Found",
     "Level",
     "NotAnswering",
     "Outcome",

@@ -1,8 +1,7 @@
-"""What a case is, and how it comes to its verdict.
+"""A case, and its verdict.
 
-A case is a row: where the rule stands, what is sent, what is taken for an answer, and
-what helps whoever fails.  The page of cases in the documentation, ``check --list`` and
-the report are these rows.
+A case is a row: the section of the rule, the bytes to send, the accepted answers, and a hint for a
+failing server.  ``check --list``, the report and the documentation's page of cases show these rows.
 """
 
 from __future__ import annotations
@@ -16,18 +15,17 @@ from .verdict import Level, Outcome
 
 @dataclass(frozen=True)
 class Play:
-    """What happens in a case.
+    """The action of a case.
 
     Attributes:
-        sends: What the grader sends, in words, for people.
-        accepts: Which answers are right, in words.
-        run: Does it; returns if the server is right, raises :class:`~wsref.check.verdict.Failed` if it is
-            wrong, :class:`~wsref.check.verdict.Skipped` if nothing can be said.
-        needs: What the server must be able to do for this case to make sense:
-            "" (speak TCP), "open" (answer 101), "asked" (that, and --no-echo was not said), "echo"
-            (send messages back), "binary" (binary ones too), "agree" (agree on permessage-deflate),
-            "deflate" (that, and echo).
-        alone: Whether other cases must wait, because this one is a burden.
+        sends: The bytes that the grader sends, in words.
+        accepts: The correct answers, in words.
+        run: Plays the case.  It returns if the server is right, raises :class:`~wsref.check.verdict.Failed`
+            if the server is wrong, and :class:`~wsref.check.verdict.Skipped` if the case does not apply.
+        needs: The abilities that the case needs: "" (speaks TCP), "open" (answers 101), "asked" ("open", and
+            the caller did not give --no-echo), "echo" (echoes messages), "binary" (echoes binary messages too),
+            "agree" (agrees on permessage-deflate), "deflate" ("agree" and "echo").
+        alone: Whether the case must run alone because it loads the server.
     """
 
     sends: str
@@ -39,16 +37,16 @@ class Play:
 
 @dataclass(frozen=True)
 class Case:
-    """One thing that is asked of a server.
+    """One requirement, and the play that tests it.
 
     Attributes:
         id: Chapter, subject, variant: ``3.key.short``.
-        level: What a failure means.
-        section: Where the rule stands: ``RFC 6455 §4.2.1``.
-        title: What is asked, as a sentence about the server.
-        quote: The rule's own words, short; for INTEROP, why it matters.
-        play: What is sent, and what is taken.
-        hint: What to look at in one's own server.
+        level: The meaning of a failure.
+        section: The section of the rule: ``RFC 6455 §4.2.1``.
+        title: The requirement, as a sentence about the server.
+        quote: The words of the rule, shortened; for INTEROP, the reason for the case.
+        play: The bytes to send, and the accepted answers.
+        hint: The place to look at in the failing server.
     """
 
     id: str
@@ -61,25 +59,25 @@ class Case:
 
     @property
     def chapter(self) -> int:
-        """The chapter of the tutorial that teaches it."""
+        """The chapter of the book that teaches the rule."""
         return int(self.id.partition(".")[0])
 
 
 @dataclass
 class Verdict:
-    """One case, played against one server.
+    """The result of one case against one server.
 
     Attributes:
-        why: Of a failure: what came instead; of a skip: why.
-        expected: What should have come.
-        wire: What passed: whether the grader sent it, and which bytes; b"" received: the
-            server ended TCP.  One list for each TCP connection of the case.
-        seconds: How long it took.
+        why: For a failure, the server's wrong behaviour; for a skipped case, the reason.
+        expected: For a failure, the correct behaviour.
+        recorded: For each TCP connection of the case, the chunks that passed, in order.  A chunk is a pair:
+            whether the grader sent it, and its bytes.  Empty received bytes: the server ended TCP.
+        seconds: The duration of the case.
     """
 
     case: Case
     outcome: Outcome
     why: str = ""
     expected: str = ""
-    wire: list[list[tuple[bool, bytes]]] = field(default_factory=list)
+    recorded: list[list[tuple[bool, bytes]]] = field(default_factory=list)
     seconds: float = 0.0

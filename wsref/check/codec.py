@@ -1,11 +1,11 @@
-"""The grader's own encoder and decoder: heads and frames, written right or wrong on purpose.
+"""The grader's own encoder and decoder: heads and frames, correct, or wrong on purpose.
 
-None of it is shared with the server in this package: if both used one function, one
-mistake in it would hide in both, and the grader would praise what it should find.
+It shares no code with the server in this package: if both used one function, a mistake in
+that function would hide in both, and the grader would not find it.
 
-The decoder is lenient where the meaning is clear.  A server that masks its frames breaks
-one rule, and one case should say so, not all of them: so :func:`parse_frame` takes the
-mask off and notes it as a :attr:`Frame.faults` entry, and the case about masks looks there.
+The decoder is lenient where the meaning is clear.  A server that masks its frames breaks one rule,
+so one case should report it, not all cases.  Therefore :func:`parse_frame` removes the mask and adds
+an entry to :attr:`Frame.faults`; the case about masks checks these entries.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 OPCODE_NAMES = {0: "CONTINUATION", 1: "TEXT", 2: "BINARY", 8: "CLOSE", 9: "PING", 10: "PONG"}
 
-#: RFC 6455 §1.3: the example's key.  Any 16 bytes do; these make a run repeatable.
+#: The example key of RFC 6455 §1.3.  A fixed key makes a run repeatable.
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 MASKING_KEY = bytes.fromhex("37fa213d")  # RFC 6455 §5.7's example
@@ -29,7 +29,7 @@ MASKING_KEY = bytes.fromhex("37fa213d")  # RFC 6455 §5.7's example
 
 
 def accept_for(key: str) -> str:
-    """The Sec-WebSocket-Accept that answers a key.  RFC 6455 §4.2.2.
+    """Return the Sec-WebSocket-Accept value for a key.  RFC 6455 §4.2.2.
 
     >>> accept_for("dGhlIHNhbXBsZSBub25jZQ==")  # §1.3
     's3pPLMBiTxaQ9kYGzzhZRbK+xOo='
@@ -38,8 +38,8 @@ def accept_for(key: str) -> str:
     return base64.b64encode(digest).decode()
 
 
-#: What a browser sends, as header lines; ``{host}`` stands for the host and port of the URL.
-USUAL = {
+#: The header lines of an ordinary handshake; ``{host}`` is a placeholder for the host and port of the URL.
+DEFAULT_HEADERS = {
     "Host": "{host}",
     "Connection": "Upgrade",
     "Upgrade": "websocket",
@@ -49,49 +49,49 @@ USUAL = {
 
 
 def upgrade(
-    *more: str, line: str = "GET {path} HTTP/1.1", without: str | tuple[str, ...] = (), **instead: str
+    *more: str, request_line: str = "GET {path} HTTP/1.1", without: str | tuple[str, ...] = (), **instead: str
 ) -> bytes:
-    r"""A request to upgrade, right unless it is told to be wrong.
+    r"""Return a request to upgrade, which is valid unless the arguments make it invalid.
 
-    ``{host}`` and ``{path}`` in it are filled in when it is sent.
+    :meth:`Wire.send <wsref.check.session.Wire.send>` replaces ``{host}`` and ``{path}``.
 
     Args:
         more: Header lines to add at the end.
-        line: The request line.
+        request_line: The request line.
         without: Names of headers to leave out.
         instead: Values to replace: ``Sec_WebSocket_Version="8"``.
 
-    >>> upgrade(without=tuple(USUAL)[1:], Host="a.example")
+    >>> upgrade(without=tuple(DEFAULT_HEADERS)[1:], Host="a.example")
     b'GET {path} HTTP/1.1\r\nHost: a.example\r\n\r\n'
     """
     without = (without,) if isinstance(without, str) else without
-    values = USUAL | {name.replace("_", "-"): value for name, value in instead.items()}
-    unknown = (set(without) | set(values)) - set(USUAL)
+    values = DEFAULT_HEADERS | {name.replace("_", "-"): value for name, value in instead.items()}
+    unknown = (set(without) | set(values)) - set(DEFAULT_HEADERS)
     if unknown:
-        raise ValueError(f"not among the usual headers: {', '.join(sorted(unknown))}")
+        raise ValueError(f"not among the default headers: {', '.join(sorted(unknown))}")
     lines = [f"{name}: {value}" for name, value in values.items() if name not in without]
-    return "\r\n".join([line, *lines, *more, "", ""]).encode("latin-1")
+    return "\r\n".join([request_line, *lines, *more, "", ""]).encode("latin-1")
 
 
-def plain(*more: str, line: str = "GET {path} HTTP/1.1", host: str | None = "Host: {host}") -> bytes:
-    r"""A request that does not ask to upgrade.
+def plain(*more: str, request_line: str = "GET {path} HTTP/1.1", host: str | None = "Host: {host}") -> bytes:
+    r"""Return a request that does not ask to upgrade.
 
     >>> plain("Accept: */*")
     b'GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: */*\r\n\r\n'
     """
-    return "\r\n".join([line, *([host] if host else []), *more, "", ""]).encode("latin-1")
+    return "\r\n".join([request_line, *([host] if host else []), *more, "", ""]).encode("latin-1")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A response: its head, read leniently, and what is wrong with it.
+    """A response, read leniently, with its faults.
 
     Attributes:
-        status: As its three digits say; 0 if they are none.
-        headers: ``(name, value)`` in order, names as they came, values without blanks around them.
-        faults: What a strict reader would not take, each with its section.
-        head: All bytes up to and with the blank line.
-        body: What followed, as far as it belongs to this response.
+        status: 0 if the status line has no three digits.
+        headers: ``(name, value)`` pairs in order, names as received, values without surrounding blanks.
+        faults: The rules that the head breaks, each with its section.
+        head: All bytes up to and including the blank line.
+        body: The bytes after the head that belong to this response.
     """
 
     status: int
@@ -101,11 +101,11 @@ class Answer:
     body: bytes = b""
 
     def lines(self, name: str) -> list[str]:
-        """The values of all headers of this name."""
+        """Return the values of all headers with this name."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
     def tokens(self, name: str) -> list[str]:
-        """The elements of a list header, in lower case, over all its lines."""
+        """Return the elements of a list header in lower case, from all its lines."""
         return [word.strip().lower() for value in self.lines(name) for word in value.split(",") if word.strip()]
 
     def __str__(self) -> str:
@@ -116,7 +116,7 @@ TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 
 
 def parse_answer(head: bytes) -> Answer:
-    r"""Read a response's head, up to and with its blank line.
+    r"""Parse the head of a response, up to and including its blank line.
 
     >>> answer = parse_answer(b"HTTP/1.1 200 OK\r\nContent-Length : 0\n\r\n")
     >>> answer.status, answer.lines("content-length")
@@ -131,7 +131,7 @@ def parse_answer(head: bytes) -> Answer:
     first, *lines = head.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n")
     found = re.fullmatch(rb"HTTP/1\.[01] ([1-5][0-9]{2}) [\t -~\x80-\xff]*", first)
     if not found:
-        faults.append(f"the status line {first[:80]!r} is not HTTP/1.1, three digits, a phrase (RFC 9112 §4)")
+        faults.append(f"the status line {first[:80]!r} is not HTTP/1.1, three digits, and a phrase (RFC 9112 §4)")
         found = re.match(rb"HTTP/\S+ +([0-9]{3})", first)
     headers = []
     for line in lines:
@@ -146,7 +146,7 @@ def parse_answer(head: bytes) -> Answer:
 
 
 def mask(payload: bytes, key: bytes) -> bytes:
-    """XOR with the key, over and over.  RFC 6455 §5.3.
+    """Return the XOR of a payload and a repeated masking key.  RFC 6455 §5.3.
 
     >>> mask(b"Hello", MASKING_KEY).hex(" ")  # §5.7
     '7f 9f 4d 51 58'
@@ -165,14 +165,14 @@ def frame(
     form: int | None = None,
     declared: int | None = None,
 ) -> bytes:
-    """One frame as a client sends it.  RFC 6455 §5.2.
+    """Build one frame as a client sends it.  RFC 6455 §5.2.
 
     Args:
         opcode: 0 to 15.
         rsv: RSV1 is 4, RSV2 is 2, RSV3 is 1.
-        key: To mask with; None: not masked, which a client must not do.
-        form: 7, 16 or 64: bits to write the length in, though fewer would do.
-        declared: The length to write, though the payload has another.
+        key: The masking key; None: no mask, which is invalid for a client.
+        form: Bits for the length: 7, 16 or 64; None: the shortest form.
+        declared: The length to write; None: the length of the payload.
 
     >>> frame(TEXT, b"Hello").hex(" ")  # §5.7
     '81 85 37 fa 21 3d 7f 9f 4d 51 58'
@@ -193,7 +193,7 @@ def frame(
 
 
 def text(message: str, **how: bool | int) -> bytes:
-    """A text message in one frame.
+    """Build a text message in one frame.
 
     >>> text("Hi").hex(" ")
     '81 82 37 fa 21 3d 7f 93'
@@ -202,7 +202,7 @@ def text(message: str, **how: bool | int) -> bytes:
 
 
 def close(code: int | None = 1000, reason: bytes = b"") -> bytes:
-    """A Close, with whatever code.
+    """Build a Close with any code; None: no code.
 
     >>> close(1000).hex(" "), close(None).hex(" ")
     ('88 82 37 fa 21 3d 34 12', '88 80 37 fa 21 3d')
@@ -211,7 +211,7 @@ def close(code: int | None = 1000, reason: bytes = b"") -> bytes:
 
 
 def fragments(opcode: int, *pieces: bytes) -> bytes:
-    """A message in as many frames as there are pieces.
+    """Build a message of one frame for each piece.
 
     >>> fragments(TEXT, b"", b"").hex(" ")
     '01 80 37 fa 21 3d 80 80 37 fa 21 3d'
@@ -227,7 +227,7 @@ class Frame:
     Attributes:
         payload: Unmasked, if it was masked.
         rsv: RSV1 is 4, RSV2 is 2, RSV3 is 1.
-        faults: Which rules of framing it breaks, each with its section.
+        faults: The framing rules that the frame breaks, each with its section.
     """
 
     opcode: int
@@ -238,7 +238,7 @@ class Frame:
 
     @property
     def code(self) -> int | None:
-        """Of a Close: its code; None if it has none."""
+        """The code of a Close; None: no code."""
         return struct.unpack("!H", self.payload[:2])[0] if len(self.payload) >= 2 else None
 
     def __str__(self) -> str:
@@ -253,7 +253,7 @@ class Frame:
 
 
 def parse_frame(data: bytes | bytearray) -> tuple[Frame, int] | None:
-    """Read one frame of a server's, leniently; None: not all here yet.
+    """Parse one frame from a server, leniently; None: the frame is incomplete.
 
     Returns:
         The frame and its size on the wire, bytes.
@@ -275,7 +275,7 @@ def parse_frame(data: bytes | bytearray) -> tuple[Frame, int] | None:
             return None
         length = int.from_bytes(data[2:at], "big")
         if length < 126 or (wide == 8 and length < 65536):
-            faults.append(f"its length, {length}, is written in {wide * 8} bits, and fits in fewer (RFC 6455 §5.2)")
+            faults.append(f"its length, {length}, is written in {wide * 8} bits and fits in fewer (RFC 6455 §5.2)")
         if length >> 63:
             faults.append("the top bit of its 64-bit length is set (RFC 6455 §5.2)")
     key = b""
@@ -290,9 +290,9 @@ def parse_frame(data: bytes | bytearray) -> tuple[Frame, int] | None:
     if opcode not in OPCODE_NAMES:
         faults.append(f"its opcode, {opcode:#x}, is reserved (RFC 6455 §5.2)")
     if opcode & 8 and not fin:
-        faults.append("a control frame in fragments (RFC 6455 §5.5)")
+        faults.append("it is a control frame without FIN (RFC 6455 §5.5)")
     if opcode & 8 and length > 125:
-        faults.append(f"a control frame of {length} bytes (RFC 6455 §5.5)")
+        faults.append(f"it is a control frame of {length} bytes (RFC 6455 §5.5)")
     if first & 0x30:
         faults.append(f"RSV bits {first >> 4 & 7:03b} are set (RFC 6455 §5.2)")
     return Frame(opcode, mask(payload, key) if key else payload, fin, first >> 4 & 7, tuple(faults)), at + length

@@ -1,7 +1,7 @@
-"""What happens in most cases: a few verbs, each a way to send something and to judge the answer.
+"""The plays of most cases: each function sends something in one way and judges the answer.
 
-Each returns a :class:`~wsref.check.case.Play`, which says in words what it does, so
-that the row of a case says it once.  A case that none of them fits is a :func:`script`.
+Each function returns a :class:`~wsref.check.case.Play`, which also describes itself in words.
+A case that needs something else is a :func:`script`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 from .case import Play
 from .codec import BINARY, OPCODE_NAMES, PING, PONG, TEXT, Answer, frame, text
-from .session import Line, Peer
+from .session import Peer, Wire
 from .verdict import Failed, Skipped
 
 
-def in_words(data: bytes, most: int = 48) -> str:
-    r"""Bytes for people: a head as its lines, frames in hex.
+def in_words(data: bytes, max_bytes: int = 48) -> str:
+    r"""Return bytes in readable form: a head as lines, frames in hex.
 
     >>> in_words(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
     'GET / HTTP/1.1 ⏎ Host: a'
@@ -26,200 +26,201 @@ def in_words(data: bytes, most: int = 48) -> str:
     if blank and head.lstrip(b"\r\n")[:1].isalpha():
         lines = ascii(head.decode("latin-1"))[1:-1].replace("\\r\\n", " ⏎ ")
         return lines if len(lines) <= 400 else f"{lines[:400]} … ({len(data)} bytes)"
-    return data.hex(" ") if len(data) <= most else f"{data[:most].hex(' ')} … ({len(data)} bytes)"
+    return data.hex(" ") if len(data) <= max_bytes else f"{data[:max_bytes].hex(' ')} … ({len(data)} bytes)"
 
 
 def script(sends: str, accepts: str, run: Callable[[Peer], None], *, needs: str = "", alone: bool = False) -> Play:
-    """Whatever the function does."""
+    """Return a play that calls a function."""
     return Play(sends, accepts, run, needs, alone)
 
 
-# -- Chapters 1 to 5: a head, and what answers it ---------------------------------------
+# -- Chapters 1 to 5: a request and its answer ---------------------------------------
 
 
-def _asked(peer: Peer, request: bytes, *, dribble: bool = False) -> Answer | None:
-    line = peer.dial()
-    (line.dribble if dribble else line.send)(request)
-    return line.answer(head_only=request.startswith(b"HEAD "))
+def _ask(peer: Peer, request: bytes, *, byte_by_byte: bool = False) -> Answer | None:
+    wire = peer.connect()
+    (wire.send_in_packets if byte_by_byte else wire.send)(request)
+    return wire.answer(head_only=request.startswith(b"HEAD "))
 
 
-def upgraded(request: bytes, *, dribble: bool = False) -> Play:
-    """It is an upgrade like any other: 101, or 501 from a server that cannot yet (chapters 2 and 3)."""
+def upgraded(request: bytes, *, byte_by_byte: bool = False) -> Play:
+    """Expect 101 for this upgrade, or 501 if the server answers every handshake so (chapters 2 and 3)."""
 
     def run(peer: Peer) -> None:
-        if peer.usual not in (101, 501):
-            raise Skipped(f"an ordinary handshake gets {peer.usual or 'hung up on'}, so this one may too")
-        answer = _asked(peer, request, dribble=dribble)
+        if peer.baseline_status not in (101, 501):
+            raise Skipped(f"an ordinary handshake gets {peer.baseline_status or 'no answer'}, so this one may too")
+        answer = _ask(peer, request, byte_by_byte=byte_by_byte)
         if answer is None:
             raise Failed("the end of TCP", "101 Switching Protocols")
-        if answer.status != 101 and not (answer.status == peer.usual == 501):
+        if answer.status != 101 and not (answer.status == peer.baseline_status == 501):
             raise Failed(str(answer), "101 Switching Protocols")
 
     return Play(
-        in_words(request) + (" (byte by byte)" if dribble else ""), "101 (501, if that answers every handshake)", run
+        in_words(request) + (" (byte by byte)" if byte_by_byte else ""), "101; or 501, if every handshake gets 501", run
     )
 
 
-def as_usual(request: bytes, *, last_alone: int = 0, refusing: bool = False) -> Play:
-    """It is the ordinary handshake in a form that makes no difference, and is answered as that is.
+def like_baseline(request: bytes, *, last_packet_size: int = 0, or_refusal: bool = False) -> Play:
+    """Expect the answer of the ordinary handshake for this equivalent form of it.
 
     Args:
-        last_alone: Bytes at its end that come in a packet of their own.
-        refusing: Whether a status from 400 to 599, or the end of TCP, will do too.
+        last_packet_size: Bytes at the end of the request to send in a separate packet; 0: one packet.
+        or_refusal: Also accept a status from 400 to 599, and the end of TCP.
     """
-    also = ", or an error, or the end of TCP" if refusing else ""
-    how = f" (the last {last_alone} bytes come later)" if last_alone else ""
+    also = ", or an error, or the end of TCP" if or_refusal else ""
+    how = f" (the last {last_packet_size} bytes in a later packet)" if last_packet_size else ""
 
     def run(peer: Peer) -> None:
-        line = peer.dial()
-        line.send_in_two(request, last_alone) if last_alone else line.send(request)
-        answer = line.answer()
+        wire = peer.connect()
+        wire.send_in_two(request, last_packet_size) if last_packet_size else wire.send(request)
+        answer = wire.answer()
         status = answer.status if answer else 0
-        if status != peer.usual and not (refusing and (not status or 400 <= status <= 599)):
-            raise Failed(str(answer or "the end of TCP"), f"{peer.usual}, as for the ordinary handshake{also}")
+        if status != peer.baseline_status and not (or_refusal and (not status or 400 <= status <= 599)):
+            raise Failed(
+                str(answer or "the end of TCP"), f"{peer.baseline_status}, as for the ordinary handshake{also}"
+            )
 
     return Play(in_words(request) + how, f"the status of the ordinary handshake{also}", run)
 
 
 def not_upgraded(request: bytes) -> Play:
-    """Whatever it is, it is no upgrade: any answer but 101, or the end of TCP."""
+    """Expect any answer but 101, or the end of TCP: the request is not an upgrade."""
 
     def run(peer: Peer) -> None:
-        answer = _asked(peer, request)
+        answer = _ask(peer, request)
         if answer is not None and answer.status == 101:
             raise Failed(str(answer), "any status but 101")
 
     return Play(in_words(request), "any status but 101, or the end of TCP", run)
 
 
-def refused(request: bytes, *statuses: int, hanging_up: bool = False, most: int = 599) -> Play:
-    """It is answered with an error.
+def refused(request: bytes, *statuses: int, or_eof: bool = False) -> Play:
+    """Expect an error as the answer.
 
     Args:
-        statuses: One of these; none given: any from 400 to 599.
-        hanging_up: Whether the end of TCP will do too.
+        statuses: The accepted statuses; none given: 400 to 599.
+        or_eof: Also accept the end of TCP.
     """
     wanted = " or ".join(map(str, statuses)) if statuses else "a status from 400 to 599"
-    if hanging_up:
+    if or_eof:
         wanted += ", or the end of TCP"
 
     def run(peer: Peer) -> None:
-        answer = _asked(peer, request)
+        answer = _ask(peer, request)
         if answer is None:
-            if not hanging_up:
-                raise Failed("the end of TCP, and no answer", wanted)
-        elif answer.status not in (statuses or range(400, most + 1)):
+            if not or_eof:
+                raise Failed("the end of TCP without an answer", wanted)
+        elif answer.status not in (statuses or range(400, 600)):
             raise Failed(str(answer), wanted)
 
     return Play(in_words(request), wanted, run)
 
 
 def answered(request: bytes, accepts: str, judge: Callable[[Peer, Answer], None], *, always: bool = False) -> Play:
-    """If there is an answer, a function judges it: it raises Failed if it is not good.
+    """Judge the answer with a function that raises Failed if the answer is wrong.
 
     Args:
-        always: Whether there must be one.
+        always: Fail if there is no answer; otherwise the case is skipped.
     """
 
     def run(peer: Peer) -> None:
-        answer = _asked(peer, request)
+        answer = _ask(peer, request)
         if answer is not None:
             judge(peer, answer)
         elif always:
-            raise Failed("the end of TCP, and no answer", accepts)
+            raise Failed("the end of TCP without an answer", accepts)
         else:
-            raise Skipped("it hung up, so there is no answer to look at")
+            raise Skipped("the server closed the connection without an answer")
 
     return Play(in_words(request), accepts, run)
 
 
 def accepted(request: bytes, accepts: str, judge: Callable[[Peer, Answer], None]) -> Play:
-    """It is answered with 101, and a function judges the answer."""
+    """Expect 101, and judge the answer with a function."""
 
     def run(peer: Peer) -> None:
-        line = peer.open(request)
-        assert line.opening is not None
-        judge(peer, line.opening)
+        wire = peer.open(request)
+        assert wire.opening is not None
+        judge(peer, wire.opening)
 
     return Play(in_words(request), accepts, run, "open")
 
 
-# -- Chapters 6 to 9: frames, on a connection that is open ----------------------------------
+# -- Chapters 6 to 9: frames on an open connection ----------------------------------
 
 
 def echoes(
-    wire: bytes, *messages: tuple[int, bytes], dribble: int = 0, past: tuple[int, ...] = (), needs: str = ""
+    data: bytes, *messages: tuple[int, bytes], packet_size: int = 0, ignore: tuple[int, ...] = (), needs: str = ""
 ) -> Play:
-    """These bytes are messages, and the server sends them back.
+    """Expect the messages in these bytes back.
 
     Args:
-        messages: Opcode and payload of each, as they come back; a Pong may be among them.
-        dribble: Bytes for each packet; 0: all at once.
-        past: Opcodes to pass over: ``(PONG,)``.
-        needs: "": "binary" if there are binary messages among them, else "echo".
+        messages: Opcode and payload of each message, in order; Pongs are allowed.
+        packet_size: Bytes in each packet; 0: send all bytes at once.
+        ignore: Opcodes to ignore: ``(PONG,)``.
+        needs: As for a case; "": "binary" if a message is binary, otherwise "echo".
     """
     needs = needs or ("binary" if any(opcode == BINARY for opcode, _ in messages) else "echo")
 
     def run(peer: Peer) -> None:
-        line = peer.open()
-        line.dribble(wire, dribble) if dribble else line.send(wire)
+        wire = peer.open()
+        wire.send_in_packets(data, packet_size) if packet_size else wire.send(data)
         for opcode, payload in messages:
-            line.expect(opcode, payload, past=past)
+            wire.expect(opcode, payload, ignore=ignore)
 
-    came = ", ".join(f"{OPCODE_NAMES[opcode]} of {len(payload)} bytes" for opcode, payload in messages)
-    slowly = "" if not dribble else f" ({dribble} byte{'s' * (dribble > 1)} at a time)"
-    return Play(in_words(wire) + slowly, f"back come: {came}", run, needs)
+    received = ", ".join(f"{OPCODE_NAMES[opcode]} of {len(payload)} bytes" for opcode, payload in messages)
+    slowly = "" if not packet_size else f" ({packet_size} byte{'s' * (packet_size > 1)} at a time)"
+    return Play(in_words(data) + slowly, f"these messages back: {received}", run, needs)
 
 
-def pongs(wire: bytes, *payloads: bytes, past: tuple[int, ...] = ()) -> Play:
-    """These bytes hold Pings, and Pongs answer them, in order."""
+def pongs(data: bytes, *payloads: bytes, ignore: tuple[int, ...] = ()) -> Play:
+    """Expect Pongs with these payloads, in order, for the Pings in these bytes."""
 
     def run(peer: Peer) -> None:
-        line = peer.open()
-        line.send(wire)
+        wire = peer.open()
+        wire.send(data)
         for payload in payloads:
-            line.expect(PONG, payload, past=past)
+            wire.expect(PONG, payload, ignore=ignore)
 
-    came = ", ".join(f"{payload!r}" if len(payload) < 20 else f"{len(payload)} bytes" for payload in payloads)
-    return Play(in_words(wire), f"PONG with {came}", run, "open")
-
-
-#: Sent after what must fail the connection, where a Pong cannot be counted on yet (chapter 6).
-ALIVE = text("still there?")
+    received = ", ".join(f"{payload!r}" if len(payload) < 20 else f"{len(payload)} bytes" for payload in payloads)
+    return Play(in_words(data), f"PONG with {received}", run, "open")
 
 
-def fails(wire: bytes, *, by_echo: bool = False, request: bytes | None = None) -> Play:
-    """These bytes break a rule, and the server fails the connection.  RFC 6455 §7.1.7.
+#: Text that probes whether a connection is still open, for servers that do not answer Pings yet (chapter 6).
+LIVENESS_TEXT = text("still there?")
+
+
+def fails(data: bytes, *, probe_with_text: bool = False, request: bytes | None = None) -> Play:
+    """Expect that the server fails the connection for these bytes, which break a rule.  RFC 6455 §7.1.7.
 
     Args:
-        by_echo: Look for life with a text message, where the server sends them back; else, and
-            else always, with a Ping.
-        request: The handshake; None: the usual one.
+        probe_with_text: Probe the connection with a text message if the server echoes; otherwise, with a Ping.
+        request: The handshake; None: the ordinary one.
     """
 
     def run(peer: Peer) -> None:
-        line = peer.open(request)
-        line.send(wire)
-        line.expect_failure(ALIVE if by_echo and peer.echo else None)
+        wire = peer.open(request)
+        wire.send(data)
+        wire.expect_failure(LIVENESS_TEXT if probe_with_text and peer.echo else None)
 
-    return Play(in_words(wire), "Close, or the end of TCP: nothing else comes back", run, "open")
-
-
-def works(peer: Peer, line: Line) -> None:
-    """A message comes back on this connection; or, where none does, a Pong."""
-    line.send(text("Hello") if peer.echo else frame(PING, b"Hello"))
-    line.expect(TEXT if peer.echo else PONG, b"Hello")
+    return Play(in_words(data), "Close, or the end of TCP, and nothing else", run, "open")
 
 
-def survives(harm: Callable[[Line], None], sends: str, *, needs: str = "open", alone: bool = False) -> Play:
-    """Something happens on one connection, and the server is there for the next."""
+def works(peer: Peer, wire: Wire) -> None:
+    """Check that this connection works: an echo server echoes a message, another server answers a Ping."""
+    wire.send(text("Hello") if peer.echo else frame(PING, b"Hello"))
+    wire.expect(TEXT if peer.echo else PONG, b"Hello")
+
+
+def survives(harm: Callable[[Wire], None], sends: str, *, needs: str = "open", alone: bool = False) -> Play:
+    """Expect that the server works for the next client after something happens on one connection."""
 
     def run(peer: Peer) -> None:
-        harmed = peer.open() if needs else peer.dial()
+        harmed = peer.open() if needs else peer.connect()
         harm(harmed)
-        harmed.hang_up()
-        line = peer.open() if needs else peer.dial()
+        harmed.close()
+        wire = peer.open() if needs else peer.connect()
         if needs:
-            works(peer, line)
+            works(peer, wire)
 
-    return Play(sends, "the next connection works as ever", run, needs, alone)
+    return Play(sends, "the next connection works", run, needs, alone)

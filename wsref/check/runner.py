@@ -1,8 +1,8 @@
-"""Plays cases against a server, several at a time, and sees to it that it ends.
+"""Play cases against a server, several at a time, with a bound on the total time.
 
-First it finds out what the server is: whether it answers at all, with which status it
-answers an ordinary handshake, whether it sends messages back, whether it serves two
-clients at once.  Cases that need more than there is are skipped, with the reason.
+First the runner probes the server: whether it answers, the status of an ordinary handshake, whether
+it echoes messages, whether it serves two clients at once.  The runner skips a case that needs more
+than the server can do, and reports the reason.
 """
 
 from __future__ import annotations
@@ -16,173 +16,173 @@ from dataclasses import dataclass, field
 
 from .case import Case, Verdict
 from .codec import BINARY, TEXT, frame, text, upgrade
-from .session import Line, Peer, Target
+from .session import Peer, Target, Wire
 from .verdict import Failed, Level, Outcome, Skipped
 
-#: An offer that any server that knows permessage-deflate can accept as it is.
+#: An offer that every server with permessage-deflate can accept unchanged.
 OFFER = upgrade("Sec-WebSocket-Extensions: permessage-deflate")
 
 
-#: Why a server does not echo that nobody asked to.
-NOT_ASKED = "--no-echo"
+#: The reason for no echo if the caller did not want the server to get a message.
+NO_ECHO_FLAG = "--no-echo"
 
 
 class NotAnswering(Exception):
-    """There is no server to grade: one sentence, and perhaps a second on what to do."""
+    """The server does not answer.  The text is a sentence, and sometimes advice."""
 
 
 @dataclass
-class Found:
-    """What the server is, as far as the grader must know.
+class Capabilities:
+    """The abilities of the server that decide which cases apply.
 
     Attributes:
-        usual: The status that answers an ordinary handshake; 0: it hung up.
-        echo: Whether it sends messages back.
-        no_echo: Why not, in words.
-        binary: Whether it sends binary messages back too.
+        baseline_status: The status of an ordinary handshake; 0: the server closed the connection.
+        echo: Whether the server echoes messages.
+        no_echo: The reason why it does not, in words.
+        binary: Whether it echoes binary messages too.
         deflate: Whether it agrees on permessage-deflate.
-        many: Whether it serves a second client while it has a first.
+        concurrent: Whether it serves a second client before the first one leaves.
     """
 
-    usual: int = 0
+    baseline_status: int = 0
     echo: bool = False
     no_echo: str = ""
     binary: bool = False
     deflate: bool = False
-    many: bool = True
+    concurrent: bool = True
 
 
 @dataclass
 class Report:
-    """What a run found out.
+    """The result of a run.
 
     Attributes:
-        verdicts: In the order of the cases.
-        stopped: Why not all cases were played; "": they were.
-        seconds: The run took so long.
+        verdicts: The verdicts in the order of the cases.
+        stopped: The reason why the run stopped early; "": all cases were played.
+        seconds: The duration of the run.
     """
 
     target: Target
-    found: Found
+    capabilities: Capabilities
     verdicts: list[Verdict] = field(default_factory=list)
     stopped: str = ""
     seconds: float = 0.0
 
     def count(self, outcome: Outcome, level: Level | None = None) -> int:
-        """How many cases ended so."""
+        """Return the number of cases with this outcome, and this level if one is given."""
         return sum(v.outcome is outcome and level in (None, v.case.level) for v in self.verdicts)
 
     @property
     def failed(self) -> list[Verdict]:
-        """Those that failed, of whatever level."""
+        """The failed verdicts of all levels."""
         return [verdict for verdict in self.verdicts if verdict.outcome is Outcome.FAIL]
 
     @property
     def broke_a_must(self) -> bool:
-        """Whether a sentence of the RFC was broken."""
+        """Whether a MUST case failed."""
         return self.count(Outcome.FAIL, Level.MUST) > 0
 
 
-# -- What is it? ---------------------------------------------------------------------------
+# -- The probe ---------------------------------------------------------------------------
 
 
-def look_at(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Found:
-    """What the server is.
+def probe(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Capabilities:
+    """Find out the abilities of a server.
 
     Args:
-        timeout: Seconds to wait for whatever is due.
-        echo: Whether to find out if it is an echo server (it is sent "Hello").
+        timeout: Seconds to wait for each answer.
+        echo: Whether to test for an echo server, with the message "Hello".
     Raises:
-        NotAnswering: nobody is there, or nobody who answers.
+        NotAnswering: No server listens, or it does not answer.
     """
-    found = Found()
+    capabilities = Capabilities()
     peer = Peer(target, timeout)
     try:
-        line = peer.dial()
-        line.send(upgrade())
+        wire = peer.connect()
+        wire.send(upgrade())
         try:
-            answer = line.answer()
+            answer = wire.answer()
         except Failed as failure:
-            raise NotAnswering(_why_no_answer(target, line, failure)) from None
-        found.usual = answer.status if answer else 0
+            raise NotAnswering(_why_no_answer(target, wire, failure)) from None
+        capabilities.baseline_status = answer.status if answer else 0
         if answer is None and not _answers_http(peer):
             raise NotAnswering(
-                "it takes TCP connections, and hangs up on whatever it is sent: is it an HTTP server?  "
+                "it accepts TCP connections and closes them without an answer: is it an HTTP server?  "
                 "If it speaks TLS, its URL begins with wss://"
             )
-        if found.usual == 101:
-            found.no_echo = _why_no_echo(line) if echo else NOT_ASKED
-            found.echo = not found.no_echo
-        found.many = _serves_many(peer, found.usual)
-        peer.hang_up()
-        if found.echo:
-            found.binary = _sends_binary(peer)
-            peer.hang_up()
-        if found.usual == 101:
+        if capabilities.baseline_status == 101:
+            capabilities.no_echo = _why_no_echo(wire) if echo else NO_ECHO_FLAG
+            capabilities.echo = not capabilities.no_echo
+        capabilities.concurrent = _serves_many(peer, capabilities.baseline_status)
+        peer.close()
+        if capabilities.echo:
+            capabilities.binary = _sends_binary(peer)
+            peer.close()
+        if capabilities.baseline_status == 101:
             offered = peer.open(OFFER).opening
-            found.deflate = offered is not None and "permessage-deflate" in " ".join(
+            capabilities.deflate = offered is not None and "permessage-deflate" in " ".join(
                 offered.tokens("Sec-WebSocket-Extensions")
             )
     except Failed as failure:
-        if not found.usual:
+        if not capabilities.baseline_status:
             raise NotAnswering(failure.got + _what_to_try(target, failure.got)) from None
     finally:
-        peer.hang_up()
-    return found
+        peer.close()
+    return capabilities
 
 
 def _what_to_try(target: Target, why: str) -> str:
-    """What to try, when TLS failed."""
+    """Return advice for a failure of TLS."""
     if "not trusted" in why:
         return "; --cafile FILE trusts the certificates in FILE, --insecure trusts any"
     if target.secure and re.search("record layer|wrong.version|EOF occurred|closed|reset", why, re.IGNORECASE):
-        return "; does it speak TLS?  If not, its URL begins with ws://"
+        return "; does it use TLS?  If not, its URL begins with ws://"
     return ""
 
 
-def _why_no_answer(target: Target, line: Line, failure: Failed) -> str:
-    came = b"".join(data for sent, data in line.wire if not sent)
-    if came[:2] in (b"\x15\x03", b"\x16\x03"):
+def _why_no_answer(target: Target, wire: Wire, failure: Failed) -> str:
+    received = b"".join(data for sent, data in wire.recorded if not sent)
+    if received[:2] in (b"\x15\x03", b"\x16\x03"):
         return "it answers in TLS: its URL begins with wss://"
-    if not came:
-        return f"{target.authority} takes the connection, and then: {failure.got}"
-    return f"{target.authority} does not answer in HTTP: {failure.got}; it sent {came[:40]!r}"
+    if not received:
+        return f"{target.authority} accepts the connection, and then: {failure.got}"
+    return f"{target.authority} does not answer in HTTP: {failure.got}; it sent {received[:40]!r}"
 
 
 def _answers_http(peer: Peer) -> bool:
-    line = peer.dial()
-    line.send(b"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")
+    wire = peer.connect()
+    wire.send(b"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")
     try:
-        return line.answer() is not None
+        return wire.answer() is not None
     except Failed:
         return False
 
 
-def _why_no_echo(line: Line) -> str:
-    """Send a message, and see whether it comes back; "": it does."""
-    line.send(text("Hello"))
+def _why_no_echo(wire: Wire) -> str:
+    """Send a message, and return the reason why no echo arrived; "": the echo arrived."""
+    wire.send(text("Hello"))
     try:
-        line.expect(TEXT, b"Hello")
+        wire.expect(TEXT, b"Hello")
     except Failed as failure:
-        return f"it was sent the text 'Hello', and what came was: {failure.got}"
+        return f"the answer to the text 'Hello' was: {failure.got}"
     return ""
 
 
 def _sends_binary(peer: Peer) -> bool:
-    line = peer.open()
-    line.send(frame(BINARY, b"\x00\xff"))
+    wire = peer.open()
+    wire.send(frame(BINARY, b"\x00\xff"))
     try:
-        line.expect(BINARY, b"\x00\xff")
+        wire.expect(BINARY, b"\x00\xff")
     except (Failed, Skipped):
         return False
     return True
 
 
-def _serves_many(peer: Peer, usual: int) -> bool:
-    """A second client is served while a first says nothing (it is still open from before)."""
-    first = peer.dial()
+def _serves_many(peer: Peer, baseline_status: int) -> bool:
+    """Return whether the server serves a second client during the first one's silence."""
+    first = peer.connect()
     first.send(b"GET ")
-    second = peer.dial()
+    second = peer.connect()
     second.send(upgrade())
     second.timeout = min(peer.timeout, 1.5)
     try:
@@ -190,21 +190,21 @@ def _serves_many(peer: Peer, usual: int) -> bool:
     except Failed:
         return False
     finally:
-        first.hang_up()
-        second.hang_up()
-    return (answer.status if answer else 0) == usual  # it may have a limit for each address, and say 503
+        first.close()
+        second.close()
+    return (answer.status if answer else 0) == baseline_status  # a server with a limit for each address may say 503
 
 
 # -- The run ---------------------------------------------------------------------------------
 
 
-def play(case: Case, target: Target, found: Found, *, timeout: float = 3.0) -> Verdict:
+def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: float = 3.0) -> Verdict:
     """Play one case."""
-    peer = Peer(target, timeout, found.usual, found.echo, found.many)
+    peer = Peer(target, timeout, capabilities.baseline_status, capabilities.echo, capabilities.concurrent)
     began = time.monotonic()
     verdict = Verdict(case, Outcome.PASS)
     try:
-        reason = _why_not(case, found)
+        reason = _skip_reason(case, capabilities)
         if reason:
             raise Skipped(reason)
         case.play.run(peer)
@@ -214,42 +214,42 @@ def play(case: Case, target: Target, found: Found, *, timeout: float = 3.0) -> V
         verdict.outcome, verdict.why = Outcome.FAIL, failure.got
         verdict.expected = failure.expected or case.play.accepts
     finally:
-        peer.hang_up()
-    verdict.wire = [line.wire for line in peer.lines]
+        peer.close()
+    verdict.recorded = [wire.recorded for wire in peer.wires]
     verdict.seconds = time.monotonic() - began
     return verdict
 
 
-def _why_not(case: Case, found: Found) -> str:
-    """Why this case cannot be played with this server; "": it can."""
+def _skip_reason(case: Case, capabilities: Capabilities) -> str:
+    """Return the reason why this case does not apply to the server; "": the case applies."""
     needs = case.play.needs
-    if needs and found.usual != 101:
+    if needs and capabilities.baseline_status != 101:
         return "an ordinary handshake does not get 101"
-    if needs == "asked" and found.no_echo == NOT_ASKED:
-        return NOT_ASKED
-    if needs in ("echo", "binary", "deflate") and not found.echo:
-        return "the server does not send messages back"
-    if needs == "binary" and not found.binary:
-        return "the server does not send binary messages back; 6.echo.all-bytes looks at that"
-    if needs in ("agree", "deflate") and not found.deflate:
-        return "the server does not agree on permessage-deflate, which is its right"
+    if needs == "asked" and capabilities.no_echo == NO_ECHO_FLAG:
+        return NO_ECHO_FLAG
+    if needs in ("echo", "binary", "deflate") and not capabilities.echo:
+        return "the server does not echo messages"
+    if needs == "binary" and not capabilities.binary:
+        return "the server does not echo binary messages; 6.echo.all-bytes tests that"
+    if needs in ("agree", "deflate") and not capabilities.deflate:
+        return "the server does not agree on permessage-deflate, which is legal"
     return ""
 
 
-def is_alive(target: Target, found: Found, timeout: float) -> bool:
-    """Whether it still answers an ordinary handshake as it did."""
+def is_alive(target: Target, capabilities: Capabilities, timeout: float) -> bool:
+    """Return whether the server still answers an ordinary handshake with the same status."""
     for _ in range(3):
         peer = Peer(target, timeout)
         try:
-            line = peer.dial()
-            line.send(upgrade())
-            answer = line.answer()
-            if (answer.status if answer else 0) == found.usual:
+            wire = peer.connect()
+            wire.send(upgrade())
+            answer = wire.answer()
+            if (answer.status if answer else 0) == capabilities.baseline_status:
                 return True
         except Failed:
             pass
         finally:
-            peer.hang_up()
+            peer.close()
         time.sleep(0.2)
     return False
 
@@ -261,50 +261,48 @@ def grade(
     timeout: float = 3.0,
     jobs: int = 4,
     echo: bool = True,
-    tell: Callable[[Verdict], None] = lambda verdict: None,
+    on_verdict: Callable[[Verdict], None] = lambda verdict: None,
 ) -> Report:
-    """Play the cases, and report.
+    """Play the cases, and return the report.
 
     Args:
-        cases: In the order of the report.
-        timeout: Seconds to wait for whatever is due.
-        jobs: How many cases at a time; one, if the server serves one client at a time.
-        echo: Whether to find out if it is an echo server; without, cases that need one are skipped.
-        tell: Told of each verdict as it comes, in the calling thread.
+        cases: The cases, in the order of the report.
+        timeout: Seconds to wait for each answer.
+        jobs: The number of cases at a time; 1 if the server serves one client at a time.
+        echo: Whether to test for an echo server; if not, cases that need an echo are skipped.
+        on_verdict: Called with each verdict as it becomes known, in the calling thread.
     Raises:
-        NotAnswering: there is nobody to grade.
+        NotAnswering: The server does not answer.
     Cost:
-        At worst some timeouts for each case, divided by ``jobs``; a server that stops answering ends it.
+        At most a few timeouts for each case, divided by ``jobs``; the run stops if the server stops answering.
     """
     began = time.monotonic()
-    found = look_at(target, timeout=timeout, echo=echo)
-    report = Report(target, found)
+    capabilities = probe(target, timeout=timeout, echo=echo)
+    report = Report(target, capabilities)
     stop = threading.Event()
     done: dict[str, Verdict] = {}
 
     def one(case: Case) -> Verdict | None:
         if stop.is_set():
             return None
-        verdict = play(case, target, found, timeout=timeout)
-        if _looks_dead(verdict) and not stop.is_set() and not is_alive(target, found, timeout):
-            report.stopped = (
-                report.stopped or f"after {case.id} the server did not answer an ordinary handshake any more"
-            )
+        verdict = play(case, target, capabilities, timeout=timeout)
+        if _looks_dead(verdict) and not stop.is_set() and not is_alive(target, capabilities, timeout):
+            report.stopped = report.stopped or f"after {case.id} the server no longer answered an ordinary handshake"
             stop.set()
         return verdict
 
     together = [case for case in cases if not case.play.alone]
     alone = [case for case in cases if case.play.alone]
-    with ThreadPoolExecutor(jobs if found.many else 1, thread_name_prefix="wsref check") as pool:
+    with ThreadPoolExecutor(jobs if capabilities.concurrent else 1, thread_name_prefix="wsref check") as pool:
         try:
-            for verdict in _as_they_come(pool.submit(one, case) for case in together):
+            for verdict in _as_completed(pool.submit(one, case) for case in together):
                 done[verdict.case.id] = verdict
-                tell(verdict)
+                on_verdict(verdict)
             for case in alone:
                 if (last := one(case)) is not None:
                     done[case.id] = last
-                    tell(last)
-        except BaseException:  # Ctrl-C: the threads end with the cases that they are playing
+                    on_verdict(last)
+        except BaseException:  # Ctrl-C: each thread ends after its current case
             stop.set()
             pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -313,7 +311,7 @@ def grade(
     return report
 
 
-def _as_they_come(submitted: Iterable[Future[Verdict | None]]) -> Iterable[Verdict]:
+def _as_completed(submitted: Iterable[Future[Verdict | None]]) -> Iterable[Verdict]:
     waiting = set(submitted)
     while waiting:
         finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)

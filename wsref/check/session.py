@@ -1,11 +1,10 @@
-"""The server under test, as one case sees it: TCP connections that remember what passed.
+"""The server under test, as one case sees it: TCP connections that record their bytes.
 
-Every wait has a deadline, which what comes in between does not move: a server that hangs
-costs a case its timeout and no more, though it sends Pings meanwhile, or one byte after
-the other.  A large message may take one timeout more for each MiB.  A :class:`Line` never
-raises what the network did: the end of TCP is ``None``, by FIN or by RST, as it is for the
-RFC; only silence is an exception, :class:`~wsref.check.verdict.Failed`, because no rule of
-this protocol is kept by saying nothing where something is due.
+Every wait has a fixed deadline.  A server that hangs costs a case one timeout, even if the server
+sends Pings or single bytes all the time.  A large message may take one more timeout for each MiB.
+A :class:`Wire` never raises an error of the network.  The end of TCP is ``None``, by FIN or by RST,
+as in the RFC.  Silence raises :class:`~wsref.check.verdict.Failed`: where the protocol requires an
+answer, silence is always wrong.
 """
 
 from __future__ import annotations
@@ -36,33 +35,33 @@ from .codec import (
 )
 from .verdict import Failed, Skipped
 
-#: Bytes of one answer or one message that are kept at most; no case needs as many.
-MOST = 64 * 1024 * 1024
+#: Bytes.  The largest answer or message that the grader keeps; no case needs so much.
+MAX_RECEIVED = 64 * 1024 * 1024
 
-#: Interim responses (103 Early Hints, say) before the final one; who sends more has lost its way.
-MOST_INTERIM = 8
+#: Accepted interim responses (such as 103 Early Hints) before the final one; more than that is a fault.
+MAX_INTERIM_RESPONSES = 8
 
-#: Bytes of one direction of one connection that a report keeps.
-RECORDED = 64 * 1024
+#: Bytes that a report keeps of one direction of one connection.
+MAX_RECORDED = 64 * 1024
 
-#: Bytes.  A server may have a limit (RFC 6455 §10.4), and say so with Close 1009; but not one as small as this.
-ANY_SERVER_TAKES = 8 * 1024
+#: Bytes.  A server may limit the size of messages (RFC 6455 §10.4), but not to this size or below.
+MIN_MESSAGE_LIMIT = 8 * 1024
 
-#: What a Ping says that is sent to see whether the server has failed the connection.
-STILL_THERE = b"still there?"
+#: The payload of a Ping that tests whether the server has failed the connection.
+LIVENESS_PAYLOAD = b"still there?"
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where the server is.
+    """The address of the server.
 
     Attributes:
         host: Name or address, without brackets.
-        authority: What goes into Host: ``127.0.0.1:8765``.
+        authority: The value of Host: ``127.0.0.1:8765``.
         path: The request target, query included.
-        secure: wss.
-        verify: Whether its certificate must be one that is trusted.
-        cafile: Whom to trust besides, a PEM file; None: nobody.
+        secure: Whether to use TLS (wss).
+        verify: Whether to verify the server's certificate.
+        cafile: A PEM file with additional trusted certificates; None: no file.
     """
 
     host: str
@@ -80,7 +79,7 @@ class Target:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether it is on this machine."""
+        """Whether the server is on this machine."""
         if self.host.lower() == "localhost":
             return True
         try:
@@ -90,10 +89,10 @@ class Target:
 
 
 def parse_target(url: str, *, verify: bool = True, cafile: str | None = None) -> Target:
-    """A ws or wss URL to a target.  RFC 6455 §3.
+    """Parse a ws or wss URL.  RFC 6455 §3.
 
     Raises:
-        ValueError: it is none.
+        ValueError: The URL is not valid.
 
     >>> parse_target("ws://localhost:8765/echo?a=1").path
     '/echo?a=1'
@@ -103,14 +102,14 @@ def parse_target(url: str, *, verify: bool = True, cafile: str | None = None) ->
     ValueError: a URL to check begins with ws:// or wss://, not 'http://localhost/'
     """
     if re.search(r"[^!-~]", url):
-        raise ValueError(f"a URL is printable ASCII without blanks, not {url!a}")
+        raise ValueError(f"a URL contains only printable ASCII without blanks, not {url!a}")
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss") or not parts.hostname:
         raise ValueError(f"a URL to check begins with ws:// or wss://, not {url!a}")
     if parts.fragment or url.endswith("#"):
-        raise ValueError(f"a WebSocket's URL has no fragment (RFC 6455 §3): {url!a}")
+        raise ValueError(f"a WebSocket URL has no fragment (RFC 6455 §3): {url!a}")
     if parts.username is not None:
-        raise ValueError(f"a user and password in the URL are not sent; leave them out: {url!a}")
+        raise ValueError(f"the grader does not send a user and password; leave them out of the URL: {url!a}")
     try:
         port = parts.port
     except ValueError:
@@ -125,18 +124,18 @@ def parse_target(url: str, *, verify: bool = True, cafile: str | None = None) ->
 
 
 class Deadline:
-    """Until when one thing is waited for.
+    """The end of a wait.
 
     Args:
-        seconds: From now on.
+        seconds: The duration of the wait, from now on.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._end = time.monotonic() + seconds
 
-    def left(self) -> float:
-        """Seconds; 0: it is over."""
+    def remaining(self) -> float:
+        """Return the remaining seconds; 0: the deadline has passed."""
         return max(0.0, self._end - time.monotonic())
 
     def __str__(self) -> str:
@@ -144,32 +143,32 @@ class Deadline:
 
 
 class Ended(Failed):
-    """The end of TCP, where a message was due."""
+    """TCP ended before the expected message."""
 
 
 @dataclass
 class Peer:
-    """The server, for the time of one case.
+    """The server during one case.
 
     Args:
-        timeout: Seconds to wait for whatever is due.
-        usual: The status that answers an ordinary handshake; 0: not known.
-        echo: Whether the server sends back what it gets.
-        many: Whether it serves a second client while it has a first.
+        timeout: Seconds to wait for each answer.
+        baseline_status: The status of an ordinary handshake; 0: unknown.
+        echo: Whether the server echoes messages.
+        concurrent: Whether the server serves a second client before the first one leaves.
     """
 
     target: Target
     timeout: float = 3.0
-    usual: int = 0
+    baseline_status: int = 0
     echo: bool = True
-    many: bool = True
-    lines: list[Line] = field(default_factory=list)
+    concurrent: bool = True
+    wires: list[Wire] = field(default_factory=list)
 
-    def dial(self) -> Line:
-        """A new TCP connection (and TLS, if the URL says wss).
+    def connect(self) -> Wire:
+        """Open a TCP connection, with TLS for a wss URL.
 
         Raises:
-            Failed: it cannot be had.
+            Failed: The connection failed.
         """
         try:
             sock = socket.create_connection((self.target.host, self.target.port), timeout=self.timeout)
@@ -177,14 +176,14 @@ class Peer:
             if self.target.secure:
                 sock = self._with_tls(sock)
         except ssl.SSLCertVerificationError as error:
-            raise Failed(f"its certificate is not trusted: {error.verify_message}", "a trusted one") from None
+            raise Failed(f"its certificate is not trusted: {error.verify_message}", "a trusted certificate") from None
         except UnicodeError:
-            raise Failed(f"{self.target.host!a} is not the name of a host") from None
+            raise Failed(f"{self.target.host!a} is not a valid host name") from None
         except OSError as error:
             raise Failed(f"no connection to {self.target.authority}: {error.strerror or error}") from None
-        line = Line(sock, self.target, self.timeout)
-        self.lines.append(line)
-        return line
+        wire = Wire(sock, self.target, self.timeout)
+        self.wires.append(wire)
+        return wire
 
     def _with_tls(self, sock: socket.socket) -> socket.socket:
         context = ssl.create_default_context()
@@ -199,35 +198,36 @@ class Peer:
             sock.close()
             raise
 
-    def open(self, request: bytes | None = None) -> Line:
-        """A connection whose handshake is done.
+    def open(self, request: bytes | None = None) -> Wire:
+        """Open a connection and complete the opening handshake.
 
         Args:
-            request: The handshake; None: the usual one.
+            request: The handshake; None: the ordinary one.
         Raises:
-            Failed: the answer is not 101.
+            Failed: The answer is not 101.
         """
-        line = self.dial()
-        line.send(request or upgrade())
-        answer = line.answer()
+        wire = self.connect()
+        wire.send(request or upgrade())
+        answer = wire.answer()
         if answer is None or answer.status != 101:
             raise Failed(f"the handshake was answered with {answer or 'the end of TCP'}", "101 Switching Protocols")
-        line.opening = answer
-        return line
+        wire.opening = answer
+        return wire
 
-    def hang_up(self) -> None:
-        """Close what is open."""
-        for line in self.lines:
-            line.hang_up()
+    def close(self) -> None:
+        """Close all connections."""
+        for wire in self.wires:
+            wire.close()
 
 
-class Line:
+class Wire:
     """One TCP connection to the server.
 
     Attributes:
-        wire: What passed, in order: whether we sent it, and which bytes.
-        faults: What the server's frames did wrong so far, each with its section.
-        opening: The answer to the handshake, once there is one.
+        timeout: Seconds to wait for each answer.
+        recorded: The chunks that passed, in order: whether the grader sent the chunk, and its bytes.
+        faults: The rules that the server's frames broke so far, each with its section.
+        opening: The answer to the handshake; None: no handshake is complete.
     """
 
     def __init__(self, sock: socket.socket, target: Target, timeout: float) -> None:
@@ -236,93 +236,98 @@ class Line:
         self.timeout = timeout
         self._buffer = bytearray()
         self._ended = False
-        self.wire: list[tuple[bool, bytes]] = []
+        self.recorded: list[tuple[bool, bytes]] = []
         self._recorded = {True: 0, False: 0}
         self.faults: list[str] = []
         self.opening: Answer | None = None
-        self._pieces: list[Frame] = []  # of the message that is coming in
-        self._asked: set[bytes] = set()  # payloads of the Pings and Pongs that we have sent
+        self._fragments: list[Frame] = []  # of the incomplete message
+        # More than 8 attributes: the protocol's state of one connection, and the record for the report.
+        self._ping_payloads: set[bytes] = set()  # of the Pings and Pongs from the grader
 
     # -- Sending ------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Send all of it; ``{host}``, ``{path}`` and ``{scheme}`` in a request's head are filled in.
+        """Send all bytes, and replace ``{host}``, ``{path}`` and ``{scheme}`` in the head of a request.
 
-        If the server has ended TCP meanwhile, that is found by reading, not here: it may
-        have said why.  It reads, too, while it waits to write: a server that echoes what it
-        has not read to the end would wait for us for ever.
+        If the server has ended TCP, this method returns: only a reader sees the server's last words.
+        It also reads during the wait.  Otherwise a server that echoes a message before its end
+        would wait for the grader, and the grader for the server.
 
-        Only bytes that it takes give it more time, not those that it sends.
+        Bytes that the server accepts extend the deadline; bytes that it sends do not.
 
         Raises:
-            Failed: the server took nothing for as long as the timeout.
+            Failed: The server accepted no byte for one timeout.
         """
         data = self._filled_in(data)
         self._record(True, data)
         self._note_control(data)
         rest = memoryview(data)
         self._socket.setblocking(False)
-        deadline = self.within()
+        deadline = self.deadline_for()
         while rest:
             try:
                 rest = rest[self._socket.send(rest[: 1 << 18]) :]
-                deadline = self.within()
+                deadline = self.deadline_for()
             except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
                 if not self._wait(deadline, writing=True):
-                    raise Failed(f"it took no more bytes for {self.timeout:g} s, {len(rest)} were left") from None
+                    raise Failed(
+                        f"it accepted no more bytes for {self.timeout:g} s, with {len(rest)} bytes unsent"
+                    ) from None
             except OSError:
                 return  # EPIPE, ECONNRESET
 
     def _filled_in(self, data: bytes) -> bytes:
         head, blank, rest = data.partition(b"\r\n\r\n")
-        if not re.match(rb"[\s]*[A-Za-z]", head):  # these are frames
+        if not re.match(rb"[\s]*[A-Za-z]", head):  # frames, not a request
             return data
         head = head.replace(b"{host}", self._target.authority.encode()).replace(b"{path}", self._target.path.encode())
         head = head.replace(b"{scheme}", b"https" if self._target.secure else b"http")
         return head + blank + rest
 
-    def stuff(self, data: bytes, patience: float = 0.25) -> int:
-        """Send as much as goes while nothing is read; how many bytes went.
+    def send_unread(self, data: bytes, timeout: float = 0.25) -> int:
+        """Send until the server accepts no more bytes, without reading.
 
         Args:
-            patience: Seconds without progress after which no more is tried.
+            timeout: Seconds without progress after which to stop.
+        Returns:
+            The number of bytes sent.
         """
         sent, ready = 0, select.poll()
         ready.register(self._socket, select.POLLOUT)
         self._socket.setblocking(False)
         with contextlib.suppress(BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError, OSError):
-            while sent < len(data) and ready.poll(patience * 1000):
+            while sent < len(data) and ready.poll(timeout * 1000):
                 sent += self._socket.send(memoryview(data)[sent : sent + (1 << 16)])
         self._record(True, data[:sent])
         return sent
 
-    def dribble(self, data: bytes, size: int = 1) -> None:
-        """Send it in packets of ``size`` bytes."""
+    def send_in_packets(self, data: bytes, size: int = 1) -> None:
+        """Send the bytes in packets of ``size`` bytes."""
         data = self._filled_in(data)
         self._note_control(data)
         for start in range(0, len(data), size):
             self.send(data[start : start + size])
 
     def send_in_two(self, data: bytes, last: int) -> None:
-        """Send it in two packets, the second of ``last`` bytes, with a moment between them to read the first."""
+        """Send two packets, the second of ``last`` bytes, with a pause in which the server can read the first."""
         data = self._filled_in(data)
         self.send(data[:-last])
         time.sleep(0.05)
         self.send(data[-last:])
 
-    def finish(self) -> None:
-        """FIN: nothing more will come from here.  What the server sends can still be read, in TLS too."""
+    def send_fin(self) -> None:
+        """Send FIN.  The server's bytes remain readable, also with TLS."""
         with contextlib.suppress(OSError):
-            socket.socket.shutdown(self._socket, socket.SHUT_WR)  # SSLSocket's own would give up its TLS state
+            socket.socket.shutdown(self._socket, socket.SHUT_WR)  # SSLSocket.shutdown would end decryption
 
     def reset(self) -> None:
-        """RST: gone, without a word."""
+        """End TCP with RST."""
         with contextlib.suppress(OSError):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
         self._ended = True
 
-    def hang_up(self) -> None:
+    def close(self) -> None:
         """Close the socket."""
         self._ended = True
         self._socket.close()
@@ -330,37 +335,37 @@ class Line:
     # -- Receiving ------------------------------------------------------------------
 
     def _record(self, sent: bool, data: bytes) -> None:
-        room = RECORDED - self._recorded[sent]
+        room = MAX_RECORDED - self._recorded[sent]
         if not data or room > 0:
-            self.wire.append((sent, data[:room] if data else data))
+            self.recorded.append((sent, data[:room] if data else data))
             self._recorded[sent] += len(data)
 
-    def within(self, size: int = 0) -> Deadline:
-        """The deadline of a wait that begins now: one timeout, and one more for each MiB of what is due.
+    def deadline_for(self, size: int = 0) -> Deadline:
+        """Return the deadline of a wait that begins now: one timeout, and one more for each MiB.
 
         Args:
-            size: Bytes that are due, where these are many: a slow machine that is at work on them has not failed.
+            size: Bytes of the expected answer.  A slow machine needs time for a large answer.
         """
         return Deadline(self.timeout * (1 + size / (1 << 20)))
 
     def _wait(self, deadline: Deadline, *, writing: bool = False) -> bool:
-        """Until it can be written to or, having read what was there, read from; False: not in time."""
+        """Wait until bytes arrived, or with ``writing`` until bytes can be sent; False: the deadline passed."""
         ready = select.poll()
-        wanted = 0 if self._ended else select.POLLIN  # after its FIN there is always something to read: nothing
+        wanted = 0 if self._ended else select.POLLIN  # after its FIN the socket is always readable
         ready.register(self._socket, wanted | (select.POLLOUT if writing else 0))
-        while left := deadline.left():
+        while left := deadline.remaining():
             happened = ready.poll(left * 1000)
             if not happened:
                 return False
             if happened[0][1] & select.POLLOUT:
                 return True
             before = len(self._buffer)
-            if self._receive() and (len(self._buffer) > before or self._ended):
+            if self._read_available() and (len(self._buffer) > before or self._ended):
                 return True
         return False
 
-    def _receive(self) -> bool:
-        """Read what is there without waiting; False if nothing is."""
+    def _read_available(self) -> bool:
+        """Read without waiting; False: nothing is readable."""
         if self._ended:
             return True
         try:
@@ -372,79 +377,81 @@ class Line:
         self._record(False, data)
         self._ended = not data
         self._buffer += data
-        if len(self._buffer) > MOST:
-            raise Failed(f"it sent more than {MOST >> 20} MiB that nobody asked for")
+        if len(self._buffer) > MAX_RECEIVED:
+            raise Failed(f"it sent more than {MAX_RECEIVED >> 20} MiB that the grader did not request")
         return True
 
-    def _more(self, deadline: Deadline) -> bool:
-        """Wait for more bytes; False at the end of TCP.
+    def _receive_more(self, deadline: Deadline) -> bool:
+        """Wait for more bytes.
 
+        Returns:
+            False at the end of TCP.
         Raises:
-            Failed: nothing came in time, or the time is up.
+            Failed: The deadline passed.
         """
         if self._ended:
             return False
         before = len(self._buffer)
         self._socket.setblocking(False)
-        if not deadline.left() or not (self._receive() or self._wait(deadline)):
-            raise Failed(f"nothing for {deadline}{' that is whole' if self._buffer else ''}")
+        if not deadline.remaining() or not (self._read_available() or self._wait(deadline)):
+            raise Failed(f"nothing for {deadline}{' that is complete' if self._buffer else ''}")
         return len(self._buffer) > before
 
     def ended(self, seconds: float | None = None) -> bool:
-        """Whether the server ends TCP in time, whatever it sends before."""
-        deadline = self.within() if seconds is None else Deadline(seconds)
+        """Return whether the server ends TCP in time, after any bytes."""
+        deadline = self.deadline_for() if seconds is None else Deadline(seconds)
         try:
             while not self._ended:
-                self._more(deadline)
+                self._receive_more(deadline)
         except Failed:
             return False
         return True
 
     def rest(self, seconds: float) -> bytes:
-        """What has come and was not taken, after waiting for the end of TCP for so long at most."""
+        """Wait for the end of TCP, at most for these seconds, and return the unused bytes."""
         self.ended(seconds)
         return bytes(self._buffer)
 
     def answer(self, *, head_only: bool = False) -> Answer | None:
-        """The next final response, with its body; None: TCP ended before a byte of it.
+        """Return the next final response, with its body; None: TCP ended before its first byte.
 
-        Interim ones are passed over, but for 101, which is the end of HTTP here.  RFC 9110 §15.2: "A client
+        Interim responses are ignored, except 101, which ends HTTP on this connection.  RFC 9110 §15.2: "A client
         MUST be able to parse one or more 1xx responses received prior to a final response, even if the client
         does not expect one."
 
         Args:
-            head_only: It answers HEAD: no body follows, whatever it declares.
+            head_only: The response answers HEAD, so it has no body.
         Raises:
-            Failed: none came in time, or it was cut off.
+            Failed: No complete response arrived in time.
         """
-        deadline = self.within()
-        for _ in range(MOST_INTERIM + 1):
+        deadline = self.deadline_for()
+        for _ in range(MAX_INTERIM_RESPONSES + 1):
             if (head := self._head(deadline)) is None:
                 return None
             answer = parse_answer(head)
             if not 100 <= answer.status < 200 or answer.status == 101:
                 break
         else:
-            raise Failed(f"{MOST_INTERIM + 1} interim responses, the last of them {answer}", "a final one")
+            raise Failed(f"{MAX_INTERIM_RESPONSES + 1} interim responses, the last one {answer}", "a final response")
         if head_only or answer.status < 200 or answer.status in (204, 304):
             return answer
         return Answer(answer.status, answer.headers, answer.faults, head, self._body(answer))
 
     def _head(self, deadline: Deadline) -> bytes | None:
-        """The next head, up to and with its blank line; None: TCP ended before a byte of it."""
+        """Return the next head, up to and including its blank line; None: TCP ended before its first byte."""
         while not (found := re.search(rb"\r?\n\r?\n", self._buffer)):
-            if not self._more(deadline):
+            if not self._receive_more(deadline):
                 if self._buffer:
-                    raise Failed(f"TCP ended inside the answer's head, after {bytes(self._buffer[:80])!r}")
+                    raise Failed(f"TCP ended inside the head of the answer, after {bytes(self._buffer[:80])!r}")
                 return None
             if len(self._buffer) > 1 << 20:
-                raise Failed("an answer's head of more than 1 MiB")
+                raise Failed("the head of the answer has more than 1 MiB")
         head = bytes(self._buffer[: found.end()])
         del self._buffer[: found.end()]
         return head
 
     def _body(self, answer: Answer) -> bytes:
-        """As long as its head says; or what has come of it when the time is up."""
+        """Return the body as the head declares it; at the deadline, the part that arrived."""
         lengths, size = answer.lines("Content-Length"), 0
         if answer.tokens("Transfer-Encoding"):
             end: Callable[[], int | None] = self._end_of_chunks
@@ -453,11 +460,11 @@ class Line:
             end = lambda: size if len(self._buffer) >= size else None  # noqa: E731
         else:
             end = lambda: None  # noqa: E731  (to the end of TCP: RFC 9112 §6.3)
-        whole = self.within(min(size, MOST))
+        whole = self.deadline_for(min(size, MAX_RECEIVED))
         while (size_of_it := end()) is None:
             try:
-                # (The size is the server's word, not ours: who declares much and sends nothing gets one timeout.)
-                if not self._more(Deadline(min(self.timeout, whole.left()))):
+                # A server that declares a large body and sends nothing gets one timeout, not one for each MiB.
+                if not self._receive_more(Deadline(min(self.timeout, whole.remaining()))):
                     size_of_it = len(self._buffer)
                     break
             except Failed:
@@ -472,150 +479,150 @@ class Line:
         return found.end() if found else None
 
     def frame(self, seconds: float | None = None) -> Frame | None:
-        """The next frame, whatever it is; None: TCP ended.
+        """Return the next frame; None: TCP ended.
 
         Args:
-            seconds: How long to wait; None: the timeout.
+            seconds: Time to wait; None: the timeout.
         Raises:
-            Failed: none came in time, or TCP ended inside one.
+            Failed: No complete frame arrived in time, or TCP ended inside a frame.
         """
-        return self._frame(self.within() if seconds is None else Deadline(seconds))
+        return self._frame(self.deadline_for() if seconds is None else Deadline(seconds))
 
     def _frame(self, deadline: Deadline) -> Frame | None:
         while (parsed := parse_frame(self._buffer)) is None:
-            if not self._more(deadline):
+            if not self._receive_more(deadline):
                 if self._buffer:
                     raise Failed(f"TCP ended inside a frame, after {bytes(self._buffer[:40]).hex(' ')}")
                 return None
-        came, size = parsed
+        received, size = parsed
         del self._buffer[:size]
-        self.faults += came.faults
-        return came
+        self.faults += received.faults
+        return received
 
     def frames(self, deadline: Deadline | None = None) -> Iterator[Frame]:
-        """All frames until the end of TCP.
+        """Yield all frames until the end of TCP.
 
-        The server's Pings are answered, and not among them; nor are Pongs that nobody asked
-        for, if nothing else is wrong with them.  §5.5.3: "A Pong frame MAY be sent unsolicited."
+        This method answers the server's Pings and does not yield them.  It also drops unsolicited
+        Pongs without other faults.  §5.5.3: "A Pong frame MAY be sent unsolicited."
 
         Args:
-            deadline: For all of them together; None: the timeout.
+            deadline: The deadline for all frames together; None: one timeout.
         Raises:
-            Failed: TCP has not ended in time, or ended inside a frame.
+            Failed: TCP did not end in time, or ended inside a frame.
         """
-        deadline = deadline or self.within()
-        while (came := self._frame(deadline)) is not None:
-            if came.opcode == PING:
-                self.send(frame(PONG, came.payload))
-            elif came.opcode != PONG or came.payload in self._asked or came.faults:
-                yield came
+        deadline = deadline or self.deadline_for()
+        while (received := self._frame(deadline)) is not None:
+            if received.opcode == PING:
+                self.send(frame(PONG, received.payload))
+            elif received.opcode != PONG or received.payload in self._ping_payloads or received.faults:
+                yield received
 
     def _note_control(self, data: bytes) -> None:
-        """Which Pongs may come, because we have asked for them (or sent one, which some answer)."""
+        """Remember the payloads of Pings and Pongs: Pongs with these payloads are not unsolicited."""
         while data and (parsed := parse_frame(data)) is not None:
             sent, size = parsed
             if sent.opcode in (PING, PONG):
-                self._asked.add(sent.payload)
+                self._ping_payloads.add(sent.payload)
             data = data[size:]
 
     def message(self, deadline: Deadline | None = None) -> Frame:
-        """The next whole message, as one frame, or the next Pong or Close.
+        """Return the next whole message, as one frame, or the next Pong or Close.
 
         Args:
-            deadline: None: the timeout.
+            deadline: None: one timeout.
         Raises:
             Ended: TCP ended.
-            Failed: nothing whole came in time.
+            Failed: No whole message arrived in time.
         """
-        for came in self.frames(deadline):
-            if came.opcode >= 8:
-                return came
-            if self._pieces and came.opcode:
+        for received in self.frames(deadline):
+            if received.opcode >= 8:
+                return received
+            if self._fragments and received.opcode:
                 self.faults.append("a new message begins inside a message (RFC 6455 §5.4)")
-            self._pieces.append(came)
-            if came.fin:
-                pieces, self._pieces = self._pieces, []
+            self._fragments.append(received)
+            if received.fin:
+                pieces, self._fragments = self._fragments, []
                 payload = b"".join(piece.payload for piece in pieces)
                 return Frame(pieces[0].opcode, payload, True, pieces[0].rsv)
         raise Ended("it ended TCP")
 
-    # -- What is asked of it ------------------------------------------------------------
+    # -- Expectations ------------------------------------------------------------
 
-    def expect(self, opcode: int, payload: bytes, *, past: tuple[int, ...] = ()) -> None:
-        """The next message is this one.
+    def expect(self, opcode: int, payload: bytes, *, ignore: tuple[int, ...] = ()) -> None:
+        """Check that the next message is this one.
 
         Args:
-            past: Opcodes to pass over on the way: ``(PONG,)``.
+            ignore: Opcodes to ignore before the message: ``(PONG,)``.
         Raises:
-            Failed: another one came, a Close, or none; for all of it there is one deadline.
-            Skipped: it may refuse this one: as :meth:`due` and :meth:`compare`.
+            Failed: Another message, a Close or nothing arrived before the deadline.
+            Skipped: The server may refuse this message: see :meth:`message_for` and :meth:`compare`.
         """
         wanted = Frame(opcode, payload)
-        deadline = self.within(len(payload))
-        while (came := self.due(wanted, deadline)).opcode in past and came.opcode != opcode:
+        deadline = self.deadline_for(len(payload))
+        while (received := self.message_for(wanted, deadline)).opcode in ignore and received.opcode != opcode:
             pass
-        self.compare(came, wanted)
+        self.compare(received, wanted)
 
-    def due(self, wanted: Frame, deadline: Deadline | None = None) -> Frame:
-        """The next message, whatever it is, where this one should come.
+    def message_for(self, wanted: Frame, deadline: Deadline | None = None) -> Frame:
+        """Return the next message, which may differ from the expected one.
 
         Args:
-            deadline: None: the timeout, and one more for each MiB that is wanted.
+            deadline: None: one timeout, and one more for each MiB of the expected message.
         Raises:
-            Failed: none came, in time or at all.
-            Skipped: TCP ended, and the message is a large one.
+            Failed: No message arrived in time.
+            Skipped: TCP ended, and the expected message is large.
         """
         try:
-            return self.message(deadline or self.within(len(wanted.payload)))
+            return self.message(deadline or self.deadline_for(len(wanted.payload)))
         except Failed as failure:
             if isinstance(failure, Ended):
-                _may_be_too_long(wanted, f"{failure.got}; if that is no limit, it is a fault")
+                _may_be_too_long(wanted, f"{failure.got}; without a limit, this is a fault")
             raise Failed(failure.got, str(wanted)) from None
 
-    def compare(self, came: Frame, wanted: Frame) -> None:
-        """What came is what was wanted: opcode and payload.
+    def compare(self, received: Frame, wanted: Frame) -> None:
+        """Check the opcode and payload of a received message.
 
         Raises:
-            Failed: it is not.
-            Skipped: Close 1008 or 1009 came for a large one, or Close 1003 for a binary one: it may refuse those.
+            Failed: They differ from the expected ones.
+            Skipped: The server legally refused a large message (Close 1008, 1009) or a binary one (Close 1003).
         """
-        if came.opcode == CLOSE and came.code in (1008, 1009):
-            _may_be_too_long(wanted, f"Close {came.code}")
-        if came.opcode == CLOSE and came.code == 1003 and wanted.opcode == BINARY:
-            raise Skipped("it takes no binary messages (Close 1003), which is its right")
-        if (came.opcode, came.payload) != (wanted.opcode, wanted.payload):
-            raise Failed(f"{came}{_where_they_differ(came, wanted)}", str(wanted))
+        if received.opcode == CLOSE and received.code in (1008, 1009):
+            _may_be_too_long(wanted, f"Close {received.code}")
+        if received.opcode == CLOSE and received.code == 1003 and wanted.opcode == BINARY:
+            raise Skipped("the server refuses binary messages (Close 1003), which is legal")
+        if (received.opcode, received.payload) != (wanted.opcode, wanted.payload):
+            raise Failed(f"{received}{_where_they_differ(received, wanted)}", str(wanted))
 
     def expect_failure(self, alive: bytes | None = None) -> Frame | None:
-        """It fails the connection.  RFC 6455 §7.1.7.
+        """Check that the server fails the connection.  RFC 6455 §7.1.7.
 
-        By a Close, and then the end of TCP, or by the end of TCP alone: "SHOULD send a Close frame".
+        The server may send a Close and end TCP, or only end TCP: it "SHOULD send a Close frame".
 
         Args:
-            alive: What to send to see whether it still listens: a message, or a Ping (None).
+            alive: The bytes that test whether the server still reads; None: a Ping.
         Returns:
-            The Close, if one came.
+            The Close; None: TCP ended without one.
         Raises:
-            Failed: it answered, or it neither answered nor ended.
+            Failed: The server answered, or did nothing.
         """
-        self.send(frame(PING, STILL_THERE) if alive is None else alive)
+        self.send(frame(PING, LIVENESS_PAYLOAD) if alive is None else alive)
         answered = False
         try:
-            for came in self.frames():
-                if came.opcode == CLOSE:
-                    return came
-                if came.opcode == PONG and alive is None and came.payload == STILL_THERE and not answered:
-                    answered = True  # a program that decodes text itself finds the fault after its library sent this
-                elif came.opcode >= 8 or came.fin:  # else it sends back as it receives, and has not seen the fault yet
-                    raise Failed(f"it goes on, and sends {came}", "Close, or the end of TCP")
+            for received in self.frames():
+                if received.opcode == CLOSE:
+                    return received
+                if received.opcode == PONG and alive is None and received.payload == LIVENESS_PAYLOAD and not answered:
+                    answered = True  # a library may answer before its application decodes the text and finds the fault
+                elif received.opcode >= 8 or received.fin:  # unless it echoes fragments before it sees the fault
+                    raise Failed(f"the connection stays open: it sent {received}", "Close, or the end of TCP")
         except Failed as failure:
             if failure.got.startswith("TCP ended inside a frame"):
-                return None  # it was sending back as it received, and has failed the connection on the way
+                return None  # it failed the connection while it echoed a fragment
             if failure.got.startswith("nothing for"):
                 how = (
-                    "it goes on: a Ping is answered, and then comes"
+                    "the connection stays open: it answered a Ping, then"
                     if answered
-                    else "neither a Close nor the end of TCP,"
+                    else "neither a Close nor the end of TCP:"
                 )
                 raise Failed(f"{how} {failure.got}", "Close, or the end of TCP") from None
             raise
@@ -623,22 +630,22 @@ class Line:
 
 
 def _may_be_too_long(wanted: Frame, how: str) -> None:
-    """It has refused a message: is that one so long that it may?
+    """Skip the case if the server may refuse a message of this size.
 
     RFC 6455 §10.4: implementations that have limits "MUST protect themselves against exceeding those limits".
-    It may say so with 1009, or with 1008, the general one (§7.4.1), or end TCP without a Close (§7.1.7).
+    A server may send Close 1009 or the general 1008 (§7.4.1), or end TCP without a Close (§7.1.7).
 
     Raises:
-        Skipped: it is.
+        Skipped: The message is larger than :data:`MIN_MESSAGE_LIMIT`.
     """
-    if (size := len(wanted.payload)) > ANY_SERVER_TAKES:
-        raise Skipped(f"the server does not take messages of {size} bytes (RFC 6455 §10.4): {how}")
+    if (size := len(wanted.payload)) > MIN_MESSAGE_LIMIT:
+        raise Skipped(f"the server does not accept messages of {size} bytes (RFC 6455 §10.4): {how}")
 
 
-def _where_they_differ(came: Frame, wanted: Frame) -> str:
-    """For long payloads: the first byte that is another."""
-    if came.opcode != wanted.opcode or min(len(came.payload), len(wanted.payload)) <= 40:
+def _where_they_differ(received: Frame, wanted: Frame) -> str:
+    """Return a note on the first differing byte of long payloads; "" for short ones."""
+    if received.opcode != wanted.opcode or min(len(received.payload), len(wanted.payload)) <= 40:
         return ""
-    pairs = zip(came.payload, wanted.payload, strict=False)
+    pairs = zip(received.payload, wanted.payload, strict=False)
     at = next((i for i, (ours, theirs) in enumerate(pairs) if ours != theirs), None)
-    return "" if at is None else f" (other bytes from byte {at} on)"
+    return "" if at is None else f" (differs from byte {at} on)"

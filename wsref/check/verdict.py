@@ -1,4 +1,4 @@
-"""What a failure means, how a case ends, and how a case says so."""
+"""The meaning of a failure, the outcomes of a case, and the exceptions that end a case early."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from enum import Enum
 
 
 class Level(Enum):
-    """What a failure means."""
+    """The meaning of a failure."""
 
-    MUST = "MUST"  #: A sentence of the RFC is broken: one can quote it.
-    SHOULD = "SHOULD"  #: The RFC advises otherwise, and there may be good reasons.
-    INTEROP = "INTEROP"  #: No rule is broken; clients in the field, or their users, expect otherwise.
+    MUST = "MUST"  #: The server breaks a sentence of an RFC.
+    SHOULD = "SHOULD"  #: The RFC advises otherwise; good reasons may exist.
+    INTEROP = "INTEROP"  #: The server breaks no rule; real clients, or their users, expect otherwise.
 
 
 class Outcome(Enum):
-    """How a case ended."""
+    """The outcome of a case."""
 
     PASS = "pass"
     FAIL = "fail"
@@ -22,11 +22,11 @@ class Outcome(Enum):
 
 
 class Failed(Exception):
-    """The server did not do what the case asks.
+    """The server did not meet the requirement of the case.
 
     Args:
-        got: What it did, in words.
-        expected: What it should have done, where the case's own words do not say it.
+        got: The server's behaviour, in words.
+        expected: The correct behaviour; "": the text of the case says it.
     """
 
     def __init__(self, got: str, expected: str = "") -> None:
@@ -36,4 +36,4 @@ class Failed(Exception):
 
 
 class Skipped(Exception):
-    """The case does not apply to this server: the reason, in words."""
+    """The case does not apply to this server; the argument is the reason, in words."""

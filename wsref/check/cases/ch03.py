@@ -1,12 +1,9 @@
-"""Chapters 2 to 5: the cases about the opening handshake.
+"""Chapter 3: cases about the validation of the handshake.
 
 A refusal may have any status from 400 to 599: the RFC says "an appropriate HTTP error code
-(such as 400 Bad Request)".  Or TCP ends: whoever sees a handshake that is not as expected "MAY
+(such as 400 Bad Request)".  A server may also end TCP: if a handshake is invalid, the server "MAY
 drop the TCP connection" and "SHOULD return an appropriate HTTP status code" (RFC 6455 §10.7).
-So one case looks whether there is an answer, and the others at what they are about.
-
-Chapters 2 and 3 make sense for a server that cannot upgrade yet: a handshake is taken if it is
-answered as the ordinary one is.
+So one case tests whether the server answers at all, and the other cases accept the end of TCP.
 """
 
 from __future__ import annotations
@@ -35,20 +32,18 @@ LISTED += (
     "Upgrade Required) and a |Sec-WebSocket-Version| header field indicating the version(s) the server is capable of "
 )
 LISTED += "understanding"
-PATTERN = (
-    "Match [+/0-9A-Za-z]{22}==, or decode strictly and count 16 bytes: the article's 24 characters are not enough."
-)
+PATTERN = "Match [+/0-9A-Za-z]{22}==, or decode strictly and count 16 bytes: counting 24 characters is not enough."
 
 
 def _key(variant: str, value: str, title: str, level: Level = SHOULD) -> Case:
-    # SHOULD, as §4.2.2 adds: "It is not necessary for the server to base64-decode" the key.
+    # SHOULD, because §4.2.2 adds: "It is not necessary for the server to base64-decode" the key.
     return Case(
         f"3.key.{variant}",
         level,
         "RFC 6455 §4.2.1",
         title,
         A_KEY,
-        refused(upgrade(Sec_WebSocket_Key=value), hanging_up=True),
+        refused(upgrade(Sec_WebSocket_Key=value), or_eof=True),
         PATTERN,
     )
 
@@ -60,8 +55,8 @@ def _version(variant: str, value: str, title: str) -> Case:
         "RFC 6455 §4.2.1",
         title,
         A_VERSION,
-        refused(upgrade(Sec_WebSocket_Version=value), hanging_up=True),
-        "Compare it as text with '13': Python's int() takes '+13', '013', '1_3' and digits of other scripts for 13.",
+        refused(upgrade(Sec_WebSocket_Version=value), or_eof=True),
+        "Compare the text with '13': Python's int() also reads '+13', '013', '1_3' and digits of other scripts as 13.",
     )
 
 
@@ -72,8 +67,8 @@ def _method(method: str, title: str) -> Case:
         "RFC 6455 §4.2.1",
         title,
         GET,
-        not_upgraded(upgrade(line=f"{method} {{path}} HTTP/1.1")),
-        "The method is GET, in upper case; anything else is no handshake: refuse it, with 400 or 405.",
+        not_upgraded(upgrade(request_line=f"{method} {{path}} HTTP/1.1")),
+        "The method of a handshake is GET, in upper case; answer 400 or 405 to any other.",
     )
 
 
@@ -86,16 +81,16 @@ def _lists_versions(peer: Peer, answer: Answer) -> None:
     if not 400 <= answer.status <= 599:
         raise Failed(str(answer), "a status from 400 to 599")
     if "13" not in answer.tokens("Sec-WebSocket-Version"):
-        came = ", ".join(answer.lines("Sec-WebSocket-Version")) or "none"
+        received = ", ".join(answer.lines("Sec-WebSocket-Version")) or "missing"
         raise Failed(
-            f"{answer}, with Sec-WebSocket-Version: {came}", "Sec-WebSocket-Version: 13, or a list with 13 in it"
+            f"{answer}, with Sec-WebSocket-Version: {received}", "Sec-WebSocket-Version: 13, or a list that contains 13"
         )
 
 
 def _taken_or_refused(peer: Peer) -> None:
-    line = peer.dial()
-    line.send(upgrade(Sec_WebSocket_Version="8"))
-    answer = line.answer()
+    wire = peer.connect()
+    wire.send(upgrade(Sec_WebSocket_Version="8"))
+    answer = wire.answer()
     if answer is not None and answer.status != 101 and not 400 <= answer.status <= 599:
         raise Failed(str(answer), "101, or a status from 400 to 599, or the end of TCP")
 
@@ -111,19 +106,21 @@ def _body(variant: str, title: str, section: str, quote: str, *lines: str, body:
         section,
         title,
         quote,
-        refused(upgrade(*lines) + body, hanging_up=True),
-        "Refuse a handshake with Content-Length (0 may pass) or Transfer-Encoding: where the body ends is not clear.",
+        refused(upgrade(*lines) + body, or_eof=True),
+        "Refuse a handshake with Transfer-Encoding or a Content-Length other than 0: its body has no clear end.",
     )
 
 
 def _body_is_not_frames(peer: Peer) -> None:
-    line, inside = peer.dial(), text("Hello")
-    line.send(upgrade(f"Content-Length: {len(inside)}") + inside)
-    answer = line.answer()
+    wire, inside = peer.connect(), text("Hello")
+    wire.send(upgrade(f"Content-Length: {len(inside)}") + inside)
+    answer = wire.answer()
     if answer is not None and answer.status == 101:
-        line.send(text("after it"))
-        if (came := line.message()).payload == b"Hello":
-            raise Failed(f"the body was taken for a frame: {came} came back", "a refusal; or 101, and no echo of it")
+        wire.send(text("after it"))
+        if (received := wire.message()).payload == b"Hello":
+            raise Failed(
+                f"the server read the body as a frame and sent {received}", "a refusal; or 101 and no echo of the body"
+            )
 
 
 CASES = (
@@ -131,15 +128,15 @@ CASES = (
     _method("PUT", "A PUT is not upgraded"),
     _method("HEAD", "A HEAD is not upgraded"),
     _method("OPTIONS", "An OPTIONS is not upgraded"),
-    _method("get", "The method get, in lower case, is another one, and not upgraded"),
+    _method("get", "The method get, in lower case, is not GET, and not upgraded"),
     Case(
         "3.method.allow",
         MUST,
         "RFC 9110 §15.5.6",
-        "If another method gets 405, the refusal says which are allowed",
+        "If another method gets 405, the refusal lists the allowed methods",
         "The origin server MUST generate an Allow header field in a 405 response",
-        answered(upgrade(line="POST {path} HTTP/1.1"), "a 405 with Allow, or another status", _allow),
-        "405 needs Allow: GET beside it; 400 does not.",
+        answered(upgrade(request_line="POST {path} HTTP/1.1"), "a 405 with Allow, or another status", _allow),
+        "A 405 needs Allow: GET; a 400 does not.",
     ),
     Case(
         "3.upgrade.another",
@@ -148,7 +145,7 @@ CASES = (
         "An upgrade to another protocol does not get a WebSocket",
         NOT_NAMED,
         not_upgraded(upgrade(Upgrade="h2c")),
-        "Is websocket among the protocols that Upgrade names?",
+        "Check that Upgrade names websocket.",
     ),
     Case(
         "3.upgrade.longer-word",
@@ -165,27 +162,27 @@ CASES = (
         "RFC 6455 §4.2.1",
         "A handshake without a key is refused",
         A_KEY,
-        refused(upgrade(without="Sec-WebSocket-Key"), hanging_up=True),
-        "There is nothing to answer 101 with.",
+        refused(upgrade(without="Sec-WebSocket-Key"), or_eof=True),
+        "Without a key, the server cannot compute the accept value of a 101.",
     ),
     _key("empty", "", "An empty key is refused", MUST),
     _key("short", "AAAAAAAAAAAAAAAAAAAA", "A key of 15 bytes is refused"),
     _key(
-        "17-bytes", base64.b64encode(bytes(17)).decode(), "A key of 17 bytes, which are 24 characters too, is refused"
+        "17-bytes", base64.b64encode(bytes(17)).decode(), "A key of 17 bytes, which also has 24 characters, is refused"
     ),
     _key("long", base64.b64encode(bytes(32)).decode(), "A key of 32 bytes is refused"),
-    _key("no-base64", "please-let-me-in-already", "24 characters that are no base64 are refused"),
+    _key("no-base64", "please-let-me-in-already", "24 characters that are not base64 are refused"),
     _key("url-safe", "__________________-_-A==", "A key in the alphabet of base64url is refused"),
     _key("no-padding", KEY.rstrip("="), "A key without its padding is refused"),
-    _key("blank-inside", f"{KEY[:10]} {KEY[11:]}", "A key with a blank in it is refused"),
+    _key("blank-inside", f"{KEY[:10]} {KEY[11:]}", "A key that contains a blank is refused"),
     Case(
         "3.key.twice",
         MUST,
         "RFC 6455 §11.3.1",
         "Two keys are refused",
         "The |Sec-WebSocket-Key| header field MUST NOT appear more than once in an HTTP request.",
-        refused(upgrade(f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}"), hanging_up=True),
-        "Count the lines: which of the two would you answer?",
+        refused(upgrade(f"Sec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}"), or_eof=True),
+        "Count the lines: the server cannot know which key to answer.",
     ),
     Case(
         "3.version.missing",
@@ -193,18 +190,18 @@ CASES = (
         "RFC 6455 §4.2.1",
         "A handshake without a version is refused",
         A_VERSION,
-        refused(upgrade(without="Sec-WebSocket-Version"), hanging_up=True),
-        "There must be one, and it must be 13 (or, if you like, 8).",
+        refused(upgrade(without="Sec-WebSocket-Version"), or_eof=True),
+        "The version is required, and must be 13 (8 is optional).",
     ),
     _version("empty", "", "An empty version is refused"),
-    _version("12", "12", "Version 12, a number that was reserved and never used, is refused"),
+    _version("12", "12", "Version 12, a reserved number that was never used, is refused"),
     _version("14", "14", "Version 14 is refused"),
     _version("255", "255", "Version 255 is refused"),
     _version("013", "013", "013 is not a version"),
     _version("plus-13", "+13", "+13 is not a version"),
     _version("underscore", "1_3", "1_3 is not a version"),
     _version("text", "thirteen", "A word is not a version"),
-    _version("list", "13, 8", "A list is not a version: a client speaks one"),
+    _version("list", "13, 8", "A list is not a version: a client names one version"),
     _version("other-digits", "１３".encode().decode("latin-1"), "Digits of another script are not a version"),
     Case(
         "3.version.twice",
@@ -212,18 +209,18 @@ CASES = (
         "RFC 6455 §11.3.5",
         "Two versions are refused",
         "The |Sec-WebSocket-Version| header field MUST NOT appear more than once in an HTTP request.",
-        refused(upgrade("Sec-WebSocket-Version: 8"), hanging_up=True),
+        refused(upgrade("Sec-WebSocket-Version: 8"), or_eof=True),
         "Count the lines.",
     ),
     Case(
         "3.version.told",
         MUST,
         "RFC 6455 §4.2.2",
-        "The refusal of a version says which versions would do",
+        "The refusal of a version lists the supported versions",
         LISTED,
         answered(
             upgrade(Sec_WebSocket_Version="255"),
-            "a status from 400 to 599, and Sec-WebSocket-Version",
+            "a status from 400 to 599, with Sec-WebSocket-Version",
             _lists_versions,
         ),
         "Add Sec-WebSocket-Version: 13 to the refusal.",
@@ -232,14 +229,14 @@ CASES = (
         "3.version.8",
         MUST,
         "RFC 6455 §4.2.2",
-        "Version 8 is taken or refused",
+        "Version 8 is accepted or refused",
         LISTED,
         script(
             in_words(upgrade(Sec_WebSocket_Version="8")),
             "101, or a status from 400 to 599, or the end of TCP",
             _taken_or_refused,
         ),
-        "8 is what the drafts HyBi 08 to 12 called the same bytes; take it, or leave it and say 13.",
+        "The drafts HyBi 08 to 12 used version 8 with the same frames.  Accept it, or refuse it and name 13.",
     ),
     Case(
         "3.host.missing",
@@ -247,19 +244,19 @@ CASES = (
         "RFC 6455 §4.2.1",
         "A handshake without Host is refused",
         "A |Host| header field containing the server's authority.",
-        refused(upgrade(without="Host"), hanging_up=True),
-        "In HTTP/1.1 there must be one Host.",
+        refused(upgrade(without="Host"), or_eof=True),
+        "An HTTP/1.1 request has exactly one Host.",
     ),
     Case(
         "3.protocol.malformed",
         SHOULD,
         "RFC 6455 §4.2.1",
-        "A subprotocol that is no token is refused",
+        "A subprotocol that is not a token is refused",
         ABNF,
-        refused(upgrade("Sec-WebSocket-Protocol: chat, su per"), hanging_up=True),
-        "Each name is a token: no blanks, no separators.",
+        refused(upgrade("Sec-WebSocket-Protocol: chat, su per"), or_eof=True),
+        "Each name is a token, without blanks or separators.",
     ),
-    # SHOULD: a server that speaks no extension may not have read this header at all.
+    # SHOULD: a server without extensions may not read this header at all.
     Case(
         "3.extensions.malformed",
         SHOULD,
@@ -268,18 +265,18 @@ CASES = (
         "If a value is received by either the client or the server during negotiation that does not conform to the "
         "ABNF "
         "below, the recipient of such malformed data MUST immediately _Fail the WebSocket Connection_.",
-        refused(upgrade("Sec-WebSocket-Extensions: permessage-deflate; =; ;"), hanging_up=True),
-        "NAME; NAME=VALUE; NAME, NAME ...: refuse what does not match.",
+        refused(upgrade("Sec-WebSocket-Extensions: permessage-deflate; =; ;"), or_eof=True),
+        "Refuse a value that does not match NAME; NAME=VALUE; NAME, NAME ...",
     ),
     Case(
         "3.extensions.unclosed-quote",
         SHOULD,
         "RFC 6455 §9.1",
-        "A quoted string that does not end is refused, and costs no time",
+        "An unclosed quoted string is refused without a delay",
         "If a value is received ... that does not conform to the ABNF below, the recipient of such malformed data MUST "
         "immediately _Fail the WebSocket Connection_.",
-        refused(upgrade('Sec-WebSocket-Extensions: a; b="' + "\\a" * 1500), hanging_up=True),
-        "A regular expression that backtracks takes for ever over this one (CVE-2020-7662).",
+        refused(upgrade('Sec-WebSocket-Extensions: a; b="' + "\\a" * 1500), or_eof=True),
+        "A regular expression that backtracks does not finish on this value (CVE-2020-7662).",
     ),
     _body(
         "negative",
@@ -312,22 +309,22 @@ CASES = (
         "Regardless, the server MUST close the connection after responding to such a request to avoid the potential "
         "attacks.",
         not_upgraded(upgrade("Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n"),
-        "Refuse it: the two contradict each other, and a proxy in front of you may believe the other one.",
+        "Refuse it: the two headers contradict each other, and a proxy may use the other one.",
     ),
     Case(
         "3.body.no-frames",
         SHOULD,
         "RFC 9112 §6.3",
-        "The body of a handshake is not taken for frames",
+        "The server does not read the body of a handshake as frames",
         "If a valid Content-Length header field is present without Transfer-Encoding, its decimal value defines the "
         "expected message body length in octets.",
         script(
-            f"a handshake with Content-Length: {len(text('Hello'))}, and as its body a TEXT frame",
-            "a refusal; or 101, and no echo of what stood in the body",
+            f"a handshake with Content-Length: {len(text('Hello'))}, and a TEXT frame as its body",
+            "a refusal; or 101 and no echo of the body",
             _body_is_not_frames,
             needs="echo",
         ),
-        "Refuse a handshake that announces a body: a proxy that reads it as HTTP passes on what you read as frames.",
+        "Refuse a handshake that announces a body: a proxy forwards as a body what you read as frames.",
     ),
     Case(
         "3.refusal.answered",
@@ -337,7 +334,7 @@ CASES = (
         "If the invalid data is sent during the WebSocket handshake, the server SHOULD return an appropriate HTTP "
         "status code.",
         refused(upgrade(without="Sec-WebSocket-Key")),
-        "Catch what goes wrong in the handshake, answer 400, and say why in the body: else nobody can find out.",
+        "Catch the errors of the handshake, answer 400, and give the reason in the body.",
     ),
     Case(
         "3.refusal.well-formed",
@@ -345,14 +342,16 @@ CASES = (
         "RFC 9112 §4",
         "A refusal is a well-formed response",
         "status-line = HTTP-version SP status-code SP [ reason-phrase ]",
-        answered(upgrade(Sec_WebSocket_Version="255"), "a response in HTTP/1.1, its lines ended by CRLF", well_formed),
+        answered(
+            upgrade(Sec_WebSocket_Version="255"), "a response in HTTP/1.1, with lines that end in CRLF", well_formed
+        ),
         "Every line of the head ends in \\r\\n, and one empty line ends the head.",
     ),
     Case(
         "3.refusal.length",
         MUST,
         "RFC 9112 §6.2",
-        "A refusal's body is as long as it says",
+        "The body of a refusal has the length that the refusal declares",
         "a Content-Length header field can provide the anticipated size, as a decimal number of octets",
         right_length(upgrade(without="Sec-WebSocket-Key")),
         "Count bytes, not characters.",

@@ -1,13 +1,4 @@
-"""Chapters 2 to 5: the cases about the opening handshake.
-
-A refusal may have any status from 400 to 599: the RFC says "an appropriate HTTP error code
-(such as 400 Bad Request)".  Or TCP ends: whoever sees a handshake that is not as expected "MAY
-drop the TCP connection" and "SHOULD return an appropriate HTTP status code" (RFC 6455 §10.7).
-So one case looks whether there is an answer, and the others at what they are about.
-
-Chapters 2 and 3 make sense for a server that cannot upgrade yet: a handshake is taken if it is
-answered as the ordinary one is.
-"""
+"""Chapter 5: cases about the 426 fallback for plain requests."""
 
 from __future__ import annotations
 
@@ -28,27 +19,27 @@ def _is_426(peer: Peer, answer: Answer) -> None:
 
 def _says_to_what(peer: Peer, answer: Answer) -> None:
     if answer.status == 426 and "websocket" not in answer.tokens("Upgrade"):
-        raise Failed(f"426, with Upgrade: {', '.join(answer.lines('Upgrade')) or 'none'}", "Upgrade: websocket")
+        raise Failed(f"426, with Upgrade: {', '.join(answer.lines('Upgrade')) or 'missing'}", "Upgrade: websocket")
 
 
 def _names_it(peer: Peer, answer: Answer) -> None:
     if answer.lines("Upgrade") and "upgrade" not in answer.tokens("Connection"):
-        raise Failed(f"Connection: {', '.join(answer.lines('Connection')) or 'none'}", "Connection: Upgrade")
+        raise Failed(f"Connection: {', '.join(answer.lines('Connection')) or 'missing'}", "Connection: Upgrade")
 
 
 def _explains(peer: Peer, answer: Answer) -> None:
     if 400 <= answer.status < 500 and not answer.body:
-        raise Failed(f"{answer}, without a word", "a body that explains it")
+        raise Failed(f"{answer}, without a body", "a body with an explanation")
 
 
 def _closes(peer: Peer) -> None:
-    line = peer.dial()
-    line.send(plain())
-    answer = line.answer()
+    wire = peer.connect()
+    wire.send(plain())
+    answer = wire.answer()
     if answer is None:
-        raise Skipped("it hung up, so there is no answer to look at")
-    if "close" in answer.tokens("Connection") and not line.ended():
-        raise Failed(f"it said Connection: close, and kept it open for {peer.timeout:g} s", "the end of TCP")
+        raise Skipped("the server closed the connection without an answer")
+    if "close" in answer.tokens("Connection") and not wire.ended():
+        raise Failed(f"Connection: close, and TCP open for {peer.timeout:g} s after it", "the end of TCP")
 
 
 CASES = (
@@ -56,26 +47,25 @@ CASES = (
         "5.plain.426",
         INTEROP,
         "RFC 9110 §15.5.22",
-        "A plain request is told to upgrade: 426",
-        "It is the article's answer, and the clearest.  A server that has pages to show at this address is right not "
-        "to.",
+        "A plain request gets 426 Upgrade Required",
+        "426 is the clearest answer.  A server that serves pages at this address may answer 200.",
         answered(plain(), "426 Upgrade Required", _is_426),
-        "Answer 426 to whoever is not here to upgrade; say in the body how to.",
+        "Answer 426 to a request that is not an upgrade, and explain in the body how to upgrade.",
     ),
     Case(
         "5.plain.says-to-what",
         MUST,
         "RFC 9110 §15.5.22",
-        "If a plain request gets 426, its answer says to which protocol",
+        "If a plain request gets 426, the answer names the protocol",
         REQUIRED,
         answered(plain(), "Upgrade: websocket, if it is a 426", _says_to_what),
-        "Add Upgrade: websocket; and Connection: Upgrade, which has to name it.",
+        "Add Upgrade: websocket, and Connection: Upgrade, which must name it.",
     ),
     Case(
         "5.plain.names-upgrade",
         MUST,
         "RFC 9110 §7.8",
-        "An answer with Upgrade names it in Connection",
+        "An answer with Upgrade names Upgrade in Connection",
         'A sender of Upgrade MUST also send an "Upgrade" connection option in the Connection header field',
         answered(plain(), "Connection: Upgrade, if there is an Upgrade header", _names_it),
         "Connection: Upgrade, or Connection: Upgrade, close.",
@@ -84,30 +74,30 @@ CASES = (
         "5.plain.explained",
         SHOULD,
         "RFC 9110 §15.5",
-        "If a plain request is refused, the answer explains why",
+        "If the server refuses a plain request, the answer gives the reason",
         "Except when responding to a HEAD request, the server SHOULD send a representation containing an explanation "
         "of the error situation",
         answered(plain(), "a body, if the status is 4xx", _explains),
-        "A sentence in the body: whoever opens the address in a browser sees nothing else.",
+        "Put a sentence into the body: a user who opens the address in a browser sees only the body.",
     ),
     Case(
         "5.plain.post",
         INTEROP,
         "RFC 9110 §15.5.22",
-        "A plain POST is answered, and with an error",
-        "Who posts to a WebSocket server is at the wrong address, and should be told.",
-        refused(plain("Content-Length: 0", line="POST {path} HTTP/1.1")),
-        "426, 405 or 400.",
+        "A plain POST gets an error as its answer",
+        "A client that sends a POST to a WebSocket server uses the wrong address, and an error shows that.",
+        refused(plain("Content-Length: 0", request_line="POST {path} HTTP/1.1")),
+        "Answer 426, 405 or 400.",
     ),
     Case(
         "5.close.kept",
         MUST,
         "RFC 9112 §9.6",
-        "Who says that the connection will be closed closes it",
+        "A server that announces Connection: close closes the connection",
         'A server that sends a "close" connection option MUST initiate closure of the connection ... after it sends '
         "the "
         'response containing the "close" connection option.',
-        script(in_words(plain()), "the end of TCP after the answer, if it says Connection: close", _closes),
-        "Close the socket after the answer; a thread that goes on reading from it keeps it open.",
+        script(in_words(plain()), "the end of TCP after the answer, if the answer has Connection: close", _closes),
+        "Close the socket after the answer; a thread that still reads from it keeps it open.",
     ),
 )

@@ -1,11 +1,11 @@
-"""Chapter 6: the cases about frames: lengths, masks, reserved bits and opcodes.
+"""Chapter 6: cases about frames: lengths, masks, reserved bits and opcodes.
 
-They need no Pong and no answer to a Close, which later chapters bring: whether a server
-has failed a connection is found out with a message that it would send back.
+These cases need no Pong and no answer to a Close, which later chapters teach.  To test whether a
+server failed the connection, a case sends a message that the server would echo.
 
-Where a client writes what it MUST NOT, and the RFC does not say that the server must fail
-the connection for it (a length in too many bits), the level is SHOULD: "Incoming data MUST
-always be validated" (§10.7), but servers differ in how far they go.
+Some rules bind the client, and the RFC does not say that the server must fail the connection: for
+example, the rule about a length in too many bits.  Such cases are SHOULD: "Incoming data MUST always
+be validated" (§10.7), but the RFC does not say how strictly.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ import struct
 from ..case import Case, Play
 from ..codec import BINARY, PING, PONG, TEXT, frame, text
 from ..plays import echoes, fails, script, survives
-from ..session import Line, Peer
+from ..session import Peer, Wire
 from ..verdict import Failed
 from .common import INTEROP, MUST, SHOULD, letters, pattern
 
 # -- Lengths -----------------------------------------------------------------------------
 
 LENGTHS = (
-    (0, "the shortest there is"),
-    (1, "the shortest that has a payload"),
-    (124, "in 7 bits"),
-    (125, "the longest that 7 bits say"),
-    (126, "the shortest that 16 bits say"),
-    (127, "whose length is the number that announces 64 bits"),
-    (128, "whose length would be negative as a signed byte"),
-    (255, "the longest whose 16 bits begin with a zero byte"),
-    (256, "whose 16 bits tell one byte order from the other"),
-    (32768, "whose length would be negative as a signed short"),
-    (65535, "the longest that 16 bits say"),
-    (65536, "the shortest that 64 bits say"),
-    (65537, "in 64 bits"),
+    (0, "the shortest possible"),
+    (1, "the shortest with a payload"),
+    (124, "its length fits in 7 bits"),
+    (125, "the longest with a length in 7 bits"),
+    (126, "the shortest with a length in 16 bits"),
+    (127, "its length equals the marker of 64-bit lengths"),
+    (128, "its length is negative as a signed byte"),
+    (255, "the longest with a zero first byte of 16 bits"),
+    (256, "its length differs in the other byte order"),
+    (32768, "its length is negative as a signed 16-bit integer"),
+    (65535, "the longest with a length in 16 bits"),
+    (65536, "the shortest with a length in 64 bits"),
+    (65537, "its length needs 64 bits"),
     (262144, "longer than one read"),
     (524288, "much longer than one read"),
 )
@@ -51,34 +51,34 @@ def _length(opcode: int, size: int, why: str) -> Case:
         f"A {'binary' if binary else 'text'} message of {size} byte{'s' * (size != 1)} comes back: {why}",
         "if 0-125, that is the payload length.  If 126, the following 2 bytes ... If 127, the following 8 bytes",
         echoes(frame(opcode, payload), (opcode, payload)),
-        "Both ways: 126 means that two bytes of length follow, 127 that eight do; all in network byte order. "
-        "And one recv is not one frame: read until the whole payload is there.",
+        "In both directions, 126 means that two bytes of length follow, and 127 that eight follow, in network byte "
+        "order.  One recv is not one frame: read until the whole payload arrives.",
     )
 
 
 MINIMAL = "the minimal number of bytes MUST be used to encode the length"
 
 
-def _own_frames(peer: Peer, part: str, sizes: tuple[int, ...] = (0, 5, 125, 126, 65535, 65536)) -> None:
-    """Whether the server's own frames have a fault that is called so."""
-    line = peer.open()
+def _server_frames(peer: Peer, part: str, sizes: tuple[int, ...] = (0, 5, 125, 126, 65535, 65536)) -> None:
+    """Check that no fault of the server's frames contains this text."""
+    wire = peer.open()
     for size in sizes:
-        line.send(frame(TEXT, letters(size)))
+        wire.send(frame(TEXT, letters(size)))
         missing = False
         try:
-            line.message()
+            wire.message()
         except Failed:
-            missing = True  # other cases look at that
-        for fault in line.faults:
+            missing = True  # other cases test that
+        for fault in wire.faults:
             if part in fault:
-                raise Failed(f"a frame of the server's: {fault}")
+                raise Failed(f"a frame from the server: {fault}")
         if missing:
             return
 
 
-def own_frames(part: str, accepts: str) -> Play:
-    """The frames of its echoes do not have this fault."""
-    return script("text messages of 0 to 65,536 bytes", accepts, lambda peer: _own_frames(peer, part), needs="echo")
+def server_frames(part: str, accepts: str) -> Play:
+    """Expect frames without this fault as echoes."""
+    return script("text messages of 0 to 65,536 bytes", accepts, lambda peer: _server_frames(peer, part), needs="echo")
 
 
 def _too_wide(size: int, form: int) -> Case:
@@ -86,10 +86,10 @@ def _too_wide(size: int, form: int) -> Case:
         "6.length.text-in-16-bits" if (size, form) == (5, 16) else f"6.length.{size}-in-{form}-bits",
         SHOULD,
         "RFC 6455 §5.2",
-        f"A length of {size}, which fits in fewer bits, written in {form}, fails the connection",
+        f"A length of {size} in {form} bits, more bits than necessary, fails the connection",
         MINIMAL,
-        fails(frame(TEXT, letters(size), form=form), by_echo=True),
-        "After reading the two bytes: is the length at least 126?  After the eight: at least 65536?",
+        fails(frame(TEXT, letters(size), form=form), probe_with_text=True),
+        "Check after the two bytes that the length is at least 126, and after the eight that it is at least 65536.",
     )
 
 
@@ -97,10 +97,10 @@ def _huge(declared: int, payload: bytes = b"x" * 1000) -> bytes:
     return frame(BINARY, payload, form=64, declared=declared)
 
 
-def _send_huge(line: Line) -> None:
-    line.send(_huge(1 << 62))
-    with contextlib.suppress(Failed):  # silence is its right here; it has a moment to fall over
-        line.frame(0.3)
+def _send_huge(wire: Wire) -> None:
+    wire.send(_huge(1 << 62))
+    with contextlib.suppress(Failed):  # silence is legal here; the server gets time to crash
+        wire.frame(0.3)
 
 
 LENGTH_CASES = (
@@ -110,10 +110,10 @@ LENGTH_CASES = (
         "6.length.shortest-form",
         MUST,
         "RFC 6455 §5.2",
-        "The server writes its own lengths in as few bytes as will do",
+        "The server writes its lengths in the shortest form",
         MINIMAL,
-        own_frames("fits in fewer", "frames whose length is in the shortest form"),
-        "When you build a frame: up to 125 in the second byte, up to 65535 in two bytes, and only then in eight.",
+        server_frames("fits in fewer", "frames with lengths in the shortest form"),
+        "Write lengths up to 125 in the second byte, up to 65535 in two more bytes, and larger ones in eight.",
     ),
     *(
         _too_wide(size, form)
@@ -123,10 +123,10 @@ LENGTH_CASES = (
         "6.length.top-bit",
         SHOULD,
         "RFC 6455 §5.2",
-        "A 64-bit length whose top bit is set fails the connection",
+        "A 64-bit length with its top bit set fails the connection",
         "the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST be 0)",
-        fails(frame(TEXT, b"Hello", form=64, declared=(1 << 63) | 5), by_echo=True),
-        "2**63 or more is no length.  Take care that it does not become a negative number, or lose its top bit.",
+        fails(frame(TEXT, b"Hello", form=64, declared=(1 << 63) | 5), probe_with_text=True),
+        "2**63 or more is not a valid length.  It must not become a negative number, or lose its top bit.",
     ),
     Case(
         "6.length.all-ones",
@@ -134,22 +134,22 @@ LENGTH_CASES = (
         "RFC 6455 §5.2",
         "A 64-bit length of all ones fails the connection",
         "the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST be 0)",
-        fails(frame(TEXT, b"Hello", form=64, declared=(1 << 64) - 1), by_echo=True),
-        "As a signed number it is -1: nothing to wait for, says a careless loop.",
+        fails(frame(TEXT, b"Hello", form=64, declared=(1 << 64) - 1), probe_with_text=True),
+        "As a signed number this length is -1, and a careless loop waits for no bytes.",
     ),
     Case(
         "6.length.low-half-of-64",
         MUST,
         "RFC 6455 §5.2",
-        "A 64-bit length is not cut to its lower 32 bits",
+        "The server reads all 64 bits of a length, not only the lower 32",
         "If 127, the following 8 bytes interpreted as a 64-bit unsigned integer",
         script(
-            "a frame that declares 2**32 + 5 bytes, and then a whole frame",
-            "nothing comes back but a Close, or the end of TCP, or silence: 4 GiB are still missing",
+            "a frame that declares 2**32 + 5 bytes, then a whole frame",
+            "only a Close, the end of TCP, or silence: 4 GiB are still missing",
             lambda peer: _no_message(peer, frame(TEXT, b"Hello", form=64, declared=(1 << 32) + 5)),
             needs="echo",
         ),
-        "Read all eight bytes as one number; a mask of 0xffffffff or a 32-bit integer cuts it.",
+        "Read all eight bytes as one number; a mask of 0xffffffff or a 32-bit integer truncates it.",
     ),
     Case(
         "6.length.huge",
@@ -158,50 +158,50 @@ LENGTH_CASES = (
         "A frame that declares 2**62 bytes does the server no harm",
         "Implementations that have implementation- and/or platform-specific limitations regarding the frame size ... "
         "MUST protect themselves against exceeding those limits.",
-        survives(_send_huge, "a frame that declares 2**62 bytes, and 1,000 of them"),
-        "Do not allocate what a client declares: have a limit, look at the length, and close with 1009.",
+        survives(_send_huge, "a frame that declares 2**62 bytes, and its first 1,000 bytes"),
+        "Do not allocate the declared length: compare it with a limit, and close with 1009.",
     ),
 )
 
 
-def _no_message(peer: Peer, wire: bytes) -> None:
-    """No message comes back, whatever else: the frame is not all here."""
-    line = peer.open()
-    line.send(wire + text("Hello"))
+def _no_message(peer: Peer, data: bytes) -> None:
+    """Check that no message comes back: the frame is incomplete."""
+    wire = peer.open()
+    wire.send(data + text("Hello"))
     try:
-        came = line.frame(min(0.5, peer.timeout))
+        received = wire.frame(min(0.5, peer.timeout))
     except Failed:
         return
-    if came is not None and came.opcode < 8:
-        raise Failed(f"{came}", "no message")
+    if received is not None and received.opcode < 8:
+        raise Failed(f"{received}", "no message")
 
 
 # -- Masks ---------------------------------------------------------------------------------
 
 
 def _own_rsv(peer: Peer) -> None:
-    line = peer.open()
+    wire = peer.open()
     for size in (0, 5, 125, 126, 65536):
-        line.send(frame(TEXT, letters(size)))
+        wire.send(frame(TEXT, letters(size)))
         try:
-            came = line.frame()
+            received = wire.frame()
         except Failed:
-            return  # other cases look at that
-        if came is None:
+            return  # other cases test that
+        if received is None:
             return
-        if came.rsv:
-            raise Failed(f"RSV bits {came.rsv:03b} are set on a {came}")
+        if received.rsv:
+            raise Failed(f"RSV bits {received.rsv:03b} are set on {received}")
 
 
-def _without_mask(name: str, wire: bytes, what: str) -> Case:
+def _without_mask(name: str, data: bytes, what: str) -> Case:
     return Case(
         f"6.mask.{name}",
         MUST,
         "RFC 6455 §5.1",
         f"{what} without a mask fails the connection",
         "The server MUST close the connection upon receiving a frame that is not masked.",
-        fails(wire, by_echo=True),
-        "Look at the second byte's top bit before you read the masking key; in control frames too.",
+        fails(data, probe_with_text=True),
+        "Check the top bit of the second byte before you read the masking key, in control frames too.",
     )
 
 
@@ -213,17 +213,17 @@ def _masked_with(name: str, key: bytes, what: str) -> Case:
         f"6.mask.{name}",
         MUST,
         "RFC 6455 §5.3",
-        f"A payload that is masked with {what} comes back as it was",
+        f"A payload that is masked with {what} comes back unchanged",
         UNMASKED,
         echoes(frame(TEXT, letters(101), key=key), (TEXT, letters(101))),
-        "payload[i] ^ key[i % 4], for every key: MASK says whether there is one, not the key's value.",
+        "Compute payload[i] ^ key[i % 4] for every key: the MASK bit announces a key, not the value of the key.",
     )
 
 
 def _of_all_sizes() -> Play:
     keys = [struct.pack("!I", (size * 0x9E3779B1 + 1) & 0xFFFFFFFF) for size in range(20)]
-    wire = b"".join(frame(TEXT, letters(size), key=keys[size]) for size in range(20))
-    return echoes(wire, *((TEXT, letters(size)) for size in range(20)))
+    data = b"".join(frame(TEXT, letters(size), key=keys[size]) for size in range(20))
+    return echoes(data, *((TEXT, letters(size)) for size in range(20)))
 
 
 MASK_CASES = (
@@ -242,10 +242,10 @@ MASK_CASES = (
         "6.mask.every-size",
         MUST,
         "RFC 6455 §5.3",
-        "Payloads of 0 to 19 bytes, each under a key of its own, come back as they were",
+        "Payloads of 0 to 19 bytes, each with a different key, come back unchanged",
         UNMASKED,
         _of_all_sizes(),
-        "Sizes that are no multiple of 4, and a new key in every frame: keep nothing from the frame before.",
+        "Sizes need not be multiples of 4, and every frame has a new key: keep no state from the previous frame.",
     ),
     Case(
         "6.mask.server",
@@ -253,8 +253,8 @@ MASK_CASES = (
         "RFC 6455 §5.1",
         "The server does not mask its frames",
         "A server MUST NOT mask any frames that it sends to the client.",
-        own_frames("masked", "frames without a mask"),
-        "Only clients mask.  A function that builds frames for both roles needs to know the role.",
+        server_frames("masked", "frames without a mask"),
+        "Only clients mask.  A function that builds frames for both roles needs the role as an argument.",
     ),
 )
 
@@ -267,15 +267,15 @@ RSV = (
 UNKNOWN = "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_."
 
 
-def _reserved_bit(name: str, wire: bytes, what: str) -> Case:
+def _reserved_bit(name: str, data: bytes, what: str) -> Case:
     return Case(
         f"6.rsv.{name}",
         MUST,
         "RFC 6455 §5.2",
-        f"{what}, with no extension agreed, fails the connection",
+        f"{what}, without an agreed extension, fails the connection",
         RSV,
-        fails(wire, by_echo=True),
-        "first_byte & 0x70 must be 0, unless permessage-deflate was agreed: then 0x30.",
+        fails(data, probe_with_text=True),
+        "first_byte & 0x70 must be 0; if permessage-deflate is agreed, first_byte & 0x30.",
     )
 
 
@@ -284,10 +284,10 @@ def _reserved_opcode(opcode: int) -> Case:
         f"6.opcode.{opcode}",
         MUST,
         "RFC 6455 §5.2",
-        f"The opcode {opcode:#x}, which is reserved, fails the connection",
+        f"The reserved opcode {opcode:#x} fails the connection",
         UNKNOWN,
-        fails(frame(opcode, b"Hello"), by_echo=True),
-        "Say which opcodes you know (0, 1, 2, 8, 9, 10) and refuse all others: no `else` that takes the rest.",
+        fails(frame(opcode, b"Hello"), probe_with_text=True),
+        "List the known opcodes (0, 1, 2, 8, 9, 10) and refuse all others: no `else` that accepts the rest.",
     )
 
 
@@ -305,20 +305,20 @@ BIT_CASES = (
         "6.rsv.server",
         MUST,
         "RFC 6455 §5.2",
-        "The server's frames have no RSV bits set while no extension is agreed",
+        "The server sets no RSV bits without an agreed extension",
         "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values.",
         script("text messages of 0 to 65,536 bytes", "frames without RSV bits", _own_rsv, needs="echo"),
-        "The first byte of a whole text message is 0x81, of a binary one 0x82.",
+        "The first byte of a whole text message is 0x81, and 0x82 of a binary one.",
     ),
     *(_reserved_opcode(opcode) for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)),
     Case(
         "6.opcode.3-empty",
         MUST,
         "RFC 6455 §5.2",
-        "A reserved opcode fails the connection though its frame is empty",
+        "A reserved opcode fails the connection even if the frame is empty",
         UNKNOWN,
-        fails(frame(3), by_echo=True),
-        "Look at the opcode before you look at the payload.",
+        fails(frame(3), probe_with_text=True),
+        "Check the opcode before the payload.",
     ),
 )
 
@@ -328,29 +328,29 @@ PARSED = "Incoming data MUST be parsed as WebSocket frames as defined in Section
 
 
 def _one_and_a_half(peer: Peer) -> None:
-    line = peer.open()
+    wire = peer.open()
     second = frame(TEXT, b"the second")
-    line.send(text("the first") + second[:9])
-    line.expect(TEXT, b"the first")
-    line.send(second[9:])
-    line.expect(TEXT, b"the second")
+    wire.send(text("the first") + second[:9])
+    wire.expect(TEXT, b"the first")
+    wire.send(second[9:])
+    wire.expect(TEXT, b"the second")
 
 
 def _half_a_header(peer: Peer) -> None:
-    line = peer.open()
+    wire = peer.open()
     for size in (5, 200, 66000):
-        wire = frame(TEXT, letters(size))
+        data = frame(TEXT, letters(size))
         for cut in (1, 3):
-            line.send(text("a") + wire[:cut])
-            line.expect(TEXT, b"a")
-            line.send(wire[cut:])
-            line.expect(TEXT, letters(size))
+            wire.send(text("a") + data[:cut])
+            wire.expect(TEXT, b"a")
+            wire.send(data[cut:])
+            wire.expect(TEXT, letters(size))
 
 
 def _hello(peer: Peer) -> None:
-    line = peer.open()
-    line.send(text("Hello"))
-    line.expect(TEXT, b"Hello")
+    wire = peer.open()
+    wire.send(text("Hello"))
+    wire.expect(TEXT, b"Hello")
 
 
 def _stream(name: str, title: str, play: Play, hint: str) -> Case:
@@ -360,64 +360,64 @@ def _stream(name: str, title: str, play: Play, hint: str) -> Case:
 ALL_BYTES = (bytes(range(100)), bytes(range(100, 200)), bytes(range(200, 256)))
 THREE = text("one") + text("two") + text("three")
 AS_THREE = ((TEXT, b"one"), (TEXT, b"two"), (TEXT, b"three"))
-BUFFER = "TCP is a stream of bytes: collect what comes, take whole frames from its front, keep the rest."
+BUFFER = "TCP is a stream: collect the received bytes, take whole frames from the front, and keep the rest."
 
 STREAM_CASES = (
     _stream(
         "byte-by-byte",
-        "Frames that come one byte at a time are read as ever",
-        echoes(THREE, *AS_THREE, dribble=1),
+        "The server reads frames that arrive one byte at a time",
+        echoes(THREE, *AS_THREE, packet_size=1),
         "A recv of 2 may return 1.  " + BUFFER,
     ),
     _stream(
         "three-by-three",
-        "Frames whose packets end anywhere are read as ever",
-        echoes(text(letters(100).decode()) + THREE, (TEXT, letters(100)), *AS_THREE, dribble=3),
+        "The server reads frames that are split anywhere",
+        echoes(text(letters(100).decode()) + THREE, (TEXT, letters(100)), *AS_THREE, packet_size=3),
         BUFFER,
     ),
     _stream(
         "seven-by-seven",
-        "Frames in 64 bits whose packets end anywhere are read as ever",
-        echoes(frame(TEXT, letters(66000)), (TEXT, letters(66000)), dribble=997),
+        "The server reads a frame with a 64-bit length that is split anywhere",
+        echoes(frame(TEXT, letters(66000)), (TEXT, letters(66000)), packet_size=997),
         BUFFER,
     ),
     _stream(
         "one-packet",
         "Three frames in one packet are three messages",
         echoes(THREE, *AS_THREE),
-        "After the first frame there may be more in the buffer: loop until no whole frame is left.  " + BUFFER,
+        "The buffer may contain more than one frame: loop until no whole frame is left.  " + BUFFER,
     ),
     _stream(
         "one-and-a-half",
-        "A frame is answered while only half of the next has come",
+        "The server answers a frame before the rest of the next frame arrives",
         script("a frame and 9 bytes of the next, then the rest", "both messages", _one_and_a_half, needs="echo"),
-        "Do not wait for the buffer to be empty, and do not drop what is left in it.  " + BUFFER,
+        "Do not wait for an empty buffer, and do not drop the rest of the buffer.  " + BUFFER,
     ),
     _stream(
         "half-a-header",
         "A packet may end inside a header of any form",
         script("packets that end 1 or 3 bytes into a frame", "all messages", _half_a_header, needs="echo"),
-        "A header has 2 to 14 bytes, and they may come one by one.  " + BUFFER,
+        "A header has 2 to 14 bytes, which may arrive one by one.  " + BUFFER,
     ),
     Case(
         "6.echo.all-bytes",
         INTEROP,
         "RFC 6455 §5.6",
         "Binary messages of all 256 byte values come back",
-        "What an application does with binary is its own affair; but an echo sends it back, whatever bytes there are.",
+        "An application may do anything with binary messages; but an echo server sends all bytes back.",
         echoes(
             b"".join(frame(BINARY, piece) for piece in ALL_BYTES),
             *((BINARY, piece) for piece in ALL_BYTES),
             needs="echo",
         ),
-        "Binary stays bytes: decode nothing, strip nothing, end nothing at a zero.",
+        "Binary messages are bytes: do not decode, strip or cut them.",
     ),
     Case(
         "6.echo.types",
         INTEROP,
         "RFC 6455 §6.1",
         "Text comes back as text and binary as binary",
-        "What an application answers is its own affair; but an echo gives back the same kind of message.",
+        "An application may send any answer; but an echo server sends the same type of message back.",
         echoes(
             frame(TEXT, b"Hello") + frame(BINARY, b"Hello") + frame(TEXT, b"Hello"),
             (TEXT, b"Hello"),
@@ -425,16 +425,16 @@ STREAM_CASES = (
             (TEXT, b"Hello"),
             needs="echo",
         ),
-        "Remember the opcode with the message, and send with the same.",
+        "Remember the opcode of the message, and use it for the echo.",
     ),
     Case(
         "6.echo.hello",
         INTEROP,
         "RFC 6455 §6.1",
         "A text message comes back, as from an echo server",
-        "Most cases from here on need a server that sends back what it gets.",
+        "Most of the following cases need a server that echoes messages.",
         script("81 85 37 fa 21 3d 7f 9f 4d 51 58", "TEXT of 5 bytes: b'Hello'", _hello, needs="asked"),
-        "Give the grader a path where your server echoes; or --no-echo, and be graded on the rest.",
+        "Give the grader a path where your server echoes, or use --no-echo to grade only the rest.",
     ),
 )
 

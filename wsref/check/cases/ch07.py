@@ -1,12 +1,12 @@
-"""Chapter 7: the cases about messages: Ping and Pong, fragments, UTF-8.
+"""Chapter 7: cases about messages: Ping and Pong, fragments, UTF-8.
 
-Four things that look wrong are legal, and pass: a Pong for the latest of several Pings
-only (§5.5.3), a Pong that comes before or after a message that was sent before its Ping,
-an echo in fragments, and an end of TCP without a Close where a rule was broken.
+Four behaviours look wrong but are legal, and pass: a Pong only for the latest of several Pings
+(§5.5.3), a Pong before or after the echo of an earlier message, an echo in fragments, and the end of
+TCP without a Close after a broken rule.
 
-That a receiver must fail the connection is said in so many words for some faults.  For the
-others that are MUST here, the client's bytes break a MUST, and no answer but failing is
-right: "Incoming data MUST always be validated by both clients and servers" (§10.7).
+For some faults the RFC says explicitly that the receiver must fail the connection.  In the other MUST
+cases here, the bytes of the client break a MUST, and failing is the only correct answer: "Incoming
+data MUST always be validated by both clients and servers" (§10.7).
 """
 
 from __future__ import annotations
@@ -35,49 +35,51 @@ def _ping(name: str, title: str, payload: bytes, quote: str, hint: str, section:
     return Case(f"7.ping.{name}", MUST, section, title, quote, pongs(frame(PING, payload), payload), hint)
 
 
-def _several(wire: bytes, payloads: list[bytes], *messages: tuple[int, bytes], needs: str = "open") -> Play:
+def _several(data: bytes, payloads: list[bytes], *messages: tuple[int, bytes], needs: str = "open") -> Play:
     def run(peer: Peer) -> None:
-        line = peer.open()
-        line.send(wire)
-        take_pongs(line, payloads, list(messages))
+        wire = peer.open()
+        wire.send(data)
+        take_pongs(wire, payloads, list(messages))
 
-    came = [f"PONG with {payloads[-1]!r}" + " (and, before it, those for earlier Pings)" * (len(payloads) > 1)]
-    came += [f"{OPCODE_NAMES[opcode]} of {len(payload)} bytes" for opcode, payload in messages]
-    return Play(in_words(wire), "back come: " + ", ".join(came), run, needs)
+    received = [
+        f"PONG with {payloads[-1]!r}" + " (after Pongs for earlier Pings, or without them)" * (len(payloads) > 1)
+    ]
+    received += [f"{OPCODE_NAMES[opcode]} of {len(payload)} bytes" for opcode, payload in messages]
+    return Play(in_words(data), ", ".join(received) + " back", run, needs)
 
 
 def _before_the_rest(peer: Peer) -> None:
-    line = peer.open()
-    line.send(frame(TEXT, b"Hel", fin=False) + frame(PING, b"now"))
-    line.expect(PONG, b"now")
+    wire = peer.open()
+    wire.send(frame(TEXT, b"Hel", fin=False) + frame(PING, b"now"))
+    wire.expect(PONG, b"now")
     if peer.echo:
-        line.send(frame(CONTINUATION, b"lo"))
-        line.expect(TEXT, b"Hello")
+        wire.send(frame(CONTINUATION, b"lo"))
+        wire.expect(TEXT, b"Hello")
 
 
 def _well_formed_pongs(peer: Peer) -> None:
-    line = peer.open()
+    wire = peer.open()
     for payload in (b"", b"Hello", pattern(125)):
-        line.send(frame(PING, payload))
-        came = line.message()
-        if came.opcode == PONG and came.fin and line.faults:
-            raise Failed(f"a Pong: {line.faults[0]}")
-        if came.opcode == PONG and not came.fin:
+        wire.send(frame(PING, payload))
+        received = wire.message()
+        if received.opcode == PONG and received.fin and wire.faults:
+            raise Failed(f"a Pong: {wire.faults[0]}")
+        if received.opcode == PONG and not received.fin:
             raise Failed("a Pong without FIN")
-        if came.opcode == PONG and came.rsv:
-            raise Failed(f"a Pong with the RSV bits {came.rsv:03b}")
+        if received.opcode == PONG and received.rsv:
+            raise Failed(f"a Pong with the RSV bits {received.rsv:03b}")
 
 
-def _ignored(wire: bytes) -> Play:
-    """Unsolicited Pongs, and then something that is answered: its answer is the only thing that comes."""
+def _ignored(data: bytes) -> Play:
+    """Expect no answer to these Pongs: only the next message is answered."""
 
     def run(peer: Peer) -> None:
-        line = peer.open()
-        line.send(wire)
-        works(peer, line)
+        wire = peer.open()
+        wire.send(data)
+        works(peer, wire)
 
     return Play(
-        f"{in_words(wire)}, and then a message (or a Ping, if there is no echo)", "only its answer", run, "open"
+        f"{in_words(data)}, then a message (a Ping, if the server does not echo)", "only its answer", run, "open"
     )
 
 
@@ -85,20 +87,26 @@ PINGS = [b"%d" % number for number in range(10)]
 FIVE = [b"Hello"[i : i + 1] for i in range(5)]
 
 PING_CASES = (
-    _ping("hello", "A Ping is answered by a Pong", b"Hello", ANSWERED, "Opcode 9 came: send opcode 10, at once."),
+    _ping(
+        "hello",
+        "A Ping is answered by a Pong",
+        b"Hello",
+        ANSWERED,
+        "Answer a frame with opcode 9 by opcode 10, at once.",
+    ),
     _ping(
         "empty",
-        "A Ping without payload is answered by a Pong without one",
+        "A Ping without a payload is answered by a Pong without a payload",
         b"",
         ANSWERED,
-        "An empty payload is a payload: no `if payload` here.",
+        "An empty payload is a payload: do not test `if payload`.",
     ),
     _ping(
         "125",
-        "A Ping of 125 bytes, the most there may be, is answered by a Pong of the same 125",
+        "A Ping of 125 bytes, the maximum, is answered by a Pong with the same bytes",
         pattern(125),
         IDENTICAL,
-        "Copy the payload as it is, after unmasking it.",
+        "Copy the unmasked payload unchanged.",
         "RFC 6455 §5.5.3",
     ),
     _ping(
@@ -113,30 +121,30 @@ PING_CASES = (
         "7.ping.byte-by-byte",
         MUST,
         "RFC 6455 §5.5.2",
-        "A Ping that comes one byte at a time is answered",
+        "A Ping that arrives one byte at a time is answered",
         ANSWERED,
         script(
             "89 85 37 fa 21 3d ..., byte by byte", "PONG with b'Hello'", lambda peer: _slow_ping(peer), needs="open"
         ),
-        "Wait for the whole frame, in whatever pieces it comes.",
+        "Wait for the whole frame, however it is split.",
     ),
     Case(
         "7.ping.three",
         MUST,
         "RFC 6455 §5.5.2",
-        "Three Pings in one packet: at least the last is answered, and none out of order",
+        "Of three Pings in one packet, at least the last is answered, in order",
         "the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame.",
         _several(b"".join(frame(PING, payload) for payload in PINGS[:3]), PINGS[:3]),
-        "Answer each when it is read, in the order in which they came.",
+        "Answer each Ping when you read it, in order.",
     ),
     Case(
         "7.ping.ten",
         MUST,
         "RFC 6455 §5.5.2",
-        "Ten Pings in one packet: at least the last is answered, and none out of order",
+        "Of ten Pings in one packet, at least the last is answered, in order",
         "the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame.",
         _several(b"".join(frame(PING, payload) for payload in PINGS), PINGS),
-        "Loop over all frames that are in the buffer before you wait for more.",
+        "Loop over all frames in the buffer before you wait for more bytes.",
     ),
     Case(
         "7.ping.among-messages",
@@ -147,13 +155,13 @@ PING_CASES = (
         _several(
             text("one") + frame(PING, b"Hello") + text("two"), [b"Hello"], (TEXT, b"one"), (TEXT, b"two"), needs="echo"
         ),
-        "A Ping is no message: it does not reach the application, and takes nothing from it.",
+        "A Ping is not a message: do not deliver it to the application.",
     ),
     Case(
         "7.ping.inside-message",
         MUST,
         "RFC 6455 §5.4",
-        "A Ping between the fragments of a message is answered, and the message is whole",
+        "A Ping between the fragments of a message is answered, and the message comes back whole",
         "An endpoint MUST be capable of handling control frames in the middle of a fragmented message.",
         _several(
             frame(TEXT, b"Hel", fin=False) + frame(PING, b"p") + frame(CONTINUATION, b"lo"),
@@ -161,7 +169,7 @@ PING_CASES = (
             (TEXT, b"Hello"),
             needs="echo",
         ),
-        "Keep the fragments so far apart from the frame at hand; a control frame must not touch them.",
+        "Keep the collected fragments apart from the current frame; a control frame must not change them.",
     ),
     Case(
         "7.ping.inside-message-each",
@@ -178,21 +186,21 @@ PING_CASES = (
             (TEXT, b"Hello"),
             needs="echo",
         ),
-        "Keep the fragments so far apart from the frame at hand; a control frame must not touch them.",
+        "Keep the collected fragments apart from the current frame; a control frame must not change them.",
     ),
     Case(
         "7.ping.before-the-rest",
         SHOULD,
         "RFC 6455 §5.5.2",
-        "A Ping inside a message is answered before the rest of the message has come",
+        "A Ping inside a message is answered before the rest of the message arrives",
         "It SHOULD respond with Pong frame as soon as is practical.",
         script(
-            "a first fragment and a Ping; the last fragment only after the Pong",
-            "the Pong, and then the message",
+            "a first fragment and a Ping; after the Pong, the last fragment",
+            "the Pong, then the message",
             _before_the_rest,
             needs="open",
         ),
-        "Do not keep control frames until the message is whole: that is what they may overtake.",
+        "Do not hold control frames back until the message is whole: they may overtake it.",
     ),
     Case(
         "7.ping.126",
@@ -201,7 +209,7 @@ PING_CASES = (
         "A Ping of 126 bytes fails the connection",
         AT_MOST_125,
         fails(frame(PING, letters(126))),
-        "A control frame's length is below 126: look at it before you read a longer one.",
+        "A control frame has at most 125 bytes: check the length before you read the payload.",
     ),
     Case(
         "7.ping.65536",
@@ -210,16 +218,16 @@ PING_CASES = (
         "A Ping of 65,536 bytes fails the connection",
         AT_MOST_125,
         fails(frame(PING, letters(65536))),
-        "A control frame's length is below 126: look at it before you read a longer one.",
+        "A control frame has at most 125 bytes: check the length before you read the payload.",
     ),
     Case(
         "7.ping.in-16-bits",
         SHOULD,
         "RFC 6455 §5.2",
-        "A Ping of 5 bytes whose length is written in 16 bits fails the connection",
+        "A Ping of 5 bytes with a length in 16 bits fails the connection",
         "the minimal number of bytes MUST be used to encode the length",
         fails(frame(PING, b"Hello", form=16)),
-        "In a control frame neither 126 nor 127 is a length at all.",
+        "In a control frame, neither 126 nor 127 is valid as a length.",
     ),
     Case(
         "7.ping.fragmented",
@@ -228,16 +236,16 @@ PING_CASES = (
         "A Ping without FIN fails the connection",
         AT_MOST_125,
         fails(frame(PING, b"Hel", fin=False) + frame(CONTINUATION, b"lo")),
-        "opcode & 8 and no FIN: 1002.",
+        "Answer opcode & 8 without FIN by 1002.",
     ),
     Case(
         "7.ping.unfinished",
         MUST,
         "RFC 6455 §5.5",
-        "A Ping without FIN fails the connection though nothing continues it",
+        "A Ping without FIN fails the connection even without a continuation",
         AT_MOST_125,
         fails(frame(PING, b"Hello", fin=False)),
-        "opcode & 8 and no FIN: 1002.",
+        "Answer opcode & 8 without FIN by 1002.",
     ),
     Case(
         "7.pong.well-formed",
@@ -246,25 +254,25 @@ PING_CASES = (
         "The server's Pongs are whole frames, without a mask and without RSV bits",
         AT_MOST_125,
         script("Pings of 0, 5 and 125 bytes", "frames that begin with 8a", _well_formed_pongs, needs="open"),
-        "A Pong begins with 8a: FIN, no RSV bits, opcode 10; its second byte is the length.",
+        "A Pong begins with 8a: FIN, no RSV bits, opcode 10; the second byte is the length.",
     ),
     Case(
         "7.pong.unsolicited",
         INTEROP,
         "RFC 6455 §5.5.3",
-        "A Pong that nobody asked for is ignored",
+        "An unsolicited Pong is ignored",
         "A Pong frame MAY be sent unsolicited. ... A response to an unsolicited Pong frame is not expected.",
         _ignored(frame(PONG, b"Hello")),
-        "Opcode 10 came: do nothing.  Keep no list that a surprising Pong could break.",
+        "Ignore a frame with opcode 10: an unexpected Pong must not break your list of open Pings.",
     ),
     Case(
         "7.pong.unsolicited-empty",
         INTEROP,
         "RFC 6455 §5.5.3",
-        "Empty Pongs that nobody asked for are ignored",
+        "Unsolicited empty Pongs are ignored",
         "A Pong frame MAY be sent unsolicited. ... A response to an unsolicited Pong frame is not expected.",
         _ignored(frame(PONG) * 3),
-        "Opcode 10 came: do nothing.  Keep no list that a surprising Pong could break.",
+        "Ignore a frame with opcode 10: an unexpected Pong must not break your list of open Pings.",
     ),
     Case(
         "7.pong.inside-message",
@@ -273,7 +281,7 @@ PING_CASES = (
         "A Pong between the fragments of a message leaves the message whole",
         "An endpoint MUST be capable of handling control frames in the middle of a fragmented message.",
         echoes(frame(TEXT, b"Hel", fin=False) + frame(PONG, b"p") + frame(CONTINUATION, b"lo"), (TEXT, b"Hello")),
-        "Keep the fragments so far apart from the frame at hand; a control frame must not touch them.",
+        "Keep the collected fragments apart from the current frame; a control frame must not change them.",
     ),
     Case(
         "7.pong.126",
@@ -282,7 +290,7 @@ PING_CASES = (
         "A Pong of 126 bytes fails the connection",
         AT_MOST_125,
         fails(frame(PONG, letters(126))),
-        "The rule is for all control frames, also for those that you ignore.",
+        "The rule applies to all control frames, also to those that you ignore.",
     ),
     Case(
         "7.pong.unfinished",
@@ -291,15 +299,15 @@ PING_CASES = (
         "A Pong without FIN fails the connection",
         AT_MOST_125,
         fails(frame(PONG, b"Hello", fin=False)),
-        "The rule is for all control frames, also for those that you ignore.",
+        "The rule applies to all control frames, also to those that you ignore.",
     ),
 )
 
 
 def _slow_ping(peer: Peer) -> None:
-    line = peer.open()
-    line.dribble(frame(PING, b"Hello"))
-    line.expect(PONG, b"Hello")
+    wire = peer.open()
+    wire.send_in_packets(frame(PING, b"Hello"))
+    wire.expect(PONG, b"Hello")
 
 
 # -- Fragments ----------------------------------------------------------------------------------
@@ -309,17 +317,17 @@ INTERLEAVED = (
     "The fragments of one message MUST NOT be interleaved between the fragments of another message unless an "
     "extension has been negotiated that can interpret the interleaving."
 )
-JOIN = "Collect payloads from the first frame, which has the opcode, to the one with FIN; only then it is a message."
+JOIN = "Collect payloads from the first frame, which has the opcode, to the frame with FIN."
 
 
-def _joined(name: str, title: str, opcode: int, *pieces: bytes, hint: str = JOIN, dribble: int = 0) -> Case:
+def _joined(name: str, title: str, opcode: int, *pieces: bytes, hint: str = JOIN, packet_size: int = 0) -> Case:
     return Case(
         f"7.fragments.{name}",
         MUST,
         "RFC 6455 §5.4",
         title,
         BOTH,
-        echoes(fragments(opcode, *pieces), (opcode, b"".join(pieces)), dribble=dribble),
+        echoes(fragments(opcode, *pieces), (opcode, b"".join(pieces)), packet_size=packet_size),
         hint,
     )
 
@@ -328,23 +336,21 @@ def _in_pieces(payload: bytes, size: int) -> list[bytes]:
     return [payload[start : start + size] for start in range(0, len(payload), size)]
 
 
-def _out_of_order(name: str, title: str, wire: bytes, quote: str, hint: str, section: str = "RFC 6455 §5.4") -> Case:
-    return Case(f"7.fragments.{name}", MUST, section, title, quote, fails(wire), hint)
+def _out_of_order(name: str, title: str, data: bytes, quote: str, hint: str, section: str = "RFC 6455 §5.4") -> Case:
+    return Case(f"7.fragments.{name}", MUST, section, title, quote, fails(data), hint)
 
 
 def _then_fails(good: bytes, message: bytes, bad: bytes) -> Play:
-    """After a message that comes back, what must fail the connection."""
+    """Expect a message back, and then a failed connection for the bad bytes."""
 
     def run(peer: Peer) -> None:
-        line = peer.open()
-        line.send(good)
-        line.expect(TEXT, message)
-        line.send(bad)
-        line.expect_failure()
+        wire = peer.open()
+        wire.send(good)
+        wire.expect(TEXT, message)
+        wire.send(bad)
+        wire.expect_failure()
 
-    return Play(
-        f"{in_words(good)}, and then {in_words(bad)}", "the message, and then Close or the end of TCP", run, "echo"
-    )
+    return Play(f"{in_words(good)}, then {in_words(bad)}", "the message, then Close or the end of TCP", run, "echo")
 
 
 A_FRAGMENTED = (
@@ -352,8 +358,8 @@ A_FRAGMENTED = (
     "zero or more frames with the FIN bit clear and the opcode set to 0, and terminated by a single frame with the "
     "FIN bit set and an opcode of 0."
 )
-NOTHING_OPEN = "A continuation needs something to continue: remember whether a message has begun, forget it at FIN."
-STILL_OPEN = "While a message has begun, the next data frame has opcode 0."
+NOTHING_OPEN = "A continuation needs an unfinished message: remember whether a message has begun, until FIN."
+STILL_OPEN = "Inside an unfinished message, the next data frame must have opcode 0."
 
 FRAGMENT_CASES = (
     _joined("two", "A text in two fragments comes back as one message", TEXT, b"Hel", b"lo"),
@@ -368,14 +374,16 @@ FRAGMENT_CASES = (
     _joined("small", "64 KiB in fragments of 64 bytes come back", TEXT, *_in_pieces(letters(65536), 64)),
     _joined("large", "256 KiB in fragments of 64 KiB come back", TEXT, *_in_pieces(letters(262144), 65536)),
     _joined(
-        "unequal", "Fragments of all three forms of length make one message", TEXT, b"a", letters(300), letters(70000)
+        "unequal", "Fragments with all three forms of length make one message", TEXT, b"a", letters(300), letters(70000)
     ),
-    _joined("slowly", "Fragments that come one byte at a time make one message", TEXT, b"Hel", b"", b"lo", dribble=1),
+    _joined(
+        "slowly", "Fragments that arrive one byte at a time make one message", TEXT, b"Hel", b"", b"lo", packet_size=1
+    ),
     Case(
         "7.fragments.two-messages",
         MUST,
         "RFC 6455 §6.2",
-        "After FIN a new message begins, and nothing of the last is left",
+        "After FIN a new message begins, without bytes of the previous one",
         "Subsequent data frames MUST be interpreted as belonging to a new WebSocket message.",
         echoes(
             fragments(TEXT, b"Hel", b"lo") + text("one") + fragments(TEXT, b"t", b"wo") + text("three"),
@@ -384,18 +392,18 @@ FRAGMENT_CASES = (
             (TEXT, b"two"),
             (TEXT, b"three"),
         ),
-        "Empty the buffer of fragments when the message is complete, and take the type of the new first frame.",
+        "Clear the collected fragments after FIN, and take the type from the new first frame.",
     ),
     _out_of_order(
         "nothing-to-continue",
-        "A continuation with nothing to continue fails the connection",
+        "A continuation without an unfinished message fails the connection",
         frame(CONTINUATION, b"Hello"),
         A_FRAGMENTED,
         NOTHING_OPEN,
     ),
     _out_of_order(
         "nothing-to-continue-unfinished",
-        "A continuation without FIN and with nothing to continue fails the connection",
+        "A continuation without FIN and without an unfinished message fails the connection",
         frame(CONTINUATION, b"Hello", fin=False),
         A_FRAGMENTED,
         NOTHING_OPEN,
@@ -444,14 +452,14 @@ FRAGMENT_CASES = (
         "A text frame after an empty first fragment fails the connection",
         frame(TEXT, b"", fin=False) + text("Hello"),
         INTERLEAVED,
-        "That a message has begun is not the same as that there are bytes of it.",
+        "A message can begin without bytes: do not test whether the collected bytes are empty.",
     ),
     _out_of_order(
         "reserved-opcode",
         "A reserved opcode between fragments fails the connection",
         frame(TEXT, b"Hel", fin=False) + frame(3, b"lo"),
         "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_.",
-        "Check each frame's first byte, whatever came before it.",
+        "Check the first byte of each frame, also inside a message.",
         "RFC 6455 §5.2",
     ),
 )
@@ -463,7 +471,7 @@ INVALID = (
     "When an endpoint is to interpret a byte stream as UTF-8 but finds that the byte stream is not, in fact, a valid "
     "UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_."
 )
-DECODE = "Decode the whole message strictly, with the decoder of your language set to raise, not to replace."
+DECODE = "Decode the whole message strictly: set your decoder to raise an error, not to replace."
 
 
 def _valid(name: str, character: str, what: str) -> Case:
@@ -475,7 +483,7 @@ def _valid(name: str, character: str, what: str) -> Case:
         f"{what} comes back in a text",
         UTF8,
         echoes(frame(TEXT, message), (TEXT, message)),
-        "It is valid UTF-8 (RFC 3629), so it is text: use the decoder of your language, and no table of your own.",
+        "It is valid UTF-8 (RFC 3629): use the decoder of your language, and do not write one.",
     )
 
 
@@ -500,8 +508,7 @@ def _split(name: str, title: str, *pieces: bytes) -> Case:
         "a particular text frame might include a partial UTF-8 sequence; however, the whole message MUST contain "
         "valid UTF-8.",
         echoes(fragments(TEXT, *pieces), (TEXT, b"".join(pieces))),
-        "Check the message, not the frame; or use a decoder that keeps an unfinished character (incremental, "
-        "streaming).",
+        "Check the message, not the frame; or use an incremental decoder, which keeps an unfinished character.",
     )
 
 
@@ -510,9 +517,9 @@ def _invalid_in_fragments(name: str, title: str, *pieces: bytes, opcode: int = T
 
 
 def _early(peer: Peer) -> None:
-    line = peer.open()
-    line.send(frame(TEXT, b"Hello \xff", fin=False))
-    line.expect_failure()
+    wire = peer.open()
+    wire.send(frame(TEXT, b"Hello \xff", fin=False))
+    wire.expect_failure()
 
 
 EVERY_LENGTH = "k\u00f6sme \u20ac \U0001f600"
@@ -531,7 +538,7 @@ UTF8_CASES = (
     _valid("fdd0", "\ufdd0", "U+FDD0, a noncharacter,"),
     _valid("10000", "\U00010000", "U+10000, the first in four bytes,"),
     _valid("1fffe", "\U0001fffe", "U+1FFFE, a noncharacter in four bytes,"),
-    _valid("10ffff", "\U0010ffff", "U+10FFFF, the last there is,"),
+    _valid("10ffff", "\U0010ffff", "U+10FFFF, the last of all,"),
     _valid("all", EVERY_LENGTH, "A text with characters of one to four bytes"),
     _split("split-2", "A character of two bytes may be split between fragments", b"\xc3", b"\xb6"),
     _split("split-3", "A character of three bytes may be split after its first byte", b"\xe2", b"\x82\xac"),
@@ -539,15 +546,15 @@ UTF8_CASES = (
     _split("split-4", "A character of four bytes may be split in the middle", b"\xf0\x9f", b"\x98\x80"),
     _split(
         "split-everywhere",
-        "A text may come in fragments of one byte each",
+        "A text may have fragments of one byte each",
         *(bytes([byte]) for byte in EVERY_LENGTH.encode()),
     ),
-    _split("split-empty", "An empty fragment may stand inside a character", b"\xe2", b"", b"\x82", b"", b"\xac"),
+    _split("split-empty", "A character may be split by an empty fragment", b"\xe2", b"", b"\x82", b"", b"\xac"),
     Case(
         "7.utf8.split-by-ping",
         MUST,
         "RFC 6455 §5.4",
-        "A Ping may stand inside a character",
+        "A character may be split by a Ping",
         "An endpoint MUST be capable of handling control frames in the middle of a fragmented message.",
         _several(
             frame(TEXT, b"\xe2", fin=False) + frame(PING, b"\xff") + frame(CONTINUATION, b"\x82\xac"),
@@ -555,20 +562,20 @@ UTF8_CASES = (
             (TEXT, b"\xe2\x82\xac"),
             needs="echo",
         ),
-        "A Ping's payload must not run through the decoder of the text.",
+        "Do not pass the payload of a Ping to the text decoder.",
     ),
     Case(
         "7.utf8.not-in-binary",
         MUST,
         "RFC 6455 §5.6",
-        "A binary message need not be UTF-8, in fragments or not",
+        "A binary message need not be UTF-8, in one frame or in fragments",
         'The "Payload data" is arbitrary binary data whose interpretation is solely up to the application layer.',
         echoes(
             frame(BINARY, b"\xff\xfe\xc3\x28") + fragments(BINARY, b"\xed", b"\xa0\x80"),
             (BINARY, b"\xff\xfe\xc3\x28"),
             (BINARY, b"\xed\xa0\x80"),
         ),
-        "A continuation has the type of its first frame: check text, and text only.",
+        "A continuation has the type of its first frame: check only text.",
     ),
     _invalid("overlong-2", "c0 af", "an overlong form in two bytes (c0 af)"),
     _invalid("overlong-2-last", "c1 bf", "an overlong form in two bytes (c1 bf)"),
@@ -581,14 +588,14 @@ UTF8_CASES = (
     _invalid("surrogate-last", "ed bf bf", "the surrogate U+DFFF (ed bf bf)"),
     _invalid("surrogate-pair", "ed a0 bd ed b8 80", "a pair of surrogates (CESU-8)"),
     _invalid("110000", "f4 90 80 80", "a character beyond U+10FFFF (f4 90 80 80)"),
-    _invalid("f5", "f5 80 80 80", "a byte that begins nothing (f5)"),
+    _invalid("f5", "f5 80 80 80", "a byte that begins no character (f5)"),
     _invalid("five-bytes", "f8 88 80 80 80", "a form in five bytes"),
     _invalid("six-bytes", "fc 84 80 80 80 80", "a form in six bytes"),
     _invalid("fe-ff", "fe ff", "the bytes fe ff"),
-    _invalid("lone-80", "80", "a continuation byte that continues nothing (80)"),
-    _invalid("lone-bf", "bf 21", "a continuation byte that continues nothing (bf)"),
+    _invalid("lone-80", "80", "a continuation byte without a first byte (80)"),
+    _invalid("lone-bf", "bf 21", "a continuation byte without a first byte (bf)"),
     _invalid("two-too-many", "c3 b6 b6", "one continuation byte too many"),
-    _invalid("not-continued", "c3 28", "a first byte that ASCII follows (c3 28)"),
+    _invalid("not-continued", "c3 28", "a first byte before an ASCII character (c3 28)"),
     _invalid("cut-2", "c3", "half a character at its end (c3)"),
     _invalid("cut-3", "e2 82", "two thirds of a character at its end (e2 82)"),
     _invalid("cut-4", "f0 9f 98", "three quarters of a character at its end (f0 9f 98)"),
@@ -602,16 +609,19 @@ UTF8_CASES = (
         "invalid-across", "A surrogate split between fragments fails the connection", b"\xed", b"\xa0\x80"
     ),
     _invalid_in_fragments(
-        "cut-before-empty", "A character that an empty last fragment does not finish fails it", b"\xe2\x82", b""
+        "cut-before-empty",
+        "A text with an unfinished character before an empty last fragment fails the connection",
+        b"\xe2\x82",
+        b"",
     ),
     Case(
         "7.utf8.fail-fast",
         INTEROP,
         "RFC 6455 §8.1",
-        "Invalid bytes in a first fragment fail the connection before the rest has come",
-        "Legal either way; but a server that waits for FIN may collect for long what it will throw away.",
-        script("a first fragment with the byte ff, and nothing more", "Close, or the end of TCP", _early, needs="open"),
-        "Use a decoder that takes text in pieces, and give it each fragment as it comes.",
+        "Invalid bytes in a first fragment fail the connection before the rest arrives",
+        "Both ways are legal; but a server that waits for FIN may collect many bytes of an invalid message.",
+        script("a first fragment with the byte ff", "Close, or the end of TCP", _early, needs="open"),
+        "Use an incremental decoder, and give it each fragment as it arrives.",
     ),
 )
 

@@ -1,10 +1,10 @@
-"""Chapter 8: the cases about closing: the Close, its codes, the end of TCP.
+"""Chapter 8: cases about closing: the Close, its codes, the end of TCP.
 
-What is asked of an answer to a Close is little: "MUST send a Close frame in response"
-(§5.5.1), with a code that may travel or none.  "Typically" it echoes the code, so another
-is legal.  What a Close may not say (a code that is reserved, half a code, a reason that is
-no UTF-8) is answered with 1002 or 1007, or by the end of TCP; the RFC says that such a
-Close must not be sent, and not in so many words what to do with it, so that is SHOULD.
+The RFC requires little of the answer to a Close: "MUST send a Close frame in response" (§5.5.1),
+without a code or with one that may be sent.  "Typically" the answer echoes the code, so another code
+is legal.  An invalid Close has a reserved code, half a code, or a reason that is not UTF-8.  The
+server answers it with 1002 or 1007, or ends TCP.  The RFC forbids to send such a Close, but does not
+say how to answer it, so these cases are SHOULD.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from ..case import Case, Play
 from ..codec import CLOSE, CONTINUATION, PING, TEXT, Frame, close, fragments, frame, text
 from ..plays import in_words, script
-from ..session import Line, Peer
+from ..session import Peer, Wire
 from ..verdict import Failed, Skipped
 from .common import INTEROP, MUST, SHOULD, letters
 
@@ -32,150 +32,161 @@ APPROPRIATE = (
 # -- A Close is answered ------------------------------------------------------------------
 
 
-def the_close(line: Line) -> Frame:
-    """The server's Close, after whatever comes before it.
+def receive_close(wire: Wire) -> Frame:
+    """Return the Close from the server, and ignore all frames before it.
 
     Raises:
-        Failed: none comes.
+        Failed: No Close arrived.
     """
     try:
-        for came in line.frames():
-            if came.opcode == CLOSE:
-                return came
+        for received in wire.frames():
+            if received.opcode == CLOSE:
+                return received
     except Failed as failure:
         raise Failed(failure.got, "Close") from None
     raise Failed("it ended TCP without a Close", "Close")
 
 
-def _a_close(line: Line) -> Frame | None:
-    """The same, but that none comes is no failure here."""
+def _close_received(wire: Wire) -> Frame | None:
+    """Return the Close from the server; None: no Close arrived."""
     try:
-        return the_close(line)
+        return receive_close(wire)
     except Failed:
         return None
 
 
-def _answered(wire: bytes, judge: Callable[[Frame], None] = lambda came: None, accepts: str = "Close") -> Play:
+def _answered(data: bytes, judge: Callable[[Frame], None] = lambda received: None, accepts: str = "Close") -> Play:
     def run(peer: Peer) -> None:
-        line = peer.open()
-        line.send(wire)
-        judge(the_close(line))
+        wire = peer.open()
+        wire.send(data)
+        judge(receive_close(wire))
 
-    return Play(in_words(wire), accepts, run, "open")
+    return Play(in_words(data), accepts, run, "open")
 
 
-def _if_answered(wire: bytes, judge: Callable[[Frame], None], accepts: str) -> Play:
-    """Look at the Close, if one comes; that one must come is asked elsewhere."""
+def _if_answered(data: bytes, judge: Callable[[Frame], None], accepts: str) -> Play:
+    """Judge the Close if there is one; other cases require a Close."""
 
     def run(peer: Peer) -> None:
-        line = peer.open()
-        line.send(wire)
-        if (came := _a_close(line)) is not None:
-            judge(came)
+        wire = peer.open()
+        wire.send(data)
+        if (received := _close_received(wire)) is not None:
+            judge(received)
 
-    return Play(in_words(wire), accepts, run, "open")
+    return Play(in_words(data), accepts, run, "open")
 
 
-def _taken(name: str, wire: bytes, title: str, hint: str = "") -> Case:
+def _taken(name: str, data: bytes, title: str, hint: str = "") -> Case:
     return Case(
         f"8.close.{name}",
         MUST,
         "RFC 6455 §5.5.1",
         title,
         IN_RESPONSE,
-        _answered(wire),
-        hint or "Opcode 8 came: send opcode 8, then end TCP.",
+        _answered(data),
+        hint or "Answer a frame with opcode 8 by opcode 8, then end TCP.",
     )
 
 
 def _same_code(peer: Peer) -> None:
     for code in (1000, 3000, 4999):
-        line = peer.open()
-        line.send(close(code, b"bye"))
-        if (came := _a_close(line)) is not None and came.code != code:
-            raise Failed(f"{came}, to Close {code}", f"Close {code}")
-        line.hang_up()
+        wire = peer.open()
+        wire.send(close(code, b"bye"))
+        if (received := _close_received(wire)) is not None and received.code != code:
+            raise Failed(f"{received} for Close {code}", f"Close {code}")
+        wire.close()
 
 
 MUST_NOT_BE_SENT = (1005, 1006, 1015)
 
 
-def _may_travel(came: Frame) -> None:
-    if came.code in MUST_NOT_BE_SENT:
-        raise Failed(str(came), "a Close without a code, or with one that may be sent")
+def _is_valid_close_code(received: Frame) -> None:
+    if received.code in MUST_NOT_BE_SENT:
+        raise Failed(str(received), "a Close without a code, or with one that may be sent")
 
 
 def _well_formed_closes(peer: Peer) -> None:
     for payload in (b"", b"\x03\xe8", b"\x03\xe8bye", b"\x03\xe8" + letters(123)):
-        line = peer.open()
-        line.send(frame(CLOSE, payload))
-        if (came := _a_close(line)) is None:
+        wire = peer.open()
+        wire.send(frame(CLOSE, payload))
+        if (received := _close_received(wire)) is None:
             return
-        wrong = list(came.faults)
-        if came.rsv:
-            wrong.append(f"the RSV bits {came.rsv:03b} are set (RFC 6455 §5.2)")
-        if len(came.payload) == 1:
+        wrong = list(received.faults)
+        if received.rsv:
+            wrong.append(f"its RSV bits {received.rsv:03b} are set (RFC 6455 §5.2)")
+        if len(received.payload) == 1:
             wrong.append("its payload is 1 byte, half a code (RFC 6455 §5.5.1)")
         try:
-            came.payload[2:].decode()
+            received.payload[2:].decode()
         except UnicodeDecodeError:
             wrong.append("its reason is not UTF-8 (RFC 6455 §5.5.1)")
         if wrong:
             raise Failed(f"a Close: {wrong[0]}")
-        line.hang_up()
+        wire.close()
 
 
 def _slowly(peer: Peer) -> None:
-    line = peer.open()
-    line.dribble(close(1000, b"bye"))
-    the_close(line)
+    wire = peer.open()
+    wire.send_in_packets(close(1000, b"bye"))
+    receive_close(wire)
 
 
 CLOSE_CASES = (
     _taken(
-        "empty", close(None), "A Close without a code is answered by a Close", "No payload, no code: do not unpack one."
+        "empty",
+        close(None),
+        "A Close without a code is answered by a Close",
+        "An empty payload has no code: do not unpack it.",
     ),
     _taken("1000", close(1000), "A Close with the code 1000 is answered by a Close"),
     _taken("reason", close(1000, b"bye"), "A Close with a code and a reason is answered by a Close"),
-    _taken("reason-utf8", close(1000, "adi\u00f3s \u20ac".encode()), "A reason may hold any UTF-8"),
-    _taken("reason-123", close(1000, letters(123)), "A reason of 123 bytes, the most there may be, is taken"),
+    _taken(
+        "reason-utf8",
+        close(1000, "adi\u00f3s \u20ac".encode()),
+        "A Close with a reason in UTF-8 is answered by a Close",
+    ),
+    _taken(
+        "reason-123",
+        close(1000, letters(123)),
+        "A Close with a reason of 123 bytes, the maximum, is answered by a Close",
+    ),
     Case(
         "8.close.byte-by-byte",
         MUST,
         "RFC 6455 §5.5.1",
-        "A Close that comes one byte at a time is answered",
+        "A Close that arrives one byte at a time is answered",
         IN_RESPONSE,
         script("88 85 ..., byte by byte", "Close", _slowly, needs="open"),
-        "Wait for the whole frame, in whatever pieces it comes.",
+        "Wait for the whole frame, however it is split.",
     ),
     _taken(
         "inside-message",
         frame(TEXT, b"Hel", fin=False) + close(1000),
         "A Close inside a fragmented message is answered by a Close",
-        "A Close may come between fragments: the message will never be finished, and that is no error.",
+        "A Close may arrive between fragments: the message stays unfinished, which is not an error.",
     ),
     Case(
         "8.close.well-formed",
         MUST,
         "RFC 6455 §5.5",
-        "The server's Close is one whole frame without a mask; its payload is none, or a code and UTF-8",
+        "The server's Close is one whole frame without a mask; its payload is empty, or a code and UTF-8",
         "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented.",
         script("four Closes", "a Close that begins with 88, of 0 or 2 to 125 bytes", _well_formed_closes, needs="open"),
-        "A Close begins with 88; then the length; then nothing, or two bytes of code and at most 123 of reason.",
+        "A Close has 88, the length, then nothing, or two bytes of code and at most 123 bytes of reason.",
     ),
     Case(
         "8.close.same-code",
         INTEROP,
         "RFC 6455 §5.5.1",
-        "The answer to a Close has its code",
+        "The answer to a Close has the same code",
         "When sending a Close frame in response, the endpoint typically echos the status code it received.",
         script(
-            "Closes with 1000, 3000 and 4999, each on a connection of its own",
+            "Closes with 1000, 3000 and 4999, each on a separate connection",
             "the same code",
             _same_code,
             needs="open",
         ),
-        "Send back the first two bytes of the payload.  A browser's onclose shows what you send.",
+        "Send the first two bytes of the payload back.  The close event of a browser shows them.",
     ),
 )
 
@@ -187,15 +198,15 @@ INVALID = {
     0: "not used",
     999: "not used",
     1004: "reserved",
-    1005: "never sent: it means that there was no code",
-    1006: "never sent: it means that there was no Close",
+    1005: "never sent: it means that the Close has no code",
+    1006: "never sent: it means that there is no Close",
     1015: "never sent: it means that TLS failed",
     1016: "not registered",
     1100: "not registered",
     2000: "not registered",
     2999: "not registered",
-    5000: "beyond all ranges",
-    65535: "beyond all ranges",
+    5000: "above all ranges",
+    65535: "above all ranges",
 }
 RESERVED = (
     "Status codes in the range 1000-2999 are reserved for definition by this protocol, its future revisions, and "
@@ -204,30 +215,30 @@ RESERVED = (
 
 
 def _not_an_error(code: int) -> Play:
-    def judge(came: Frame) -> None:
-        if came.code == 1002 != code:
-            raise Failed(str(came), f"a Close that does not call the code {code} an error")
+    def judge(received: Frame) -> None:
+        if received.code == 1002 != code:
+            raise Failed(str(received), f"a Close that does not report the code {code} as an error")
 
-    return _if_answered(close(code, b"bye"), judge, "Close, with another code than 1002")
+    return _if_answered(close(code, b"bye"), judge, "Close, with a code other than 1002")
 
 
 def _refused(*codes: int) -> Callable[[Peer, bytes], None]:
-    def run(peer: Peer, wire: bytes) -> None:
-        line = peer.open()
-        line.send(wire)
-        came = line.expect_failure()
-        if came is not None and came.code not in codes:
-            raise Failed(str(came), f"Close {' or '.join(map(str, codes))}, or the end of TCP")
+    def run(peer: Peer, data: bytes) -> None:
+        wire = peer.open()
+        wire.send(data)
+        received = wire.expect_failure()
+        if received is not None and received.code not in codes:
+            raise Failed(str(received), f"Close {' or '.join(map(str, codes))}, or the end of TCP")
 
     return run
 
 
-def refused_with(wire: bytes, *codes: int) -> Play:
-    """The end of TCP, or a Close with one of these codes."""
+def refused_with(data: bytes, *codes: int) -> Play:
+    """Expect the end of TCP, or a Close with one of these codes."""
     return script(
-        in_words(wire),
+        in_words(data),
         f"Close {' or '.join(map(str, codes))}, or the end of TCP",
-        lambda peer: _refused(*codes)(peer, wire),
+        lambda peer: _refused(*codes)(peer, data),
         needs="open",
     )
 
@@ -241,7 +252,7 @@ CODE_CASES = (
             f"A Close with the code {code} is answered by a Close",
             IN_RESPONSE,
             _answered(close(code, b"bye")),
-            "1000 to 1003, 1007 to 1014, and all from 3000 to 4999 may be sent; take them.",
+            "Accept the codes 1000 to 1003, 1007 to 1014, and 3000 to 4999.",
         )
         for code in VALID[1:]
     ),
@@ -250,11 +261,11 @@ CODE_CASES = (
             f"8.code.taken-{code}",
             INTEROP,
             "RFC 6455 §7.4.2",
-            f"The code {code} is not called an error",
+            f"The code {code} is not reported as an error",
             "Status codes in the range 3000-3999 are reserved for use by libraries, frameworks, and applications. ... "
             "Status codes in the range 4000-4999 are reserved for private use",
             _not_an_error(code),
-            "3000 to 4999 are the applications' own: whatever they mean, they are no protocol error.",
+            "Libraries and applications define 3000 to 4999: such a code is not a protocol error.",
         )
         for code in (3000, 3999, 4000, 4999)
     ),
@@ -263,10 +274,10 @@ CODE_CASES = (
             f"8.code.taken-{code}",
             INTEROP,
             "RFC 6455 §7.4.2",
-            f"The code {code} ({name}) is not called an error",
-            "IANA's registry has added 1012, 1013 and 1014 to the RFC's own; clients send them.",
+            f"The code {code} ({name}) is not reported as an error",
+            "The IANA registry added 1012, 1013 and 1014 to the codes of the RFC, and clients send them.",
             _not_an_error(code),
-            "Add 1012 to 1014 to the codes that you take.",
+            "Add 1012 to 1014 to the accepted codes.",
         )
         for code, name in REGISTERED_LATER.items()
     ),
@@ -276,18 +287,18 @@ CODE_CASES = (
         "RFC 6455 §7.4.1",
         "A Close without a code is not answered with 1005",
         "1005 is a reserved value and MUST NOT be set as a status code in a Close control frame by an endpoint.",
-        _if_answered(close(None), _may_travel, "a Close without a code, or with one that may be sent"),
-        "1005 is what you tell your own program when there was no code; answer with an empty Close, or 1000.",
+        _if_answered(close(None), _is_valid_close_code, "a Close without a code, or with one that may be sent"),
+        "1005 only tells an application that the Close had no code; answer with an empty Close, or 1000.",
     ),
     *(
         Case(
             f"8.code.never-{code}",
             MUST,
             "RFC 6455 §7.4.1",
-            f"The code {code} does not come back",
+            f"The server does not send the code {code} back",
             f"{code} is a reserved value and MUST NOT be set as a status code in a Close control frame by an endpoint.",
-            _if_answered(close(code), _may_travel, "a Close with another code, or the end of TCP"),
-            "Check the code before you echo it: what may not travel is answered with 1002.",
+            _if_answered(close(code), _is_valid_close_code, "a Close with another code, or the end of TCP"),
+            "Check the code before you echo it; answer 1002 to a code that must not be sent.",
         )
         for code in MUST_NOT_BE_SENT
     ),
@@ -303,13 +314,13 @@ CODE_CASES = (
             if code < 1000
             else "Status codes in the range 4000-4999 are reserved for private use and thus can't be registered.",
             refused_with(close(code), 1002),
-            "Close codes have a table (§7.4): what is not in it is answered with 1002.",
+            "Check the code against the table of §7.4, and answer 1002 to any other code.",
         )
         for code, why in INVALID.items()
     ),
 )
 
-# -- Payloads that are none ----------------------------------------------------------------------
+# -- Invalid payloads ----------------------------------------------------------------------
 
 BODY = (
     "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer (in network byte order) "
@@ -324,7 +335,7 @@ PAYLOAD_CASES = (
         "A Close of one byte, half a code, is a protocol error",
         BODY,
         refused_with(frame(CLOSE, b"\x03"), 1002),
-        "0 bytes: no code.  1 byte: 1002.  2 or more: a code and a reason.",
+        "A payload of 0 bytes has no code; answer 1002 to 1 byte; 2 bytes or more are a code and a reason.",
     ),
     Case(
         "8.payload.reason-not-utf8",
@@ -333,13 +344,13 @@ PAYLOAD_CASES = (
         "A reason that is not UTF-8 is an error",
         "Following the 2-byte integer, the body MAY contain UTF-8-encoded data with value /reason/",
         refused_with(close(1000, b"bye \xff"), 1007, 1002),
-        "Decode the reason strictly, and answer 1007 if that fails.  Do not echo what you have not checked.",
+        "Decode the reason strictly, and answer 1007 if that fails.  Do not echo unchecked bytes.",
     ),
     Case(
         "8.payload.reason-surrogate",
         SHOULD,
         "RFC 6455 §5.5.1",
-        "A reason with a surrogate in it is an error",
+        "A reason that contains a surrogate is an error",
         "Following the 2-byte integer, the body MAY contain UTF-8-encoded data with value /reason/",
         refused_with(close(1000, bytes.fromhex("ce ba ed a0 80")), 1007, 1002),
         "Decode the reason strictly, and answer 1007 if that fails.",
@@ -351,7 +362,7 @@ PAYLOAD_CASES = (
         "A Close of 126 bytes is a protocol error",
         "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented.",
         refused_with(close(1000, letters(124)), 1002, 1009),
-        "A control frame's length is below 126: look at it before you read a longer one.",
+        "A control frame has at most 125 bytes: check the length before you read the payload.",
     ),
     Case(
         "8.payload.without-fin",
@@ -360,7 +371,7 @@ PAYLOAD_CASES = (
         "A Close without FIN is a protocol error",
         "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented.",
         refused_with(frame(CLOSE, b"\x03\xe8", fin=False), 1002),
-        "opcode & 8 and no FIN: 1002.",
+        "Answer opcode & 8 without FIN by 1002.",
     ),
     Case(
         "8.payload.without-mask",
@@ -369,7 +380,7 @@ PAYLOAD_CASES = (
         "A Close without a mask is a protocol error",
         "a server MAY send a Close frame with a status code of 1002 (protocol error)",
         refused_with(frame(CLOSE, b"\x03\xe8", key=None), 1002),
-        "The mask is asked for in every frame.",
+        "Every frame from a client needs a mask.",
     ),
 )
 
@@ -377,63 +388,63 @@ PAYLOAD_CASES = (
 
 
 class Late(Failed):
-    """Something came after the server's Close."""
+    """The server sent something after its Close."""
 
 
-def _nothing_after(wire: bytes, wrong: Callable[[Frame], bool], wanted: str) -> Play:
+def _nothing_after(data: bytes, wrong: Callable[[Frame], bool], wanted: str) -> Play:
     def run(peer: Peer) -> None:
-        line = peer.open()
-        line.send(wire)
-        if _a_close(line) is None:
+        wire = peer.open()
+        wire.send(data)
+        if _close_received(wire) is None:
             return
         try:
-            for came in line.frames():
-                if wrong(came):
-                    raise Late(f"after its Close: {came}", wanted)
+            for received in wire.frames():
+                if wrong(received):
+                    raise Late(f"after its Close: {received}", wanted)
         except Late:
             raise
         except Failed:
-            return  # TCP stays open, which another case looks at; nothing came
+            return  # TCP stays open, which another case tests; nothing arrived
 
-    return Play(in_words(wire), wanted, run, "open")
+    return Play(in_words(data), wanted, run, "open")
 
 
 def _discarded(peer: Peer) -> None:
-    line = peer.open()
-    line.send(close(1000) + text("too late"))
-    for came in line.frames():
-        if came.opcode in (TEXT, CONTINUATION):
-            raise Failed(str(came), "Close, and no echo of what came after the Close")
-        if came.opcode == CLOSE:
+    wire = peer.open()
+    wire.send(close(1000) + text("too late"))
+    for received in wire.frames():
+        if received.opcode in (TEXT, CONTINUATION):
+            raise Failed(str(received), "Close, and no echo of the message after the Close")
+        if received.opcode == CLOSE:
             return
 
 
-def _ends_tcp(wire: bytes) -> Play:
+def _ends_tcp(data: bytes) -> Play:
     def run(peer: Peer) -> None:
-        line = peer.open()
-        line.send(wire)
-        if not line.ended():
-            raise Failed(f"TCP is still open {line.timeout:g} s after the Close", "the end of TCP")
+        wire = peer.open()
+        wire.send(data)
+        if not wire.ended():
+            raise Failed(f"TCP is still open {wire.timeout:g} s after the Close", "the end of TCP")
 
-    return Play(in_words(wire), "the end of TCP, after a Close", run, "open")
+    return Play(in_words(data), "the end of TCP", run, "open")
 
 
 def _after_all(count: int) -> Play:
     def run(peer: Peer) -> None:
-        line = peer.open()
-        line.send(b"".join(text(f"message {i}") for i in range(count)) + close(1000))
-        came = 0
-        for one in line.frames():
+        wire = peer.open()
+        wire.send(b"".join(text(f"message {i}") for i in range(count)) + close(1000))
+        received = 0
+        for one in wire.frames():
             if one.opcode == CLOSE:
                 break
-            came += one.fin and one.opcode < 8
-            if came == count:
+            received += one.fin and one.opcode < 8
+            if received == count:
                 return
-        if came != count:
-            raise Failed(f"{came} of {count} echoes, and then Close or the end of TCP", f"{count} echoes, then Close")
+        if received != count:
+            raise Failed(f"{received} of {count} echoes, then Close or the end of TCP", f"{count} echoes, then Close")
 
     many = f"{count} messages" if count > 1 else "a message"
-    return Play(f"{many} and a Close, in one go", f"{many} back, and then Close", run, "echo")
+    return Play(f"{many} and a Close in one packet", f"{many} back, then Close", run, "echo")
 
 
 AFTER_CASES = (
@@ -444,22 +455,22 @@ AFTER_CASES = (
         "After both Closes the server ends TCP",
         TCP,
         _ends_tcp(close(1000)),
-        "After sending your Close in response: shut the socket down.  The client waits for you, not you for it.",
+        "Shut the socket down after your Close in response: the client waits for the server.",
     ),
     Case(
         "8.tcp.ends-empty",
         MUST,
         "RFC 6455 §5.5.1",
-        "After both Closes the server ends TCP, if the client's had no code too",
+        "After both Closes the server ends TCP, also if the client's Close had no code",
         TCP,
         _ends_tcp(close(None)),
-        "After sending your Close in response: shut the socket down.",
+        "Shut the socket down after your Close in response.",
     ),
     Case(
         "8.tcp.ends-inside-message",
         MUST,
         "RFC 6455 §5.5.1",
-        "After both Closes the server ends TCP, though a message was not finished",
+        "After both Closes the server ends TCP, even inside an unfinished message",
         TCP,
         _ends_tcp(frame(TEXT, b"Hel", fin=False) + close(1000)),
         "Do not wait for the rest of a message after a Close.",
@@ -468,19 +479,19 @@ AFTER_CASES = (
         "8.tcp.ends-after-ping",
         MUST,
         "RFC 6455 §5.5.1",
-        "After both Closes the server ends TCP, though a Ping came after the Close",
+        "After both Closes the server ends TCP, even with a Ping after the Close",
         TCP,
         _ends_tcp(close(1000) + frame(PING, b"Hello")),
-        "What comes after a Close needs no answer (§5.5.2), and must not keep the connection.",
+        "A Ping after a Close needs no answer (§5.5.2), and must not keep the connection open.",
     ),
     Case(
         "8.tcp.ends-after-rubbish",
         MUST,
         "RFC 6455 §5.5.1",
-        "After both Closes the server ends TCP, whatever came after the Close",
+        "After both Closes the server ends TCP, even with invalid bytes after the Close",
         TCP,
         _ends_tcp(close(1000) + bytes.fromhex("ff ff ff ff 00 00 00")),
-        "After a Close, read no more frames.",
+        "Read no more frames after a Close.",
     ),
     Case(
         "8.after.no-data",
@@ -490,47 +501,47 @@ AFTER_CASES = (
         NO_MORE_DATA,
         _nothing_after(
             close(1000) + text("too late") + fragments(TEXT, b"much ", b"too late"),
-            lambda came: came.opcode < 8,
+            lambda received: received.opcode < 8,
             "no data after the server's Close",
         ),
-        "Once a Close is sent, send refuses.",
+        "After your Close, refuse to send messages.",
     ),
     Case(
         "8.after.discarded",
         SHOULD,
         "RFC 6455 §1.4",
-        "What a client sends after its Close is not answered",
+        "The server does not answer messages after the client's Close",
         "after receiving a control frame indicating the connection should be closed, a peer discards any further data "
         "received.",
-        script("a Close, and then a text message", "Close; no echo", _discarded, needs="open"),
+        script("a Close, then a text message", "Close, and no echo", _discarded, needs="open"),
         "Stop reading frames at the Close.",
     ),
     Case(
         "8.after.one-close",
         SHOULD,
         "RFC 6455 §5.5.1",
-        "Two Closes are answered by one",
+        "Two Closes are answered by one Close",
         IN_RESPONSE,
-        _nothing_after(close(1000) + close(1000), lambda came: came.opcode == CLOSE, "one Close"),
-        "Remember that you have sent a Close; one from each side is all.",
+        _nothing_after(close(1000) + close(1000), lambda received: received.opcode == CLOSE, "one Close"),
+        "Remember that you sent a Close; each side sends one.",
     ),
     Case(
         "8.after.a-message",
         INTEROP,
         "RFC 6455 §5.5.1",
-        "A message that came before the Close, in one packet with it, is answered before the Close is",
-        "A client that says what it has to say and closes loses an answer otherwise.",
+        "A message before the Close, in the same packet, is answered before the Close",
+        "Otherwise a client that sends its last message and a Close loses the answer.",
         _after_all(1),
-        "Take frames in the order in which they came, and finish with one before you look at the next.",
+        "Handle frames in order, and finish each one before the next.",
     ),
     Case(
         "8.after.messages",
         INTEROP,
         "RFC 6455 §5.5.1",
-        "Two hundred messages that came before the Close are all answered before the Close is",
-        "A client that says what it has to say and closes loses answers otherwise.",
+        "Two hundred messages before the Close are all answered before the Close",
+        "Otherwise a client that sends its last messages and a Close loses answers.",
         _after_all(200),
-        "Do not let the Close overtake what is waiting in a queue.",
+        "Do not let the Close overtake queued messages.",
     ),
 )
 
@@ -539,68 +550,68 @@ AFTER_CASES = (
 WRONG = frame(TEXT, b"Hello", rsv=2)
 
 
-NOT_NOTICED = "it does not fail the connection for this fault, which another case looks at"
+NOT_NOTICED = "it does not fail the connection for this fault, which another case tests"
 
 
-def _failed(line: Line) -> Frame | None:
-    """How it fails the connection.
+def _failed(wire: Wire) -> Frame | None:
+    """Return the Close with which the server fails the connection; None: it ended TCP without one.
 
     Raises:
-        Skipped: it does not.
+        Skipped: The server does not fail the connection.
     """
     try:
-        return line.expect_failure()
+        return wire.expect_failure()
     except Failed:
         raise Skipped(NOT_NOTICED) from None
 
 
 def _ends_after_failing(peer: Peer) -> None:
-    line = peer.open()
-    line.send(WRONG)
-    came = _failed(line)
-    if came is not None:
-        line.send(close(came.code if came.code and came.code not in MUST_NOT_BE_SENT else 1000))
-        if not line.ended():
-            raise Failed(f"TCP is still open {line.timeout:g} s after its Close was answered", "the end of TCP")
+    wire = peer.open()
+    wire.send(WRONG)
+    received = _failed(wire)
+    if received is not None:
+        wire.send(close(received.code if received.code and received.code not in MUST_NOT_BE_SENT else 1000))
+        if not wire.ended():
+            raise Failed(f"TCP is still open {wire.timeout:g} s after the answer to its Close", "the end of TCP")
 
 
 def _nothing_more(peer: Peer) -> None:
-    line = peer.open()
-    line.send(WRONG + text("and now?") + frame(PING, b"and now?"))
+    wire = peer.open()
+    wire.send(WRONG + text("and now?") + frame(PING, b"and now?"))
     try:
-        for came in line.frames():
-            if came.payload == b"Hello":
+        for received in wire.frames():
+            if received.payload == b"Hello":
                 raise Skipped(NOT_NOTICED)
-            if came.opcode != CLOSE:
-                raise Failed(f"{came}", "nothing but a Close, or the end of TCP")
+            if received.opcode != CLOSE:
+                raise Failed(f"{received}", "only a Close, or the end of TCP")
     except Failed as failure:
         if not failure.got.startswith("nothing for"):
             raise
 
 
-def _says_so(wire: bytes) -> Play:
+def _says_so(data: bytes) -> Play:
     def run(peer: Peer) -> None:
-        line = peer.open()
-        line.send(wire)
-        if _failed(line) is None:
-            raise Failed("the end of TCP, without a Close", "Close")
+        wire = peer.open()
+        wire.send(data)
+        if _failed(wire) is None:
+            raise Failed("the end of TCP without a Close", "Close")
 
-    return Play(in_words(wire), "Close", run, "open")
+    return Play(in_words(data), "Close", run, "open")
 
 
-def _says_why(wire: bytes, code: int) -> Play:
+def _says_why(data: bytes, code: int) -> Play:
     def run(peer: Peer) -> None:
-        line = peer.open()
-        line.send(wire)
-        if (came := _failed(line)) is None:
-            raise Skipped("it ends TCP without a Close, which 8.failing.with-a-close looks at")
-        if came.code != code:
-            raise Failed(str(came), f"Close {code}")
+        wire = peer.open()
+        wire.send(data)
+        if (received := _failed(wire)) is None:
+            raise Skipped("it ends TCP without a Close, which 8.failing.with-a-close tests")
+        if received.code != code:
+            raise Failed(str(received), f"Close {code}")
 
-    return Play(in_words(wire), f"Close {code}", run, "open")
+    return Play(in_words(data), f"Close {code}", run, "open")
 
 
-def _fails_with(name: str, code: int, wire: bytes, what: str) -> Case:
+def _fails_with(name: str, code: int, data: bytes, what: str) -> Case:
     meaning = {
         1002: "1002 indicates that an endpoint is terminating the connection due to a protocol error.",
         1007: "1007 indicates that an endpoint is terminating the connection because it has received data within a "
@@ -615,21 +626,21 @@ def _fails_with(name: str, code: int, wire: bytes, what: str) -> Case:
         "RFC 6455 §7.4.1",
         f"{what} is answered with Close {code}",
         meaning,
-        _says_why(wire, code),
-        f"Before you end TCP, send a Close with {code} (88 02 {code:04x}): the client's programmer will thank you.",
+        _says_why(data, code),
+        f"Send a Close with {code} (88 02 {code:04x}) before you end TCP: it helps to debug the client.",
     )
 
 
 def _too_big(peer: Peer) -> None:
-    line = peer.open()
-    line.send(frame(TEXT, letters(1000), form=64, declared=(1 << 62) + 1))
+    wire = peer.open()
+    wire.send(frame(TEXT, letters(1000), form=64, declared=(1 << 62) + 1))
     try:
-        # (It may send back as it receives: what is not finished is passed over.)
-        came = next((sent for sent in line.frames() if sent.opcode >= 8 or sent.fin), None)
+        # A server may echo fragments as they arrive: ignore unfinished frames.
+        received = next((sent for sent in wire.frames() if sent.opcode >= 8 or sent.fin), None)
     except Failed:
-        raise Skipped("it waits for more: 11.limits.frame looks at that") from None
-    if came is None or (came.opcode, came.code) not in ((CLOSE, 1009), (CLOSE, 1002), (CLOSE, 1008)):
-        raise Failed(str(came or "the end of TCP, without a Close"), "Close 1009, or 1002 or 1008")
+        raise Skipped("it waits for more bytes: 11.limits.frame tests that") from None
+    if received is None or (received.opcode, received.code) not in ((CLOSE, 1009), (CLOSE, 1002), (CLOSE, 1008)):
+        raise Failed(str(received or "the end of TCP without a Close"), "Close 1009, or 1002 or 1008")
 
 
 FAILING_CASES = (
@@ -639,23 +650,28 @@ FAILING_CASES = (
         "RFC 6455 §7.1.7",
         "A server that fails the connection ends TCP",
         "Similarly, to do so, the server MUST _Close the WebSocket Connection_, and SHOULD log the problem.",
-        script(f"{in_words(WRONG)} (RSV2); its Close is answered", "the end of TCP", _ends_after_failing, needs="open"),
-        "Send the Close, and shut the socket down.",
+        script(
+            f"{in_words(WRONG)} (RSV2), then an answer to the Close",
+            "the end of TCP",
+            _ends_after_failing,
+            needs="open",
+        ),
+        "Send the Close, then shut the socket down.",
     ),
     Case(
         "8.failing.nothing-more",
         MUST,
         "RFC 6455 §7.1.7",
-        "After a fault nothing more is read: a good message in the same packet is not answered",
+        "After a fault the server does not answer a good message in the same packet",
         "An endpoint MUST NOT continue to attempt to process data (including a responding Close frame) from the remote "
         "endpoint after being instructed to _Fail the WebSocket Connection_.",
         script(
-            "a frame with RSV2, a text message, a Ping, in one packet",
-            "nothing but a Close, or the end of TCP",
+            "a frame with RSV2, a text message and a Ping in one packet",
+            "only a Close, or the end of TCP",
             _nothing_more,
             needs="open",
         ),
-        "Leave the loop at the first fault; what is left in the buffer is not to be trusted.",
+        "Leave the loop at the first fault, and drop the rest of the buffer.",
     ),
     Case(
         "8.failing.with-a-close",
@@ -664,7 +680,7 @@ FAILING_CASES = (
         "A server that fails the connection sends a Close first",
         APPROPRIATE,
         _says_so(WRONG),
-        "Before you end TCP, send a Close with a code: 1002 for a broken rule.",
+        "Send a Close with a code before you end TCP: 1002 for a broken rule.",
     ),
     Case(
         "8.failing.with-a-close-text",
@@ -673,12 +689,12 @@ FAILING_CASES = (
         "A server that fails the connection for a text that is not UTF-8 sends a Close first",
         APPROPRIATE,
         _says_so(frame(TEXT, b"\xff")),
-        "Catch what your decoder raises, and send a Close with 1007 before you end TCP.",
+        "Catch the error of your decoder, and send a Close with 1007 before you end TCP.",
     ),
-    _fails_with("rsv", 1002, frame(TEXT, b"Hello", rsv=4), "An RSV bit that nobody agreed on"),
+    _fails_with("rsv", 1002, frame(TEXT, b"Hello", rsv=4), "An RSV bit without an agreed extension"),
     _fails_with("opcode", 1002, frame(5, b"Hello"), "A reserved opcode"),
     _fails_with("mask", 1002, frame(TEXT, b"Hello", key=None), "A frame without a mask"),
-    _fails_with("continuation", 1002, frame(CONTINUATION, b"Hello"), "A continuation of nothing"),
+    _fails_with("continuation", 1002, frame(CONTINUATION, b"Hello"), "A continuation without an unfinished message"),
     _fails_with("interleaved", 1002, frame(TEXT, b"Hel", fin=False) + text("lo"), "A message inside a message"),
     _fails_with("ping", 1002, frame(PING, letters(126)), "A Ping of 126 bytes"),
     _fails_with("text", 1007, frame(TEXT, b"\xff"), "A text that is not UTF-8"),
@@ -691,12 +707,12 @@ FAILING_CASES = (
         "1009 indicates that an endpoint is terminating the connection because it has received a message that is too "
         "big for it to process.",
         script(
-            "a frame that declares 2**62 bytes, and 1,000 of them",
+            "a frame that declares 2**62 bytes, and its first 1,000 bytes",
             "Close 1009, or 1002 or 1008",
             _too_big,
             needs="open",
         ),
-        "Look at the length before you read the payload, and say that it is too much for you.",
+        "Check the length before you read the payload, and send 1009 for a length above your limit.",
     ),
 )
 

@@ -1,8 +1,4 @@
-"""Chapters 10 and 11: many clients, clients that vanish, pages from elsewhere, limits.
-
-No RFC says how many clients a server serves, or that it must survive a lost connection;
-users do, so most of these are INTEROP.
-"""
+"""Chapter 11: cases about pages from other origins, and about limits."""
 
 from __future__ import annotations
 
@@ -20,21 +16,21 @@ from .common import INTEROP, MUST, SHOULD, letters
 
 
 def _origin(*lines: str, statuses: tuple[int, ...] = (), version: str = "13") -> Play:
-    """A handshake with these headers is refused."""
+    """Expect a refusal of a handshake with these headers."""
     wanted = " or ".join(map(str, statuses)) or "a status from 400 to 599"
 
     def run(peer: Peer) -> None:
-        line = peer.dial()
-        line.send(
+        wire = peer.connect()
+        wire.send(
             upgrade(*(one.replace("{host}", peer.target.authority) for one in lines), Sec_WebSocket_Version=version)
         )
-        answer = line.answer()
+        answer = wire.answer()
         if answer is None or (not statuses and 400 <= answer.status <= 599) or answer.status in statuses:
             return
         if statuses and 400 <= answer.status <= 599:
             raise Failed(str(answer), wanted)
         if statuses:
-            raise Skipped("it is not refused: 11.origin.foreign looks at that")
+            raise Skipped("it is not refused, which 11.origin.foreign tests")
         raise Failed(str(answer), wanted)
 
     return Play(f"a handshake with {', '.join(lines)}", wanted, run, "open")
@@ -42,9 +38,9 @@ def _origin(*lines: str, statuses: tuple[int, ...] = (), version: str = "13") ->
 
 def _own_page(peer: Peer) -> None:
     scheme = "https" if peer.target.secure else "http"
-    line = peer.dial()
-    line.send(upgrade(f"Origin: {scheme}://{peer.target.authority}"))
-    answer = line.answer()
+    wire = peer.connect()
+    wire.send(upgrade(f"Origin: {scheme}://{peer.target.authority}"))
+    answer = wire.answer()
     if answer is None or answer.status != 101:
         raise Failed(str(answer or "the end of TCP"), "101 Switching Protocols")
 
@@ -54,8 +50,8 @@ ORIGIN = (
     "|Origin| field is an origin they expect."
 )
 COOKIES = (
-    "Every page in the world can open a WebSocket to your server, with your user's cookies.  Compare Origin with the "
-    "origins that you serve, whole and exactly.  If your server is for every page there is, this failure is no fault."
+    "Every page can open a WebSocket to your server, with the cookies of your user.  Compare the whole Origin with the "
+    "origins that you serve.  If your server is meant for all pages, this failure is not a fault."
 )
 
 
@@ -64,7 +60,7 @@ def _foreign(name: str, title: str, play: Play, level: Level = SHOULD) -> Case:
 
 
 ORIGIN_CASES = (
-    _foreign("foreign", "A page from elsewhere is refused", _origin("Origin: https://evil.example")),
+    _foreign("foreign", "A page from another origin is refused", _origin("Origin: https://evil.example")),
     _foreign(
         "lookalike",
         "An origin that begins like the server's own is refused",
@@ -72,33 +68,33 @@ ORIGIN_CASES = (
     ),
     _foreign("suffix", "An origin that ends like the server's own is refused", _origin("Origin: http://evil-{host}")),
     _foreign("null", "The origin null, of a sandboxed frame or a file, is refused", _origin("Origin: null")),
-    _foreign("malformed", "An origin that is none is refused", _origin("Origin: %%% http://{host}")),
+    _foreign("malformed", "An invalid origin is refused", _origin("Origin: %%% http://{host}")),
     _foreign(
         "version-8",
-        "A page from elsewhere is refused in version 8 too, whose header is Sec-WebSocket-Origin",
+        "A page from another origin is refused in version 8 too, with its header Sec-WebSocket-Origin",
         _origin("Sec-WebSocket-Origin: https://evil.example", version="8"),
     ),
     Case(
         "11.origin.403",
         SHOULD,
         "RFC 6455 §10.2",
-        "A page that is refused for its origin is told 403",
+        "A page from another origin gets 403",
         "If the origin indicated is unacceptable to the server, then it SHOULD respond to the WebSocket handshake "
         "with a "
         "reply containing HTTP 403 Forbidden status code.",
         _origin("Origin: https://evil.example", statuses=(403,)),
-        "403 Forbidden is the status for it.",
+        "Answer 403 Forbidden.",
     ),
     Case(
         "11.origin.own",
         INTEROP,
         "RFC 6455 §10.2",
-        "A page from the server itself is let in",
-        "The page and the socket on one port: the simplest set-up there is, and Origin then names the host of the URL.",
+        "A page from the server itself is accepted",
+        "In the simplest set-up, page and WebSocket have one address, and Origin names the host of the URL.",
         script(
-            "a handshake whose Origin is the server's own address", "101 Switching Protocols", _own_page, needs="open"
+            "a handshake with the server's own address as Origin", "101 Switching Protocols", _own_page, needs="open"
         ),
-        "Compare Origin's host and port with Host, or put your own address on the list of origins.",
+        "Compare host and port of Origin with Host, or add the server's address to the allowed origins.",
     ),
 )
 
@@ -110,20 +106,20 @@ LIMIT = (
 )
 
 
-def _too_long(wire: bytes) -> Callable[[Peer], None]:
+def _too_long(data: bytes) -> Callable[[Peer], None]:
     def run(peer: Peer) -> None:
-        line = peer.open()
-        line.send(wire)
-        line.expect_failure(b"\0" * 16)
+        wire = peer.open()
+        wire.send(data)
+        wire.expect_failure(b"\0" * 16)
 
     return run
 
 
 def _stream_of_fragments(peer: Peer) -> None:
-    line = peer.open()
-    with contextlib.suppress(Failed):  # it may stop reading: that, too, is a limit
-        line.send(frame(TEXT, b"", fin=False) + frame(CONTINUATION, b"", fin=False) * 100_000)
-    line.expect_failure()
+    wire = peer.open()
+    with contextlib.suppress(Failed):  # the server may stop reading, which is a limit too
+        wire.send(frame(TEXT, b"", fin=False) + frame(CONTINUATION, b"", fin=False) * 100_000)
+    wire.expect_failure()
 
 
 LIMIT_CASES = (
@@ -134,43 +130,43 @@ LIMIT_CASES = (
         "A frame that declares 2**62 bytes fails the connection",
         LIMIT,
         script(
-            "the header of a frame of 2**62 bytes, and a few bytes of it",
+            "the header of a frame of 2**62 bytes, and its first 100 bytes",
             "Close, or the end of TCP",
             _too_long(frame(BINARY, letters(100), form=64, declared=1 << 62)),
             needs="open",
         ),
-        "Compare the declared length with a limit before you wait for the payload: 1009.",
+        "Compare the declared length with a limit before you read the payload, and close with 1009.",
     ),
     Case(
         "11.limits.message",
         SHOULD,
         "RFC 6455 §10.4",
-        "A first fragment, and a second that declares 2**61 bytes, fail the connection",
+        "A second fragment that declares 2**61 bytes fails the connection",
         LIMIT,
         script(
-            "a fragment of 5 bytes, and the header of one of 2**61",
+            "a fragment of 5 bytes, then a fragment that declares 2**61 bytes",
             "Close, or the end of TCP",
             _too_long(
                 frame(BINARY, b"Hello", fin=False) + frame(CONTINUATION, letters(100), form=64, declared=1 << 61)
             ),
             needs="open",
         ),
-        "The limit is for the message: add up what its fragments declare.",
+        "Limit the whole message: add up the declared lengths of its fragments.",
     ),
     Case(
         "11.limits.fragments",
         INTEROP,
         "RFC 6455 §10.4",
         "A message of 100,000 empty fragments fails the connection",
-        "It never grows, so a limit in bytes does not catch it; a list of its pieces grows all the same.",
+        "Its size stays 0, so a limit in bytes does not apply; but a list of the fragments grows.",
         script(
-            "a first fragment and 100,000 more, all empty, without FIN",
+            "a first fragment and 100,000 more, all empty and without FIN",
             "Close, or the end of TCP",
             _stream_of_fragments,
             needs="open",
             alone=True,
         ),
-        "Count fragments, at least the empty ones, and set a limit.",
+        "Limit the number of fragments, at least of empty ones.",
     ),
     Case(
         "11.limits.survives",
@@ -180,22 +176,22 @@ LIMIT_CASES = (
         "Implementations that have implementation- and/or platform-specific limitations regarding the frame size ... "
         "MUST protect themselves against exceeding those limits.",
         script(
-            "on ten connections, a frame that declares 2 GiB, and 1,000 bytes of it",
-            "the next connection works as ever",
+            "on ten connections, a frame that declares 2 GiB, and its first 1,000 bytes",
+            "the next connection works",
             lambda peer: _ten(peer),
             needs="open",
         ),
-        "Take memory for what has come, not for what has been declared.",
+        "Allocate memory for received bytes, not for the declared length.",
     ),
 )
 
 
 def _ten(peer: Peer) -> None:
     for _ in range(10):
-        line = peer.open()
-        line.send(frame(BINARY, letters(1000), form=64, declared=1 << 31))
-        if not peer.many:
-            line.hang_up()
+        wire = peer.open()
+        wire.send(frame(BINARY, letters(1000), form=64, declared=1 << 31))
+        if not peer.concurrent:
+            wire.close()
     works(peer, peer.open())
 
 

@@ -7,7 +7,7 @@ import re
 from ..case import Play
 from ..codec import BINARY, PONG, TEXT, Answer, Frame, plain
 from ..plays import in_words
-from ..session import Line, Peer
+from ..session import Peer, Wire
 from ..verdict import Failed, Level, Skipped
 
 MUST, SHOULD, INTEROP = Level
@@ -39,60 +39,60 @@ def letters(size: int) -> bytes:
 
 
 def well_formed(peer: Peer, answer: Answer) -> None:
-    """Judge an answer's head: as RFC 9112 writes it."""
+    """Check that the head of an answer follows the grammar of RFC 9112."""
     if answer.faults:
         raise Failed("; ".join(answer.faults), "a head as RFC 9112 writes it")
 
 
 def right_length(request: bytes) -> Play:
-    """The answer's body is as long as its head says: no shorter, and nothing follows it."""
+    """Expect a body that is exactly as long as the head says."""
 
     def run(peer: Peer) -> None:
-        line = peer.dial()
-        line.send(request)
-        if (answer := line.answer()) is None:
-            raise Skipped("it hung up, so there is no answer to look at")
+        wire = peer.connect()
+        wire.send(request)
+        if (answer := wire.answer()) is None:
+            raise Skipped("the server closed the connection without an answer")
         lengths = set(answer.lines("Content-Length"))
         if lengths and answer.lines("Transfer-Encoding"):
             raise Failed("both Content-Length and Transfer-Encoding", "one of them")
         if len(lengths) > 1 or any(not re.fullmatch("[0-9]{1,18}", length) for length in lengths):
             raise Failed(f"Content-Length: {', '.join(sorted(lengths))}", "one number")
-        size = len(answer.body) + len(line.rest(0.3))
+        size = len(answer.body) + len(wire.rest(0.3))
         if lengths and int(next(iter(lengths))) != size:
-            raise Failed(f"a body of {size} bytes", f"as many as its Content-Length says, {lengths.pop()}")
+            raise Failed(f"a body of {size} bytes", f"a body of {lengths.pop()} bytes, as Content-Length says")
 
-    return Play(in_words(request), "a body as long as Content-Length says, if it says so", run)
+    return Play(in_words(request), "a body as long as Content-Length says, if there is one", run)
 
 
-def asked_plainly(peer: Peer) -> int:
-    """The status that answers an ordinary plain request; 0: TCP ended."""
-    line = peer.dial()
-    line.send(plain())
-    answer = line.answer()
-    line.hang_up()  # a server of one client at a time waits for that
+def plain_status(peer: Peer) -> int:
+    """Return the status of an ordinary plain request; 0: the server ended TCP."""
+    wire = peer.connect()
+    wire.send(plain())
+    answer = wire.answer()
+    wire.close()  # a server of one client at a time waits for the end
     return answer.status if answer else 0
 
 
 # -- Judging Pongs --
 
 
-def take_pongs(line: Line, payloads: list[bytes], messages: list[tuple[int, bytes]]) -> None:
-    """Pongs for these Pings, the last of them at least, and these messages; each in order.
+def take_pongs(wire: Wire, payloads: list[bytes], messages: list[tuple[int, bytes]]) -> None:
+    """Expect Pongs for these Pings, at least for the last one, and these messages; each kind in order.
 
     Raises:
-        Failed: something else came, or not all of it.
+        Failed: Something is missing, or the server sent something else.
     """
     waiting, due = list(payloads), [Frame(*message) for message in messages]
     wanted = f"PONG with {payloads[-1]!r}" + "".join(f", {message}" for message in due)
     while waiting or due:
         try:
-            came = line.message()
+            received = wire.message()
         except Failed as failure:
             missing = [f"PONG with {waiting[-1]!r}"] * bool(waiting) + [str(message) for message in due]
             raise Failed(f"{failure.got}; missing: {', '.join(missing)}", wanted) from None
-        if came.opcode == PONG and came.payload in waiting:
-            del waiting[: waiting.index(came.payload) + 1]  # §5.5.3: the others need no Pong any more
-        elif due and came.opcode in (TEXT, BINARY):
-            line.compare(came, due.pop(0))
+        if received.opcode == PONG and received.payload in waiting:
+            del waiting[: waiting.index(received.payload) + 1]  # §5.5.3: earlier Pings need no Pong now
+        elif due and received.opcode in (TEXT, BINARY):
+            wire.compare(received, due.pop(0))
         else:
-            raise Failed(f"{came}", wanted)
+            raise Failed(f"{received}", wanted)

@@ -27,23 +27,23 @@ from __future__ import annotations
 import re
 
 from . import ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11
-from .reference import Good
+from .reference import ReferenceServer
 
 
-def name_of(server: type[Good]) -> str:
+def name_of(server: type[ReferenceServer]) -> str:
     """Return the name of a server on the command line: ``guid-with-space`` for ``GuidWithSpace``."""
     return re.sub(r"(?<!^)(?=[A-Z])|(?<=[a-z])(?=[0-9])", "-", server.__name__).lower()
 
 
-def _broken_in(*modules: object) -> dict[str, type[Good]]:
+def _broken_in(*modules: object) -> dict[str, type[ReferenceServer]]:
     servers = [
         value
         for module in modules
         for value in vars(module).values()
-        if isinstance(value, type) and issubclass(value, Good) and value.bug
+        if isinstance(value, type) and issubclass(value, ReferenceServer) and value.bug
     ]
     return {name_of(server): server for server in servers}
 
 
 #: The broken servers by name, in the order of the chapters.
-BROKEN: dict[str, type[Good]] = _broken_in(ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11)
+BROKEN: dict[str, type[ReferenceServer]] = _broken_in(ch01, ch02, ch03, ch04, ch05, ch06, ch07, ch08, ch09, ch10, ch11)

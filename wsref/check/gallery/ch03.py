@@ -1,58 +1,45 @@
-"""Chapters 1 to 5 of the gallery: servers whose opening handshake is broken by a few lines."""
+"""Chapter 3 of the gallery: validation."""
 
 from __future__ import annotations
 
 from email.utils import formatdate
 
-from .reference import Gone, Good, Refusal, Request
-
-GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+from .reference import Disconnected, ReferenceServer, Refusal, Request
 
 
-class AnyMethod(Good):
-    """Never looks at the method."""
-
-    symptom = "a form that posts to it opens a WebSocket"
-    bug = "upgrades whatever the method is"
+class AnyMethod(ReferenceServer):
+    symptom = "a form that sends a POST opens a WebSocket"
+    bug = "it upgrades requests with any method"
     fails = ("3.method.post", "3.method.put", "3.method.head", "3.method.options", "3.method.lower-case")
 
     def validate(self, request: Request) -> None:
-        """GET, as far as it is concerned."""
         request.method = "GET"
         super().validate(request)
 
 
-class NoAllow(Good):
-    """405, as Node's ws, and as little beside it."""
-
-    symptom = "a client that would like to know which method to use is not told"
-    bug = "405 without Allow"
+class NoAllow(ReferenceServer):
+    symptom = "a client with a wrong method does not learn the correct one"
+    bug = "it sends a 405 without Allow"
     fails = ("3.method.allow",)
 
     def refuse(self, refusal: Refusal) -> None:
-        """405 for another method."""
-        if str(refusal) == "an upgrade is a GET":
+        if str(refusal) == "the method of an upgrade is GET":
             return self.answer("405 Method Not Allowed", "Content-Length: 0", "Connection: close")
         super().refuse(refusal)
 
 
-class TwentyFourCharacters(Good):
-    """As in the article."""
-
-    symptom = "a client that makes its keys up with random letters is served; another server refuses it"
-    bug = "checks that the key has 24 characters, and not what they are"
+class TwentyFourCharacters(ReferenceServer):
+    symptom = "a client with keys of random letters works here, but another server refuses it"
+    bug = "it checks only that the key has 24 characters"
     fails = ("3.key.17-bytes", "3.key.no-base64", "3.key.url-safe", "3.key.blank-inside")
 
     def is_key(self, key: str) -> bool:
-        """Twenty-four of them."""
         return len(key) == 24
 
 
-class AnyKey(Good):
-    """Takes what comes."""
-
-    symptom = "a client without a random generator is happy with it"
-    bug = "does not look at the key at all, as long as there is one"
+class AnyKey(ReferenceServer):
+    symptom = "a client with a constant, short key works"
+    bug = "it does not check the key, if there is one"
     fails = (
         "3.key.empty",
         "3.key.short",
@@ -65,15 +52,12 @@ class AnyKey(Good):
     )
 
     def is_key(self, key: str) -> bool:
-        """Yes."""
         return True
 
 
-class AnyVersion(Good):
-    """Takes what comes."""
-
-    symptom = "a client of the next version of the protocol is told that all is well, and then nothing works"
-    bug = "does not look at the version"
+class AnyVersion(ReferenceServer):
+    symptom = "a client of a future version of the protocol gets 101, and then nothing works"
+    bug = "it does not check the version"
     fails = (
         "3.version.missing",
         "3.version.empty",
@@ -91,44 +75,35 @@ class AnyVersion(Good):
     )
 
     def is_version(self, versions: list[str]) -> bool:
-        """Yes."""
         return True
 
 
-class VersionByInt(Good):
-    """Reads the version as a number."""
-
-    symptom = "nobody complains, but a checker does"
-    bug = "int() takes '+13', '013', '1_3' and digits of other scripts for 13"
+class VersionByInt(ReferenceServer):
+    symptom = "no user complains, but a checker reports invalid versions as accepted"
+    bug = "it uses int(), which also reads '+13', '013', '1_3' and digits of other scripts as 13"
     fails = ("3.version.013", "3.version.plus-13", "3.version.underscore", "3.version.other-digits")
 
     def is_version(self, versions: list[str]) -> bool:
-        """8 or 13, as Python reads numbers."""
         try:
             return [int(version.encode("latin-1").decode()) for version in versions] in ([8], [13])
         except ValueError:
             return False
 
 
-class VersionsUntold(Good):
-    """Refuses a version, and says no more."""
-
-    symptom = "a client that speaks several versions cannot find out which one to try"
-    bug = "refuses a version without Sec-WebSocket-Version"
+class VersionsUntold(ReferenceServer):
+    symptom = "a client that supports several versions cannot find out which one to use"
+    bug = "it refuses a version without Sec-WebSocket-Version"
     fails = ("3.version.told",)
 
     def refuse(self, refusal: Refusal) -> None:
-        """Without its headers, except those of a 426."""
         if refusal.status != 426:
             refusal.headers = ()
         super().refuse(refusal)
 
 
-class BadRequestIs200(Good):
-    """An error page is a page."""
-
-    symptom = "clients say that the status was 200, and so do the monitors, though nobody can connect"
-    bug = "refuses with 200 and an error in the body"
+class BadRequestIs200(ReferenceServer):
+    symptom = "clients and monitors report status 200, but no client can connect"
+    bug = "it refuses with 200 and an error in the body"
     fails = (
         "1.header.blank-before-colon",
         "1.header.no-colon",
@@ -151,7 +126,6 @@ class BadRequestIs200(Good):
     )
 
     def refuse(self, refusal: Refusal) -> None:
-        """200, where 400 is meant."""
         if refusal.status != 400:
             return super().refuse(refusal)
         body = "" if getattr(self, "method", "") == "HEAD" else f"{refusal}\n"
@@ -159,49 +133,39 @@ class BadRequestIs200(Good):
         self.answer("200 OK", date, f"Content-Length: {len(str(refusal)) + 1}", "Connection: close", body=body)
 
 
-class PageForVersion8(Good):
-    """Knows that 8 is something, and not what."""
-
-    symptom = "a client of 2011 gets a page that tells it to be newer, and takes that for a success"
-    bug = "answers version 8 with 200"
+class PageForVersion8(ReferenceServer):
+    symptom = "a client of 2011 gets a page about its age, and reports a success"
+    bug = "it answers version 8 with 200"
     fails = ("3.version.8",)
 
     def is_version(self, versions: list[str]) -> bool:
-        """A page, and that is all."""
         if versions == ["8"]:
             self.answer("200 OK", f"Date: {formatdate(usegmt=True)}", "Content-Length: 9", body="Too old.\n")
-            raise Gone
+            raise Disconnected
         return super().is_version(versions)
 
 
-class NeverMindsBody(Good):
-    """A handshake is a GET, and a GET has no body."""
-
-    symptom = "behind one kind of proxy, strangers' messages appear in conversations"
-    bug = "does not look at Content-Length and Transfer-Encoding, and takes a body for frames"
+class NeverMindsBody(ReferenceServer):
+    symptom = "behind one kind of proxy, messages of strangers appear in conversations"
+    bug = "it ignores Content-Length and Transfer-Encoding, and reads a body as frames"
     fails = ("3.body.*",)
 
     def check_head(self, request: Request) -> None:
-        """As if nothing had been announced."""
         announced = ("content-length", "transfer-encoding")
         request.headers = [(name, value) for name, value in request.headers if name not in announced]
         super().check_head(request)
 
 
-class WantsNoExtensions(Good):
-    """Never looks at an extension header that it does not understand."""
-
-    symptom = "a client with a broken header is served, and finds out elsewhere"
-    bug = "does not look at Sec-WebSocket-Extensions unless it likes what stands there"
+class WantsNoExtensions(ReferenceServer):
+    symptom = "a client with an invalid header works here, but not with other servers"
+    bug = "it ignores an invalid Sec-WebSocket-Extensions"
     fails = ("3.extensions.malformed", "3.extensions.unclosed-quote")
 
     def validate(self, request: Request) -> None:
-        """As if there were none."""
         kept = request.headers
         request.headers = [(name, value) for name, value in kept if name != "sec-websocket-extensions"]
         super().validate(request)
         request.headers = kept
 
     def choose_extension(self, request: Request) -> str | None:
-        """None that it cannot read."""
         return None if '"' in "".join(request.lines("sec-websocket-extensions")) else super().choose_extension(request)

@@ -1,72 +1,55 @@
-"""Chapters 1 to 5 of the gallery: servers whose opening handshake is broken by a few lines."""
+"""Chapter 5 of the gallery: the 426 fallback."""
 
 from __future__ import annotations
 
-from .reference import Good, Refusal, Request
-
-GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+from .reference import ReferenceServer, Refusal, Request
 
 
-class UpgradeRequiredToWhat(Good):
-    """426, as Node's ws sends it."""
-
-    symptom = "a plain client is told to upgrade, and not to what"
-    bug = "a 426 without Upgrade"
+class UpgradeRequiredToWhat(ReferenceServer):
+    symptom = "a plain client gets a 426, and does not learn which protocol to use"
+    bug = "its 426 has no Upgrade header"
     fails = ("5.plain.says-to-what",)
 
     def fallback(self, request: Request) -> None:
-        """Without the header."""
         raise Refusal(426, "this is a WebSocket server")
 
 
-class UpgradeUnnamed(Good):
-    """Upgrade, and Connection does not know."""
-
-    symptom = "the Upgrade of its 426 gets lost behind a proxy"
-    bug = "an answer with Upgrade that Connection does not name"
+class UpgradeUnnamed(ReferenceServer):
+    symptom = "a proxy removes the Upgrade header of its 426"
+    bug = "its answer has Upgrade, but Connection does not name it"
     fails = ("5.plain.names-upgrade",)
 
     def answer(self, status_line: str, *headers: str, body: str = "") -> None:
-        """Connection says close, and no more."""
         if not status_line.startswith("101"):
             headers = tuple(header.replace("close, Upgrade", "close") for header in headers)
         super().answer(status_line, *headers, body=body)
 
 
-class SaysNothing(Good):
-    """A status says it all."""
-
-    symptom = "who opens its address in a browser sees an empty page"
-    bug = "refuses without a word in the body"
+class SaysNothing(ReferenceServer):
+    symptom = "a browser that opens its address shows an empty page"
+    bug = "it refuses with an empty body"
     fails = ("5.plain.explained",)
 
     def answer(self, status_line: str, *headers: str, body: str = "") -> None:
-        """Never a body."""
         headers = tuple("Content-Length: 0" if header.startswith("Content-Length") else header for header in headers)
         super().answer(status_line, *headers)
 
 
-class HelloWorld(Good):
-    """An HTTP server by birth."""
-
-    symptom = "opened in a browser it says Hello, and nobody sees that it is a WebSocket server"
-    bug = "answers plain requests with 200"
+class HelloWorld(ReferenceServer):
+    symptom = "a browser shows Hello, and nothing about a WebSocket server"
+    bug = "it answers plain requests with 200"
     fails = ("5.plain.426", "5.plain.post")
 
     def fallback(self, request: Request) -> None:
-        """As ever."""
         self.send_page(request, "Hello\n")
 
 
-class SaysCloseAndKeeps(Good):
-    """Says that it will hang up."""
-
-    symptom = "clients that wait for the end of an answer wait for a long time"
-    bug = "sends Connection: close and keeps the connection open"
+class SaysCloseAndKeeps(ReferenceServer):
+    symptom = "clients that wait for the end of an answer wait too long"
+    bug = "it sends Connection: close and keeps the connection open"
     fails = ("1.close.asked", "5.close.kept")
 
     def refuse(self, refusal: Refusal) -> None:
-        """And wait for the client to end."""
         super().refuse(refusal)
         while self.request.recv(65536):
             pass

@@ -1,22 +1,16 @@
-"""The gallery, chapters 6 to 11: what goes wrong once the handshake is right.
-
-Each server is :class:`~wsref.check.gallery.Good` with one mistake, of those that people
-make: most of them can be found in the issues of some project.
-"""
+"""Chapter 6 of the gallery: frames."""
 
 from __future__ import annotations
 
 import struct
 
 from ..codec import BINARY, MASKING_KEY, TEXT, mask
-from .reference import Gone, Good
+from .reference import Disconnected, ReferenceServer
 
 
-class LongIsShort(Good):
-    """A length of 126 or 127 is taken for a length."""
-
-    symptom = "short messages work; one of 200 characters does not, and after it nothing does"
-    bug = "126 and 127 announce a longer length; here they are taken for one"
+class LongIsShort(ReferenceServer):
+    symptom = "short messages work; one of 200 characters does not, and then none does"
+    bug = "it reads 126 and 127 as lengths; they announce a longer length"
     fails = (
         "6.length.12[678]",
         "6.length.25[56]",
@@ -62,15 +56,12 @@ class LongIsShort(Good):
     )
 
     def read_length(self, opcode: int, length: int) -> int:
-        """7 bits."""
         return length
 
 
-class OneTooEarly(Good):
-    """A length of 125 is taken for the announcement of a longer one."""
-
+class OneTooEarly(ReferenceServer):
     symptom = "messages of exactly 125 bytes never arrive"
-    bug = ">= 125 where >= 126 was meant"
+    bug = "it tests >= 125 instead of >= 126"
     fails = (
         "6.length.125",
         "6.text-length.125",
@@ -78,15 +69,12 @@ class OneTooEarly(Good):
     )
 
     def read_length(self, opcode: int, length: int) -> int:
-        """16 bits from 125 on."""
         return super().read_length(opcode, 126 if length == 125 else length)
 
 
-class SixBits(Good):
-    """Of a 7-bit length six bits are used."""
-
-    symptom = "messages of 64 bytes and more never arrive whole"
-    bug = "& 0x3f for & 0x7f"
+class SixBits(ReferenceServer):
+    symptom = "messages of 64 bytes or more never arrive whole"
+    bug = "it uses & 0x3f instead of & 0x7f"
     fails = (
         "6.length.124",
         "6.length.125",
@@ -104,15 +92,12 @@ class SixBits(Good):
     )
 
     def read_length(self, opcode: int, length: int) -> int:
-        """Without the uppermost bit."""
         return super().read_length(opcode, length if length >= 126 else length & 0x3F)
 
 
-class LittleEndian(Good):
-    """The 16-bit length is read in the wrong order."""
-
-    symptom = "messages of more than 125 bytes never arrive, or arrive with rubbish at their end"
-    bug = "the 16-bit length is read as little-endian: struct's '<H' for '!H'"
+class LittleEndian(ReferenceServer):
+    symptom = "messages of more than 125 bytes never arrive, or end in garbage"
+    bug = "it reads the 16-bit length as little-endian: '<H' instead of '!H' for struct"
     fails = (
         "6.length.12[678]",
         "6.length.25[56]",
@@ -138,18 +123,15 @@ class LittleEndian(Good):
     )
 
     def read_length(self, opcode: int, length: int) -> int:
-        """Two bytes, the lower one first."""
         if length != 126 or opcode & 8:
             return super().read_length(opcode, length)
-        (length,) = struct.unpack("<H", self.take(2))
+        (length,) = struct.unpack("<H", self.read_exactly(2))
         return int(length)
 
 
-class SignedLength(Good):
-    """The 16-bit length is signed."""
-
-    symptom = "messages of up to 32,767 bytes work; longer ones do not, until they are longer than 65,535"
-    bug = "struct's '!h', which is signed, for '!H'"
+class SignedLength(ReferenceServer):
+    symptom = "messages of 32,768 to 65,535 bytes do not work; shorter and longer ones do"
+    bug = "it reads the length with the signed '!h' instead of '!H'"
     fails = (
         "6.length.32768",
         "6.length.65535",
@@ -159,19 +141,16 @@ class SignedLength(Good):
     )
 
     def read_length(self, opcode: int, length: int) -> int:
-        """Two bytes, the first bit a sign."""
         if length != 126 or opcode & 8:
             return super().read_length(opcode, length)
-        (length,) = struct.unpack("!h", self.take(2))
+        (length,) = struct.unpack("!h", self.read_exactly(2))
         self.check_length(length, 126)
         return int(length)
 
 
-class HalfOf64(Good):
-    """Of the 64-bit length the lower half is used."""
-
-    symptom = "all messages that browsers send work; a reviewer is not amused"
-    bug = "the upper four of the eight bytes of a length are ignored"
+class HalfOf64(ReferenceServer):
+    symptom = "all messages from browsers work; only a reviewer complains"
+    bug = "it ignores the upper four of the eight bytes of a length"
     fails = (
         "6.length.low-half-of-64",
         "8.failing.1009-size",
@@ -180,40 +159,32 @@ class HalfOf64(Good):
     )
 
     def read_length(self, opcode: int, length: int) -> int:
-        """Four of eight bytes."""
         return super().read_length(opcode, length) & 0xFFFFFFFF
 
 
-class AnyForm(Good):
-    """A length may be written in any number of bits."""
-
-    symptom = "nothing: it takes more than it should"
-    bug = "a length that fits in fewer bits is taken, and so is one with its top bit set"
+class AnyForm(ReferenceServer):
+    symptom = "none: it accepts more than it should"
+    bug = "it accepts a length in too many bits, and one with its top bit set"
     fails = ("6.length.*-bits",)
 
     def check_length(self, length: int, least: int) -> None:
-        """Whatever it is."""
+        pass
 
 
-class LongForm(Good):
-    """Replies have their length in 64 bits, if 7 will not do."""
-
-    symptom = "browsers are happy; a strict client closes with 1002 on messages of 126 to 65,535 bytes"
-    bug = "the 16-bit form is never used for replies"
+class LongForm(ReferenceServer):
+    symptom = "browsers work; a strict client closes with 1002 on messages of 126 to 65,535 bytes"
+    bug = "it never writes lengths in 16 bits"
     fails = ("6.length.shortest-form",)
 
     def send(self, data: bytes) -> None:
-        """Every 16-bit length becomes one of 64 bits."""
         if len(data) > 4 and data[0] & 0x70 == 0 and data[0] >= 0x80 and data[1] == 126:
             data = data[:1] + struct.pack("!BQ", 127, int.from_bytes(data[2:4], "big")) + data[4:]
         super().send(data)
 
 
-class MasksReplies(Good):
-    """The server masks too."""
-
+class MasksReplies(ReferenceServer):
     symptom = "browsers close with 1002: 'A server must not mask any frames that it sends to the client'"
-    bug = "one function builds frames for both roles, and masks"
+    bug = "one function builds frames for both roles, and always masks"
     fails = (
         "6.mask.server",
         "7.pong.well-formed",
@@ -221,7 +192,6 @@ class MasksReplies(Good):
     )
 
     def send_frame(self, opcode: int, payload: bytes, rsv: int = 0) -> None:
-        """Masked."""
         length, first = len(payload), 0x80 | rsv << 4 | opcode
         if length < 126:
             head = struct.pack("!BB", first, 0x80 | length)
@@ -232,26 +202,22 @@ class MasksReplies(Good):
         self.send(head + MASKING_KEY + mask(payload, MASKING_KEY))
 
 
-class TakesUnmasked(Good):
-    """A frame without a mask is taken."""
-
-    symptom = "nothing, from a browser; a client that forgets the mask is not told"
-    bug = "the MASK bit only decides whether to read a key"
+class TakesUnmasked(ReferenceServer):
+    symptom = "none with a browser; a client without masks gets no error"
+    bug = "it uses the MASK bit only to decide whether to read a key"
     fails = (
         "6.mask.missing",
         "6.mask.missing-*",
         "8.payload.without-mask",
     )
 
-    def not_masked(self) -> None:
-        """Never mind."""
+    def on_unmasked(self) -> None:
+        pass
 
 
-class WholeWords(Good):
-    """The last bytes of a payload stay masked."""
-
-    symptom = "the last one to three characters of most messages are rubbish, or the connection closes with 1007"
-    bug = "unmasking works in words of 4 bytes, and leaves the rest"
+class WholeWords(ReferenceServer):
+    symptom = "the last one to three characters of most messages are garbage, or the connection closes with 1007"
+    bug = "it unmasks whole words of 4 bytes, and not the rest"
     fails = (
         "7.pong.well-formed",
         "6.length.huge",
@@ -274,80 +240,64 @@ class WholeWords(Good):
     )
 
     def unmask(self, payload: bytes, key: bytes) -> bytes:
-        """Four bytes at a time."""
         whole = len(payload) // 4 * 4
         return mask(payload[:whole], key) + payload[whole:]
 
 
-class OldKey(Good):
-    """The first frame's key is used for all."""
-
-    symptom = "the first message is right, all others are rubbish"
-    bug = "the masking key is read once and kept; each frame has its own"
+class OldKey(ReferenceServer):
+    symptom = "the first message is correct, all others are garbage"
+    bug = "it keeps the first masking key; each frame has its own"
     fails = ("6.mask.every-size",)
 
     key = b""
 
     def unmask(self, payload: bytes, key: bytes) -> bytes:
-        """With the key that came first."""
         self.key = self.key or key
         return super().unmask(payload, self.key)
 
 
-class ZeroIsNoKey(Good):
-    """A key of zeros is taken for none."""
-
-    symptom = "one client, whose author left the key at zero, is refused: 'a frame without a mask'"
-    bug = "`if key` asks for the key's value, where the MASK bit was meant"
+class ZeroIsNoKey(ReferenceServer):
+    symptom = "a client with a key of zeros is refused: 'a frame without a mask'"
+    bug = "it tests the value of the key instead of the MASK bit"
     fails = ("6.mask.zeros",)
 
     def unmask(self, payload: bytes, key: bytes) -> bytes:
-        """With a key that is one."""
         if not any(key):
-            self.not_masked()
+            self.on_unmasked()
         return super().unmask(payload, key)
 
 
-class MarksAll(Good):
-    """Every message has RSV1."""
-
+class MarksAll(ReferenceServer):
     symptom = "browsers close with 1002 on the first message, unless compression is agreed"
-    bug = "RSV1 is set on every message, whether compression is agreed or not"
+    bug = "it sets RSV1 on every message, also without compression"
     fails = ("6.rsv.server",)
 
     def on_message(self, opcode: int, message: bytes) -> None:
-        """With RSV1."""
         if self.agreed is not None:
             super().on_message(opcode, message)
         else:
             self.send_frame(opcode, message, 4)
 
 
-class IgnoresRsv(Good):
-    """RSV bits are not looked at."""
-
-    symptom = "nothing, until a client uses an extension that the server knows nothing of"
-    bug = "the RSV bits are masked away"
+class IgnoresRsv(ReferenceServer):
+    symptom = "none, until a client uses an unknown extension"
+    bug = "it ignores the RSV bits"
     fails = ("6.rsv.[!s]*",)
 
     def read_frame(self) -> tuple[bool, int, int, bytes]:
-        """As if they were not set, unless permessage-deflate is agreed."""
         if self.agreed is None:
-            first = self.take(1)
+            first = self.read_exactly(1)
             self.buffer = bytes([first[0] & 0x8F]) + self.buffer
         return super().read_frame()
 
 
-class ReservedIsBinary(Good):
-    """An opcode that is not known is data."""
-
-    symptom = "nothing, with today's clients"
-    bug = "an `else` takes every opcode that is no control frame for binary"
+class ReservedIsBinary(ReferenceServer):
+    symptom = "none with today's clients"
+    bug = "an `else` reads every unknown opcode as binary"
     fails = ("6.opcode.*",)
 
     def read_frame(self) -> tuple[bool, int, int, bytes]:
-        """Reserved opcodes are read as 2."""
-        first = self.take(1)
+        first = self.read_exactly(1)
         opcode = first[0] & 15
         if opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15):
             first = bytes([first[0] & 0xF0 | BINARY])
@@ -355,11 +305,9 @@ class ReservedIsBinary(Good):
         return super().read_frame()
 
 
-class OneRecvOneFrame(Good):
-    """What one recv returns is taken for one frame."""
-
-    symptom = "works on this machine; through a network, or with long messages, frames get lost or stick"
-    bug = "after a frame the buffer is emptied: what else the packet held is gone"
+class OneRecvOneFrame(ReferenceServer):
+    symptom = "it works on this machine; over a network, or with long messages, frames get lost or delayed"
+    bug = "it clears the buffer after a frame, with the rest of the packet"
     fails = (
         "6.mask.every-size",
         "6.stream.one-packet",
@@ -369,48 +317,41 @@ class OneRecvOneFrame(Good):
         "7.ping.ten",
         "10.pipeline.1000",
     )
-    sometimes = ("6.*", "7.*", "8.*", "9.*", "10.*", "11.*")  # it depends on where packets end
+    sometimes = ("6.*", "7.*", "8.*", "9.*", "10.*", "11.*")  # depends on the ends of packets
 
     def read_frame(self) -> tuple[bool, int, int, bytes]:
-        """And forget the rest."""
         found = super().read_frame()
         self.buffer = b""
         return found
 
 
-class OneRecvIsEnough(Good):
-    """A recv is expected to return all that was asked for."""
-
-    symptom = "long messages arrive cut off, and then everything goes wrong"
-    bug = "recv(n) returns up to n bytes; a frame that comes in two packets is taken for a whole one"
+class OneRecvIsEnough(ReferenceServer):
+    symptom = "long messages arrive truncated, and then the connection fails"
+    bug = "it expects n bytes from recv(n), so a frame in two packets is truncated"
     fails = (
         "6.length.524288",
         "6.text-length.524288",
         "6.stream.half-a-header",
         "10.packets.500",
     )
-    sometimes = ("6.*", "7.*", "8.*", "9.*", "10.*", "11.*")  # it depends on where packets end
+    sometimes = ("6.*", "7.*", "8.*", "9.*", "10.*", "11.*")  # depends on the ends of packets
 
-    def take(self, size: int) -> bytes:
-        """What is there."""
+    def read_exactly(self, size: int) -> bytes:
         if size and not self.buffer:
             self.buffer = self.receive()
         data, self.buffer = self.buffer[:size], self.buffer[size:]
         return data
 
     def read_frame(self) -> tuple[bool, int, int, bytes]:
-        """As ever; what is too short for a header is the end."""
         try:
             return super().read_frame()
         except (ValueError, struct.error):
-            raise Gone from None
+            raise Disconnected from None
 
 
-class AllIsText(Good):
-    """Every message is sent back as text."""
-
-    symptom = "an image that was sent comes back as a string, or the browser closes with 1007"
-    bug = "replies always have the opcode 1"
+class AllIsText(ReferenceServer):
+    symptom = "an image comes back as a string, or the browser closes with 1007"
+    bug = "its replies always have opcode 1"
     fails = (
         "6.echo.all-bytes",
         "6.echo.types",
@@ -420,15 +361,12 @@ class AllIsText(Good):
     )
 
     def on_message(self, opcode: int, message: bytes) -> None:
-        """As text."""
         super().on_message(TEXT, message)
 
 
-class BinaryIsDecoded(Good):
-    """Binary messages must be text."""
-
-    symptom = "chat works; sending a file closes the connection"
-    bug = "binary payloads are decoded as UTF-8 too"
+class BinaryIsDecoded(ReferenceServer):
+    symptom = "chat works, but a file closes the connection"
+    bug = "it decodes binary payloads as UTF-8 too"
     fails = (
         "6.echo.all-bytes",
         "9.message.binary",
@@ -436,10 +374,9 @@ class BinaryIsDecoded(Good):
     )
 
     def on_message(self, opcode: int, message: bytes) -> None:
-        """Decoded, whatever it is."""
         if opcode == BINARY:
             try:
                 message.decode()
             except UnicodeDecodeError:
-                raise Gone from None
+                raise Disconnected from None
         super().on_message(opcode, message)

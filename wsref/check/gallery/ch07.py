@@ -1,8 +1,4 @@
-"""The gallery, chapters 6 to 11: what goes wrong once the handshake is right.
-
-Each server is :class:`~wsref.check.gallery.Good` with one mistake, of those that people
-make: most of them can be found in the issues of some project.
-"""
+"""Chapter 7 of the gallery: messages."""
 
 from __future__ import annotations
 
@@ -10,14 +6,12 @@ import re
 import struct
 
 from ..codec import BINARY, CONTINUATION, PONG, TEXT
-from .reference import Failure, Good
+from .reference import Failure, ReferenceServer
 
 
-class OneByOne(Good):
-    """Each fragment is taken for a message."""
-
-    symptom = "a long message from Firefox comes back in pieces, each a message of its own"
-    bug = "FIN is not looked at: every data frame is a message"
+class OneByOne(ReferenceServer):
+    symptom = "a long message from Firefox comes back as several messages"
+    bug = "it ignores FIN: every data frame is a message"
     fails = (
         "6.mask.missing-fragment",
         "6.rsv.1-continuation",
@@ -55,7 +49,6 @@ class OneByOne(Good):
     )
 
     def on_data(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> None:
-        """Every frame has FIN."""
         if opcode == CONTINUATION and self.last and not self.done:
             opcode, self.opcode = self.last, 0
         self.last, self.done = (opcode or self.last), fin
@@ -64,11 +57,9 @@ class OneByOne(Good):
     last, done = 0, True
 
 
-class LosesFragments(Good):
-    """Only the last fragment of a message is kept."""
-
-    symptom = "of long messages only the end comes back"
-    bug = "= instead of += where fragments are collected"
+class LosesFragments(ReferenceServer):
+    symptom = "only the end of a long message comes back"
+    bug = "it collects fragments with = instead of +="
     fails = (
         "7.ping.inside-*",
         "7.ping.before-the-rest",
@@ -96,16 +87,13 @@ class LosesFragments(Good):
     )
 
     def on_data(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> None:
-        """Forget what was before."""
         self.message = b""
         super().on_data(fin, rsv, opcode, payload)
 
 
-class AnyText(Good):
-    """Text is not checked."""
-
-    symptom = "now and then a browser that gets such a message back closes with 1007"
-    bug = "text is passed on as bytes: nobody checks that it is UTF-8"
+class AnyText(ReferenceServer):
+    symptom = "sometimes a browser closes with 1007 because of an echo"
+    bug = "it forwards text as bytes, without a check for UTF-8"
     fails = (
         "7.utf8.overlong-*",
         "7.utf8.surrogate-*",
@@ -123,55 +111,44 @@ class AnyText(Good):
     )
 
     def check_text(self, piece: bytes, last: bool) -> None:
-        """Whatever it is."""
+        pass
 
 
-class TextByFrame(Good):
-    """Each frame of a text is checked by itself."""
-
-    symptom = "long messages in Chinese close the connection with 1007, sometimes; in English they never do"
-    bug = "each fragment is decoded by itself, though a character may be split between two"
+class TextByFrame(ReferenceServer):
+    symptom = "long messages in Chinese sometimes close the connection with 1007; messages in English never do"
+    bug = "it decodes each fragment separately, although a character may be split between two"
     fails = ("7.utf8.split-*",)
 
     def check_text(self, piece: bytes, last: bool) -> None:
-        """By itself."""
         super().check_text(piece, True)
 
 
-class LateText(Good):
-    """Text is checked when it is whole."""
-
-    symptom = "nothing: it is within its rights, but collects for long what it will throw away"
-    bug = "UTF-8 is checked at FIN only"
+class LateText(ReferenceServer):
+    symptom = "none: it is legal, but the server collects invalid messages"
+    bug = "it checks UTF-8 only at FIN"
     fails = ("7.utf8.fail-fast",)
 
     def check_text(self, piece: bytes, last: bool) -> None:
-        """At the end."""
         if last:
             self.decoder.reset()
             super().check_text(self.message if not self.compressed else piece, True)
 
 
-class Surrogates(Good):
-    """Surrogates are taken for characters."""
-
-    symptom = "a client in Java or JavaScript that encodes its strings by hand works here, and nowhere else"
-    bug = "'surrogatepass': ed a0 80 is taken for text"
+class Surrogates(ReferenceServer):
+    symptom = "a client that encodes UTF-16 strings by hand works here, but with no other server"
+    bug = "it decodes with 'surrogatepass', which accepts ed a0 80"
     fails = (
         "7.utf8.surrogate-*",
         "9.utf8.surrogate",
     )
 
     def check_text(self, piece: bytes, last: bool) -> None:
-        """All that Python can decode, if it must."""
         super().check_text(re.sub(rb"\xed[\xa0-\xbf][\x80-\xbf]", b"", piece), last)
 
 
-class AsciiOnly(Good):
-    """Text is ASCII."""
-
+class AsciiOnly(ReferenceServer):
     symptom = "an umlaut closes the connection"
-    bug = "text is decoded as ASCII"
+    bug = "it decodes text as ASCII"
     fails = (
         "7.utf8.80",
         "7.utf8.7ff",
@@ -190,16 +167,13 @@ class AsciiOnly(Good):
     )
 
     def check_text(self, piece: bytes, last: bool) -> None:
-        """ASCII."""
         if not piece.isascii():
-            raise Failure(1007, "that is no text")
+            raise Failure(1007, "not ASCII")
 
 
-class ThreeBytesAtMost(Good):
-    """Characters of four bytes are no text."""
-
+class ThreeBytesAtMost(ReferenceServer):
     symptom = "emoji close the connection"
-    bug = "a UTF-8 decoder of one's own knows forms of one to three bytes"
+    bug = "its hand-written UTF-8 decoder knows only forms of one to three bytes"
     fails = (
         "7.utf8.10000",
         "7.utf8.1fffe",
@@ -210,17 +184,14 @@ class ThreeBytesAtMost(Good):
     )
 
     def check_text(self, piece: bytes, last: bool) -> None:
-        """No byte from f0 on."""
         super().check_text(piece, last)
         if re.search(rb"[\xf0-\xf7]", piece):
-            raise Failure(1007, "that is no character")
+            raise Failure(1007, "a character of four bytes")
 
 
-class NoOddCharacters(Good):
-    """What cannot be printed is taken out."""
-
-    symptom = "some messages come back shorter than they were"
-    bug = "a filter for printable characters sits where it does not belong"
+class NoOddCharacters(ReferenceServer):
+    symptom = "some messages come back shorter"
+    bug = "it removes unprintable characters from messages"
     fails = (
         "7.utf8.nul",
         "7.utf8.7f",
@@ -235,17 +206,14 @@ class NoOddCharacters(Good):
     )
 
     def on_message(self, opcode: int, message: bytes) -> None:
-        """What can be printed."""
         if opcode == TEXT:
             message = "".join(filter(str.isprintable, message.decode())).encode()
         super().on_message(opcode, message)
 
 
-class NeverPongs(Good):
-    """Pings are ignored."""
-
-    symptom = "clients that send Pings hang up after 20 seconds; browsers do not care"
-    bug = "there is no Pong"
+class NeverPongs(ReferenceServer):
+    symptom = "clients that send Pings close the connection after 20 seconds; browsers do not"
+    bug = "it ignores Pings"
     fails = (
         "7.ping.hello",
         "7.ping.empty",
@@ -266,14 +234,12 @@ class NeverPongs(Good):
     )
 
     def on_ping(self, payload: bytes) -> None:
-        """Nothing."""
+        pass
 
 
-class EmptyPongs(Good):
-    """A Pong has no payload."""
-
-    symptom = "clients that send Pings with a number in them hang up; others do not"
-    bug = "the Pong does not carry the Ping's payload"
+class EmptyPongs(ReferenceServer):
+    symptom = "clients that send Pings with a payload close the connection; others do not"
+    bug = "its Pong does not have the Ping's payload"
     fails = (
         "9.rsv1.own",
         "7.ping.hello",
@@ -292,43 +258,34 @@ class EmptyPongs(Good):
     )
 
     def on_ping(self, payload: bytes) -> None:
-        """A Pong, at least."""
         super().on_ping(b"")
 
 
-class LatePongs(Good):
-    """A Ping inside a message is answered after it."""
-
-    symptom = "during long uploads clients time out, though they send Pings"
-    bug = "control frames wait in a queue until the message is whole"
+class LatePongs(ReferenceServer):
+    symptom = "during long uploads clients time out, although they send Pings"
+    bug = "it queues control frames until the message is whole"
     fails = ("7.ping.before-the-rest",)
 
     def handle(self) -> None:
-        """With a list of Pings that wait."""
         self.waiting: list[bytes] = []
         super().handle()
 
     def on_ping(self, payload: bytes) -> None:
-        """Now, or later."""
         self.waiting.append(payload)
         self.answer_pings()
 
     def on_data(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> None:
-        """And then the Pongs."""
         super().on_data(fin, rsv, opcode, payload)
         self.answer_pings()
 
     def answer_pings(self) -> None:
-        """If no message is coming in."""
         while self.waiting and not self.opcode:
             super().on_ping(self.waiting.pop(0))
 
 
-class PongsInFragments(Good):
-    """A Pong goes out in fragments."""
-
-    symptom = "clients close with 1002 when they ping"
-    bug = "the Pong has no FIN, and a continuation follows: what was made for long messages is used for Pongs too"
+class PongsInFragments(ReferenceServer):
+    symptom = "clients close with 1002 after a Ping"
+    bug = "it sends Pongs in two fragments, like long messages"
     fails = (
         "7.ping.hello",
         "7.ping.125",
@@ -347,17 +304,14 @@ class PongsInFragments(Good):
     )
 
     def on_ping(self, payload: bytes) -> None:
-        """In two pieces."""
         half = len(payload) // 2
         self.send(struct.pack("!BB", PONG, half) + payload[:half])
         self.send(struct.pack("!BB", 0x80, len(payload) - half) + payload[half:])
 
 
-class PongsForPongs(Good):
-    """A Pong is answered by a Pong."""
-
-    symptom = "with a client that does the same, the line is busy all night"
-    bug = "a Pong is answered"
+class PongsForPongs(ReferenceServer):
+    symptom = "with a similar client, both sides send Pongs without end"
+    bug = "it answers a Pong with a Pong"
     fails = (
         "7.pong.unsolicited",
         "7.pong.unsolicited-empty",
@@ -365,17 +319,14 @@ class PongsForPongs(Good):
     )
 
     def on_frame(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> bool:
-        """Ping-pong."""
         if opcode == PONG:
             self.send_frame(PONG, payload)
         return super().on_frame(fin, rsv, opcode, payload)
 
 
-class LongControl(Good):
-    """Control frames may have any length."""
-
-    symptom = "nothing, from clients that keep the rules"
-    bug = "nobody checks that a control frame has at most 125 bytes"
+class LongControl(ReferenceServer):
+    symptom = "none with correct clients"
+    bug = "it accepts a control frame of more than 125 bytes"
     fails = (
         "7.ping.126",
         "7.ping.65536",
@@ -384,15 +335,12 @@ class LongControl(Good):
     )
 
     def read_length(self, opcode: int, length: int) -> int:
-        """As for data."""
         return super().read_length(BINARY, length)
 
 
-class ControlInFragments(Good):
-    """Control frames need no FIN."""
-
-    symptom = "nothing, from clients that keep the rules"
-    bug = "FIN of a control frame is not looked at"
+class ControlInFragments(ReferenceServer):
+    symptom = "none with correct clients"
+    bug = "it ignores the FIN bit of control frames"
     fails = (
         "7.ping.fragmented",
         "7.ping.unfinished",
@@ -401,15 +349,12 @@ class ControlInFragments(Good):
     )
 
     def check_first_byte(self, fin: bool, rsv: int, opcode: int) -> None:
-        """As if it had FIN."""
         super().check_first_byte(True, rsv, opcode)
 
 
-class PingEndsMessage(Good):
-    """A Ping inside a message is taken for its last fragment's place."""
-
-    symptom = "long uploads fail now and then: always when a keep-alive falls into one"
-    bug = "one variable holds the current frame and the message so far: a Ping overwrites it"
+class PingEndsMessage(ReferenceServer):
+    symptom = "long uploads sometimes fail: always if a keep-alive falls into one"
+    bug = "one variable holds the current frame and the collected message: a Ping overwrites it"
     fails = (
         "7.ping.inside-*",
         "7.ping.before-the-rest",
@@ -418,17 +363,14 @@ class PingEndsMessage(Good):
     )
 
     def on_ping(self, payload: bytes) -> None:
-        """And the message so far is gone."""
         super().on_ping(payload)
         self.message = b""
         self.decoder.reset()
 
 
-class Interleaves(Good):
-    """A new message may begin inside a message."""
-
-    symptom = "when two threads of a client send at once, halves of messages are mixed up or lost, and nobody complains"
-    bug = "a text or binary frame starts a new message, whether the last was finished or not"
+class Interleaves(ReferenceServer):
+    symptom = "if two threads of a client send at once, parts of messages are lost without an error"
+    bug = "a text or binary frame starts a new message, even inside an unfinished one"
     fails = (
         "7.fragments.*-text",
         "7.fragments.first-in-first",
@@ -436,34 +378,28 @@ class Interleaves(Good):
     )
 
     def on_data(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> None:
-        """Start anew."""
         if opcode != CONTINUATION:
             self.opcode = 0
         super().on_data(fin, rsv, opcode, payload)
 
 
-class ContinuesNothing(Good):
-    """A continuation may begin a message."""
-
-    symptom = "nothing, from clients that keep the rules"
-    bug = "a continuation with nothing to continue is taken for a binary message"
+class ContinuesNothing(ReferenceServer):
+    symptom = "none with correct clients"
+    bug = "it reads a continuation without an unfinished message as a binary message"
     fails = (
         "7.fragments.nothing-*",
         "7.fragments.continued-*",
     )
 
     def on_data(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> None:
-        """Something must be done with it."""
         if opcode == CONTINUATION and not self.opcode:
             opcode = BINARY
         super().on_data(fin, rsv, opcode, payload)
 
 
-class DropsEmpty(Good):
-    """An empty message is dropped."""
-
+class DropsEmpty(ReferenceServer):
     symptom = "an empty message gets no answer"
-    bug = "`if message:` where `if message is not None:` was meant"
+    bug = "it tests `if message:` instead of `if message is not None:`"
     fails = (
         "6.length.0",
         "6.text-length.0",
@@ -473,6 +409,5 @@ class DropsEmpty(Good):
     )
 
     def on_message(self, opcode: int, message: bytes) -> None:
-        """If there is something."""
         if message:
             super().on_message(opcode, message)

@@ -1,8 +1,4 @@
-"""The gallery, chapters 6 to 11: what goes wrong once the handshake is right.
-
-Each server is :class:`~wsref.check.gallery.Good` with one mistake, of those that people
-make: most of them can be found in the issues of some project.
-"""
+"""Chapter 10 of the gallery: many clients, and clients that vanish."""
 
 from __future__ import annotations
 
@@ -12,42 +8,35 @@ import time
 from typing import Any, ClassVar
 
 from ..codec import CONTINUATION
-from .reference import Gone, Good
+from .reference import Disconnected, ReferenceServer
 
 
-class OneAtATime(Good):
-    """One client at a time."""
-
-    symptom = "the first tab works; the second hangs until the first is closed"
-    bug = "accept and serve in one loop, without a thread for each client"
+class OneAtATime(ReferenceServer):
+    symptom = "the first tab works; the second one hangs until the first one is closed"
+    bug = "it accepts and serves in one loop, without a thread for each client"
     fails = ("10.clients.[mot]*",)
-    sometimes = ("1.*", "11.limits.survives")  # whose turn it is
+    sometimes = ("1.*", "11.limits.survives")  # depends on the order of clients
 
     turn = threading.Lock()
 
     def handle(self) -> None:
-        """When it is our turn."""
         with self.turn:
             super().handle()
 
 
-class GlobalMessage(Good):
-    """The message so far is kept for all clients together."""
-
-    symptom = "under load, people get parts of each other's messages"
-    bug = "a class attribute, or a global, holds the fragments so far"
+class GlobalMessage(ReferenceServer):
+    symptom = "under load, users get parts of the messages of others"
+    bug = "it keeps the collected fragments in a class attribute or a global"
     fails = ("10.clients.fragments",)
     sometimes = ("10.survives.*-in-message",)
 
     shared: ClassVar[dict[str, Any]] = {}
 
     def handle(self) -> None:
-        """A new client, an empty message."""
         self.shared.clear()
         super().handle()
 
     def on_data(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> None:
-        """From what all clients share, and back."""
         if "opcode" in self.shared:
             self.opcode, self.message = self.shared["opcode"], self.shared["message"]
         elif opcode == CONTINUATION:
@@ -56,26 +45,21 @@ class GlobalMessage(Good):
         self.shared.update(opcode=self.opcode, message=self.message)
 
 
-class OneLock(Good):
-    """All sends wait for one lock."""
-
-    symptom = "when one user closes the lid of a laptop, everybody's chat freezes"
-    bug = "one lock for all clients is held while sendall waits for one that does not read"
+class OneLock(ReferenceServer):
+    symptom = "if one user closes a laptop, the chat freezes for all users"
+    bug = "it holds one lock for all clients while sendall waits for a client that does not read"
     fails = ("10.clients.one-does-not-read",)
 
     sending = threading.Lock()
 
     def send(self, data: bytes) -> None:
-        """One after the other."""
         with self.sending:
             super().send(data)
 
 
-class DiesOnReset(Good):
-    """A connection that is reset ends the server."""
-
-    symptom = "after a while the server is gone, with ConnectionResetError in the log"
-    bug = "the exception of one connection ends the loop that serves all"
+class DiesOnReset(ReferenceServer):
+    symptom = "after some time the server ends, with ConnectionResetError in the log"
+    bug = "an exception of one connection ends the loop that serves all clients"
     fails = (
         "10.survives.rst-in-head",
         "10.survives.rst-at-once",
@@ -86,12 +70,10 @@ class DiesOnReset(Good):
     sometimes = ("*",)
 
     def handle(self) -> None:
-        """If there is somebody to; half a second later somebody has started it again."""
         if time.monotonic() > getattr(self.server, "dead_until", 0):
             super().handle()
 
     def receive(self) -> bytes:
-        """Whatever comes next."""
         try:
             return super().receive()
         except ConnectionError:
@@ -99,33 +81,27 @@ class DiesOnReset(Good):
             raise
 
 
-class WaitsAtTheEnd(Good):
-    """The end of TCP is not noticed."""
-
-    symptom = "after some tabs were closed, a processor is busy for ever"
-    bug = "recv returns b'' at the end of TCP, and the loop asks again"
+class WaitsAtTheEnd(ReferenceServer):
+    symptom = "after some tabs are closed, a processor stays busy"
+    bug = "it reads again after recv returned b'' at the end of TCP"
     fails = ("1.cut.head", "10.eof.*")
 
     def receive(self) -> bytes:
-        """Until something comes (a real one would not sleep)."""
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             try:
                 return super().receive()
-            except Gone:
+            except Disconnected:
                 time.sleep(0.05)
-        raise Gone
+        raise Disconnected
 
 
-class EndIsUrgent(Good):
-    """What came before a FIN is thrown away."""
-
-    symptom = "scripts that send and hang up get no answer"
-    bug = "when the end of TCP is seen, what is still in the buffer is forgotten"
+class EndIsUrgent(ReferenceServer):
+    symptom = "scripts that send messages and then FIN get no answer"
+    bug = "at the end of TCP, it drops the bytes in the buffer"
     fails = ("10.half-close.replies",)
 
     def receive(self) -> bytes:
-        """And whether that was all."""
         data = super().receive()
         self.request.settimeout(0.05)
         with contextlib.suppress(TimeoutError):
@@ -134,13 +110,10 @@ class EndIsUrgent(Good):
         return data
 
 
-class AnyPath(Good):
-    """Every path is served."""
-
-    symptom = "a typing error in a URL is found when nothing comes back"
-    bug = "the path is not looked at"
+class AnyPath(ReferenceServer):
+    symptom = "a typing error in a URL shows only by missing answers"
+    bug = "it does not check the request target"
     fails = ("10.path.unknown",)
 
     def is_served(self, path: str) -> bool:
-        """Why not."""
         return True

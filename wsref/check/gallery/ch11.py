@@ -1,19 +1,13 @@
-"""The gallery, chapters 6 to 11: what goes wrong once the handshake is right.
-
-Each server is :class:`~wsref.check.gallery.Good` with one mistake, of those that people
-make: most of them can be found in the issues of some project.
-"""
+"""Chapter 11 of the gallery: Origin and limits."""
 
 from __future__ import annotations
 
-from .reference import Good, Request
+from .reference import ReferenceServer, Request
 
 
-class AnyOrigin(Good):
-    """Every page is welcome."""
-
-    symptom = "nothing, until a page elsewhere uses a visitor's cookies"
-    bug = "Origin is not looked at"
+class AnyOrigin(ReferenceServer):
+    symptom = "none, until a foreign page uses the cookies of a visitor"
+    bug = "it does not check Origin"
     fails = (
         "11.origin.foreign",
         "11.origin.lookalike",
@@ -23,16 +17,13 @@ class AnyOrigin(Good):
         "11.origin.version-8",
     )
 
-    def is_welcome(self, request: Request) -> bool:
-        """Come in."""
+    def is_allowed_origin(self, request: Request) -> bool:
         return True
 
 
-class OriginContains(Good):
-    """An origin that contains the host's name is welcome."""
-
-    symptom = "nothing, until somebody registers your name with theirs behind it"
-    bug = "`host in origin` instead of =="
+class OriginContains(ReferenceServer):
+    symptom = "none, until an attacker registers a domain that begins with the server's name"
+    bug = "it tests `host in origin` instead of =="
     fails = (
         "11.origin.lookalike",
         "11.origin.suffix",
@@ -40,32 +31,25 @@ class OriginContains(Good):
         "11.origin.version-8",
     )
 
-    def is_welcome(self, request: Request) -> bool:
-        """If it looks like us."""
+    def is_allowed_origin(self, request: Request) -> bool:
         return all(request.lines("host")[0] in origin for origin in request.lines("origin"))
 
 
-class NullIsWelcome(Good):
-    """The origin null is welcome."""
-
-    symptom = "works from a file on the disk, and from any sandboxed frame in the world"
-    bug = "Origin: null is taken for 'no page'"
+class NullIsWelcome(ReferenceServer):
+    symptom = "it works from a file on disk, and from any sandboxed frame"
+    bug = "it treats Origin: null like no Origin"
     fails = ("11.origin.null",)
 
-    def is_welcome(self, request: Request) -> bool:
-        """If it is nobody's."""
-        return request.lines("origin") == ["null"] or super().is_welcome(request)
+    def is_allowed_origin(self, request: Request) -> bool:
+        return request.lines("origin") == ["null"] or super().is_allowed_origin(request)
 
 
-class OriginIs400(Good):
-    """A foreign page is refused with 400."""
-
-    symptom = "it looks as if the handshake was wrong"
-    bug = "400 for a page from elsewhere, where 403 is meant for it"
+class OriginIs400(ReferenceServer):
+    symptom = "users of foreign pages see an error about an invalid handshake"
+    bug = "it refuses a foreign page with 400 instead of 403"
     fails = ("11.origin.403",)
 
     def validate(self, request: Request) -> None:
-        """As ever, but for the status."""
         try:
             super().validate(request)
         except Exception as refusal:
@@ -74,24 +58,20 @@ class OriginIs400(Good):
             raise
 
 
-class NoLimit(Good):
-    """There is no limit."""
-
-    symptom = "the server is killed for want of memory, now and then"
-    bug = "whatever length is declared is waited for"
+class NoLimit(ReferenceServer):
+    symptom = "sometimes the server is killed because it uses too much memory"
+    bug = "it waits for any declared length"
     fails = (
         "11.limits.frame",
         "11.limits.message",
     )
 
-    MAX_MESSAGE = (1 << 63) - 2  # the most that zlib takes for a limit
+    MAX_MESSAGE = (1 << 63) - 2  # the largest limit that zlib accepts
 
 
-class NoFragmentLimit(Good):
-    """Fragments are not counted."""
-
-    symptom = "one client can make it collect empty fragments for ever"
-    bug = "the limit counts bytes, and empty fragments have none"
+class NoFragmentLimit(ReferenceServer):
+    symptom = "one client can make it collect empty fragments without end"
+    bug = "its limit counts bytes, and empty fragments have none"
     fails = ("11.limits.fragments",)
 
     MAX_FRAGMENTS = 1 << 62

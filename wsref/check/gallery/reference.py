@@ -1,24 +1,20 @@
-"""The gallery: servers that are broken on purpose, each by a few lines.
+"""A good echo server, and how to serve it or one of its broken subclasses.
 
-They are what makes the grader worth its word: each must fail the case that is meant for
-it, and no other.  And they are exercises: ``python -m wsref check --broken NAME`` serves
-one, and the reader finds the bug, with the page, ``connect --trace`` and ``check``.
+:class:`ReferenceServer` is an echo server as a reader of the book might write it: one class, blocking
+sockets, one thread for each client.  It passes every case.  A broken server is a subclass that
+overrides a method.  Its :attr:`~ReferenceServer.symptom` is the complaint of its users, and its
+:attr:`~ReferenceServer.fails` are the cases that find the bug::
 
-:class:`Good` is an echo server as a reader of the tutorial might write it in an afternoon: one
-class, blocking sockets, one thread for each client.  It passes every case.  A broken
-server is a subclass that overrides one of its methods, says in :attr:`~Good.symptom` what its
-users complain about, and in :attr:`~Good.fails` which cases find it out::
-
-    class GuidWithSpace(Good):
-        symptom = "every browser says that the handshake failed, though the answer is 101"
-        bug = "a space between the key and the GUID"
-        fails = ("4.accept.*",)
+    class GuidWithSpace(ReferenceServer):
+        symptom = "every browser reports a failed handshake, although the answer is 101"
+        bug = "it puts a blank between the key and the GUID"
+        fails = ("4.accept.value",)
 
         def accept_value(self, key: str) -> str:
             return super().accept_value(key + " ")
 
-It shares the grader's encoder and decoder where it can, and nothing with the server in
-this package; that one is the second good server which every case is tried on.
+The reference server uses the grader's codec, and no code of the server in this package.  The tests
+play every case against both of them.
 """
 
 from __future__ import annotations
@@ -44,7 +40,7 @@ EXTENSIONS = rf"([ \t,]*{TOKEN}({PARAMETER})*[ \t]*(,|$))*[ \t]*"
 
 
 class Refusal(Exception):
-    """Answer the request with this status, these headers, and hang up."""
+    """Answer the request with this status and these headers, then end TCP."""
 
     def __init__(self, status: int, why: str, *headers: str) -> None:
         super().__init__(why)
@@ -60,13 +56,13 @@ class Failure(Exception):
         self.code = code
 
 
-class Gone(Exception):
-    """The client has ended TCP."""
+class Disconnected(Exception):
+    """The client ended TCP."""
 
 
 @dataclass
 class Request:
-    """A request's head."""
+    """The head of a request."""
 
     method: str
     target: str
@@ -74,23 +70,23 @@ class Request:
     headers: list[tuple[str, str]]  # names in lower case
 
     def lines(self, name: str) -> list[str]:
-        """The values of all headers of this name, given in lower case."""
+        """Return the values of all headers with this name, in lower case."""
         return [value for key, value in self.headers if key == name]
 
     def tokens(self, name: str) -> list[str]:
-        """The elements of a list header, as they came."""
+        """Return the elements of a list header, with their case."""
         return [word.strip() for value in self.lines(name) for word in value.split(",") if word.strip()]
 
 
-class Good(socketserver.BaseRequestHandler):
-    """An echo server that is right.
+class ReferenceServer(socketserver.BaseRequestHandler):
+    """A correct echo server.
 
     Attributes:
-        symptom: What is seen from outside, for whoever looks for the bug.
-        bug: What it is, in a few words: the solution.
-        fails: The ids of the cases that it fails, or globs for them; all others pass.
-        sometimes: Those that it fails as the network will have it: what depends on where
-            a packet ends, or on who is first.
+        symptom: The complaint of the users of a broken server.
+        bug: The bug of a broken server, which is the solution of the exercise.
+        fails: Globs for the ids of the failing cases; all other cases pass.
+        sometimes: Globs for cases that fail only sometimes: they depend on the ends of packets, or on
+            the order of clients.
     """
 
     symptom = ""
@@ -102,33 +98,33 @@ class Good(socketserver.BaseRequestHandler):
     MAX_LINES = 100
     MAX_MESSAGE = 1024 * 1024  # bytes
     MAX_FRAGMENTS = 16 * 1024  # of one message
-    PATIENCE = 5.0  # seconds
+    HEAD_TIMEOUT = 5.0  # seconds
 
-    # -- From the first byte to the last ------------------------------------------------
+    # -- The connection ------------------------------------------------
 
     def handle(self) -> None:
-        """Called by socketserver, in a thread of its own; ``request`` is the socket."""
-        self.buffer = b""  # received and not used yet
-        self.message = b""  # the fragments so far
-        self.fragments = 0  # how many
-        self.opcode = 0  # of the message that they belong to
+        """Serve one client.  socketserver calls this method in a thread; ``request`` is the socket."""
+        self.buffer = b""  # received and unused bytes
+        self.message = b""  # the collected fragments
+        self.fragments = 0  # their number
+        self.opcode = 0  # of their message
         self.compressed = False
         self.agreed: dict[str, int] | None = None  # permessage-deflate's parameters
         self.decoder = codecs.getincrementaldecoder("utf-8")()
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
             if self.open():
-                self.converse()
+                self.serve_frames()
         except Refusal as refusal:
             self.refuse(refusal)
         except Failure as failure:
             self.fail(failure)
-        except (Gone, OSError):
+        except (Disconnected, OSError):
             pass
-        self.hang_up()
+        self.end_tcp()
 
-    def hang_up(self) -> None:
-        """End TCP so that what was sent last arrives: FIN, then read until the client's FIN."""
+    def end_tcp(self) -> None:
+        """End TCP so that the last bytes arrive: send FIN, then read until the client's FIN."""
         with contextlib.suppress(OSError):
             self.request.shutdown(socket.SHUT_WR)
             self.request.settimeout(1.0)
@@ -136,28 +132,28 @@ class Good(socketserver.BaseRequestHandler):
                 pass
 
     def receive(self) -> bytes:
-        """Whatever comes next."""
+        """Receive some bytes."""
         data: bytes = self.request.recv(65536)
         if not data:
-            raise Gone
+            raise Disconnected
         return data
 
-    def take(self, size: int) -> bytes:
-        """The next bytes, as many as that."""
+    def read_exactly(self, size: int) -> bytes:
+        """Return exactly this number of bytes."""
         while len(self.buffer) < size:
             self.buffer += self.receive()
         data, self.buffer = self.buffer[:size], self.buffer[size:]
         return data
 
     def send(self, data: bytes) -> None:
-        """All of it."""
+        """Send all bytes."""
         self.request.sendall(data)
 
     # -- Chapter 1: a head ------------------------------------------------------------------
 
     def read_head(self) -> bytes:
-        """Up to and with the empty line; what follows stays in the buffer."""
-        self.request.settimeout(self.PATIENCE)
+        """Read the head; the bytes after its empty line stay in the buffer."""
+        self.request.settimeout(self.HEAD_TIMEOUT)
         try:
             while b"\r\n\r\n" not in self.buffer:
                 if len(self.buffer) > self.MAX_HEAD:
@@ -173,11 +169,11 @@ class Good(socketserver.BaseRequestHandler):
         return head
 
     def parse_head(self, head: bytes) -> Request:
-        """Strictly, as RFC 9112 wants."""
+        """Parse a head strictly by RFC 9112."""
         first, *lines = head.decode("latin-1").lstrip("\r\n").split("\r\n")
         found = re.fullmatch(rf"({TOKEN}) ([!-~]+) (HTTP/[0-9]\.[0-9])", first)
         if not found:
-            raise Refusal(400, "no request line")
+            raise Refusal(400, "not a request line")
         if len(lines) > self.MAX_LINES:
             raise Refusal(431, "too many header lines")
         request = Request(found[1], found[2], found[3], [self.parse_line(line) for line in lines])
@@ -185,23 +181,23 @@ class Good(socketserver.BaseRequestHandler):
         return request
 
     def parse_line(self, line: str) -> tuple[str, str]:
-        """A header line: its name in lower case, and its value."""
+        """Return the name, in lower case, and the value of a header line."""
         found = re.fullmatch(rf"({TOKEN}):[ \t]*([\t -~\x80-\xff]*)", line)
         if not found:
-            raise Refusal(400, "a header line that is none")
+            raise Refusal(400, "an invalid header line")
         return found[1].lower(), found[2].rstrip(" \t")
 
     def check_head(self, request: Request) -> None:
-        """What HTTP asks of any request."""
+        """Check the requirements of HTTP for any request."""
         if not request.version.startswith("HTTP/1."):
             raise Refusal(505, "this is an HTTP/1.1 server")
         hosts = request.lines("host")
         if len(hosts) > 1 or (not hosts and request.version != "HTTP/1.0"):
-            raise Refusal(400, "there must be one Host")
+            raise Refusal(400, "a request has one Host")
         if hosts and not re.fullmatch(r"([0-9A-Za-z.\-_~%]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?", hosts[0]):
-            raise Refusal(400, "a Host that is none")
+            raise Refusal(400, "an invalid Host")
         if request.lines("content-length") not in ([], ["0"]) or request.lines("transfer-encoding"):
-            raise Refusal(400, "no body is taken")
+            raise Refusal(400, "a body is not allowed")
 
     def answer(self, status_line: str, *headers: str, body: str = "") -> None:
         """Send a response."""
@@ -213,7 +209,7 @@ class Good(socketserver.BaseRequestHandler):
         self.answer("200 OK", *headers, body="" if request.method == "HEAD" else body)
 
     def refuse(self, refusal: Refusal) -> None:
-        """Send a refusal that says why."""
+        """Send a refusal with its reason."""
         phrases = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 408: "Request Timeout"}
         phrases |= {426: "Upgrade Required", 431: "Request Header Fields Too Large", 505: "HTTP Version Not Supported"}
         body = f"{refusal}\n"
@@ -234,7 +230,7 @@ class Good(socketserver.BaseRequestHandler):
     # -- Chapters 2 to 5: the opening handshake ----------------------------------------------
 
     def open(self) -> bool:
-        """Read a request and answer it; whether the connection is a WebSocket now."""
+        """Read a request and answer it; return whether the connection is a WebSocket now."""
         request = self.parse_head(self.read_head())
         self.method = request.method
         if not self.wants_upgrade(request):
@@ -245,50 +241,50 @@ class Good(socketserver.BaseRequestHandler):
         return True
 
     def wants_upgrade(self, request: Request) -> bool:
-        """Connection holds the token upgrade, there is an Upgrade, and it is HTTP/1.1."""
+        """Return whether an HTTP/1.1 request has the token upgrade in Connection, and an Upgrade."""
         named = "upgrade" in (token.lower() for token in request.tokens("connection"))
         return named and bool(request.tokens("upgrade")) and request.version > "HTTP/1.0"
 
     def fallback(self, request: Request) -> None:
-        """Who is not here to upgrade is told that this is what one does here."""
+        """Answer 426 to a request that is not an upgrade."""
         raise Refusal(426, "this is a WebSocket server", "Upgrade: websocket")
 
     def validate(self, request: Request) -> None:
-        """RFC 6455 §4.2.1."""
+        """Validate a handshake.  RFC 6455 §4.2.1."""
         if request.method != "GET":
-            raise Refusal(400, "an upgrade is a GET")
+            raise Refusal(400, "the method of an upgrade is GET")
         if "websocket" not in (token.lower() for token in request.tokens("upgrade")):
-            raise Refusal(400, "upgrade to websocket, or to nothing")
+            raise Refusal(400, "Upgrade must name websocket")
         keys = request.lines("sec-websocket-key")
         if len(keys) != 1 or not self.is_key(keys[0]):
-            raise Refusal(400, "there must be one key of 16 bytes in base64")
+            raise Refusal(400, "a handshake has one key of 16 bytes in base64")
         if not self.is_version(request.lines("sec-websocket-version")):
             raise Refusal(400, "the version is 13", "Sec-WebSocket-Version: 13, 8")
         if not all(re.fullmatch(TOKEN, name) for name in request.tokens("sec-websocket-protocol")):
-            raise Refusal(400, "a subprotocol that is no token")
+            raise Refusal(400, "a subprotocol is a token")
         if not re.fullmatch(EXTENSIONS, ",".join(request.lines("sec-websocket-extensions"))):
-            raise Refusal(400, "extensions that are not well-formed")
+            raise Refusal(400, "malformed extensions")
         path = request.target.split("://", 1)[-1]
         path = "/" + path.partition("/")[2] if "://" in request.target else path
         if not self.is_served(path.partition("?")[0]):
-            raise Refusal(404, "nothing is there")
-        if not self.is_welcome(request):
-            raise Refusal(403, "pages from elsewhere are not served")
+            raise Refusal(404, "unknown path")
+        if not self.is_allowed_origin(request):
+            raise Refusal(403, "foreign pages are not allowed")
 
     def is_key(self, key: str) -> bool:
-        """16 bytes in base64."""
+        """Return whether a key is 16 bytes in base64."""
         return re.fullmatch(r"[+/0-9A-Za-z]{22}==", key) is not None
 
     def is_version(self, versions: list[str]) -> bool:
-        """13, or the drafts' 8."""
+        """Return whether the version is 13, or the 8 of the drafts."""
         return versions in (["13"], ["8"])
 
     def is_served(self, path: str) -> bool:
-        """Whether something is at this path."""
+        """Return whether the server serves this path."""
         return path in ("/", "/echo")
 
-    def is_welcome(self, request: Request) -> bool:
-        """No page asks, or a page of ours."""
+    def is_allowed_origin(self, request: Request) -> bool:
+        """Return whether the request has no Origin, or the server's own."""
         origins = request.lines("origin") + request.lines("sec-websocket-origin")
         hosts = request.lines("host")
         return all(
@@ -296,7 +292,7 @@ class Good(socketserver.BaseRequestHandler):
         )
 
     def complete_upgrade(self, request: Request) -> None:
-        """Answer 101."""
+        """Send the 101."""
         headers = ["Upgrade: websocket", "Connection: Upgrade"]
         headers.append(f"Sec-WebSocket-Accept: {self.accept_value(request.lines('sec-websocket-key')[0])}")
         protocol, extension = self.choose_protocol(request), self.choose_extension(request)
@@ -307,17 +303,17 @@ class Good(socketserver.BaseRequestHandler):
         self.answer("101 Switching Protocols", *headers)
 
     def accept_value(self, key: str) -> str:
-        """The key and the GUID, hashed, in base64."""
+        """Return the hash of key and GUID, in base64."""
         return accept_for(key)
 
     def choose_protocol(self, request: Request) -> str | None:
-        """One of those that we speak and the client offers."""
+        """Return an offered and supported subprotocol."""
         return next((name for name in request.tokens("sec-websocket-protocol") if name == "echo"), None)
 
     # -- Chapter 9: permessage-deflate ------------------------------------------------------------
 
     def choose_extension(self, request: Request) -> str | None:
-        """The first offer of permessage-deflate that can be kept."""
+        """Accept the first valid offer of permessage-deflate."""
         for offer in _split(",".join(request.lines("sec-websocket-extensions")), ","):
             name, *words = _split(offer, ";")
             if name == "permessage-deflate" and (parameters := self.read_offer(words)) is not None:
@@ -327,7 +323,7 @@ class Good(socketserver.BaseRequestHandler):
         return None
 
     def read_offer(self, words: list[str]) -> dict[str, int | bool] | None:
-        """The parameters of an offer; None: one of them is not right.  RFC 7692 §7.1."""
+        """Return the parameters of an offer; None: one of them is invalid.  RFC 7692 §7.1."""
         parameters: dict[str, int | bool] = {}
         for word in words:
             name, equals, value = (part.strip() for part in word.partition("="))
@@ -348,33 +344,33 @@ class Good(socketserver.BaseRequestHandler):
             else:
                 return None
         if parameters.get("server_max_window_bits") == 8:
-            return None  # zlib cannot keep it
+            return None  # zlib does not support it
         return parameters
 
     def reply_to(self, parameters: dict[str, int | bool]) -> dict[str, int | bool]:
-        """What the answer says: all that was asked of us, and nothing of the client."""
+        """Return the parameters of the answer: all offered ones but client_max_window_bits."""
         return {name: value for name, value in parameters.items() if name != "client_max_window_bits"}
 
     def agree(self, parameters: dict[str, int | bool]) -> None:
-        """From now on messages may be compressed."""
+        """Use permessage-deflate from now on."""
         self.agreed = {name: int(value) for name, value in parameters.items()}
         self.new_deflater()
         self.inflater = zlib.decompressobj(-15)
 
     def new_deflater(self) -> None:
-        """With an empty window, as large as agreed."""
+        """Create a deflater with the agreed window."""
         assert self.agreed is not None
         self.deflater = zlib.compressobj(wbits=-self.agreed.get("server_max_window_bits", 15))
 
     def compress(self, payload: bytes) -> bytes:
-        """A message's payload, compressed.  RFC 7692 §7.2.1."""
+        """Compress the payload of a message.  RFC 7692 §7.2.1."""
         assert self.agreed is not None
         if "server_no_context_takeover" in self.agreed:
             self.new_deflater()
         return (self.deflater.compress(payload) + self.deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
     def decompress(self, payload: bytes) -> bytes:
-        """... and back.  RFC 7692 §7.2.2."""
+        """Decompress the payload of a message.  RFC 7692 §7.2.2."""
         assert self.agreed is not None
         if "client_no_context_takeover" in self.agreed:
             self.inflater = zlib.decompressobj(-15)
@@ -383,73 +379,73 @@ class Good(socketserver.BaseRequestHandler):
             try:
                 message += self.inflater.decompress(data, self.MAX_MESSAGE + 1 - len(message))
             except zlib.error as error:
-                raise Failure(1007, f"no DEFLATE: {error}") from None
+                raise Failure(1007, f"not DEFLATE: {error}") from None
             if len(message) > self.MAX_MESSAGE:
-                raise Failure(1009, "the message is too long when decompressed")
+                raise Failure(1009, "the decompressed message is too long")
             data = self.inflater.unconsumed_tail
-            if self.inflater.eof:  # a block with BFINAL: what follows starts anew
+            if self.inflater.eof:  # after BFINAL, a new stream begins
                 data = self.inflater.unused_data
                 self.inflater = zlib.decompressobj(-15)
         return message
 
     # -- Chapter 6: frames ----------------------------------------------------------------------
 
-    def converse(self) -> None:
-        """One frame after the other, until a Close."""
+    def serve_frames(self) -> None:
+        """Handle frames until a Close."""
         while self.on_frame(*self.read_frame()):
             pass
 
     def read_frame(self) -> tuple[bool, int, int, bytes]:
-        """FIN, the RSV bits, opcode and payload of the next frame."""
-        first, second = self.take(2)
+        """Return FIN, RSV bits, opcode and payload of the next frame."""
+        first, second = self.read_exactly(2)
         fin, rsv, opcode = first >= 0x80, first >> 4 & 7, first & 15
         self.check_first_byte(fin, rsv, opcode)
         if not second & 0x80:
-            self.not_masked()
+            self.on_unmasked()
         length = self.read_length(opcode, second & 0x7F)
         if len(self.message) + length > self.MAX_MESSAGE and not opcode & 8:
             raise Failure(1009, "the message is too long")
-        key = self.take(4) if second & 0x80 else b"\0\0\0\0"
-        return fin, rsv, opcode, self.unmask(self.take(length), key)
+        key = self.read_exactly(4) if second & 0x80 else b"\0\0\0\0"
+        return fin, rsv, opcode, self.unmask(self.read_exactly(length), key)
 
     def check_first_byte(self, fin: bool, rsv: int, opcode: int) -> None:
-        """RSV bits, reserved opcodes, control frames in fragments."""
+        """Check RSV bits, reserved opcodes, and FIN of control frames."""
         if opcode not in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
             raise Failure(1002, "a reserved opcode")
         if rsv and not (rsv == 4 and self.agreed is not None and opcode in (TEXT, BINARY)):
-            raise Failure(1002, "RSV bits that nobody agreed on")
+            raise Failure(1002, "RSV bits without an agreed extension")
         if opcode & 8 and not fin:
-            raise Failure(1002, "a control frame in fragments")
+            raise Failure(1002, "a control frame without FIN")
 
-    def not_masked(self) -> None:
-        """A client's frame is masked."""
+    def on_unmasked(self) -> None:
+        """Handle a frame without a mask."""
         raise Failure(1002, "a frame without a mask")
 
     def read_length(self, opcode: int, length: int) -> int:
-        """7 bits, or the 2 or 8 bytes that they announce."""
+        """Return the length: 7 bits, or the 2 or 8 bytes that they announce."""
         if opcode & 8 and length > 125:
             raise Failure(1002, "a control frame of more than 125 bytes")
         if length == 126:
-            (length,) = struct.unpack("!H", self.take(2))
+            (length,) = struct.unpack("!H", self.read_exactly(2))
             self.check_length(length, 126)
         elif length == 127:
-            (length,) = struct.unpack("!Q", self.take(8))
+            (length,) = struct.unpack("!Q", self.read_exactly(8))
             self.check_length(length, 65536)
         return length
 
     def check_length(self, length: int, least: int) -> None:
-        """No shorter form would do, and the top bit is not set."""
+        """Check that the length has its shortest form, and that its top bit is not set."""
         if length < least:
             raise Failure(1002, "a length that fits in fewer bits")
         if length >> 63:
             raise Failure(1002, "a length with its top bit set")
 
     def unmask(self, payload: bytes, key: bytes) -> bytes:
-        """XOR with the key, over and over."""
+        """Unmask a payload."""
         return mask(payload, key)
 
     def send_frame(self, opcode: int, payload: bytes, rsv: int = 0) -> None:
-        """One frame, with FIN, not masked."""
+        """Send one frame with FIN and without a mask."""
         length = len(payload)
         first = 0x80 | rsv << 4 | opcode
         if length < 126:
@@ -463,7 +459,7 @@ class Good(socketserver.BaseRequestHandler):
     # -- Chapter 7: messages --------------------------------------------------------------------
 
     def on_frame(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> bool:
-        """A frame came; False: it was the last."""
+        """Handle a frame; return whether to continue."""
         if opcode == CLOSE:
             self.on_close(payload)
             return False
@@ -474,13 +470,13 @@ class Good(socketserver.BaseRequestHandler):
         return True
 
     def on_ping(self, payload: bytes) -> None:
-        """A Pong with the same payload."""
+        """Send a Pong with the same payload."""
         self.send_frame(PONG, payload)
 
     def on_data(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> None:
-        """A frame of a message."""
+        """Handle a frame of a message."""
         if opcode == CONTINUATION and not self.opcode:
-            raise Failure(1002, "nothing to continue")
+            raise Failure(1002, "a continuation without a message")
         if opcode != CONTINUATION and self.opcode:
             raise Failure(1002, "a new message inside a message")
         if opcode != CONTINUATION:
@@ -501,14 +497,14 @@ class Good(socketserver.BaseRequestHandler):
             self.on_message(opcode, message)
 
     def check_text(self, piece: bytes, last: bool) -> None:
-        """UTF-8, checked as it comes."""
+        """Check UTF-8 incrementally."""
         try:
             self.decoder.decode(piece, last)
         except UnicodeDecodeError:
             raise Failure(1007, "text that is not UTF-8") from None
 
     def on_message(self, opcode: int, message: bytes) -> None:
-        """A whole message: send it back, compressed if that was agreed."""
+        """Echo a message, compressed if that is agreed."""
         if self.agreed is not None:
             self.send_frame(opcode, self.compress(message), 4)
         else:
@@ -517,41 +513,41 @@ class Good(socketserver.BaseRequestHandler):
     # -- Chapter 8: closing ----------------------------------------------------------------------
 
     def on_close(self, payload: bytes) -> None:
-        """Answer with the same code."""
+        """Answer a Close with the same code."""
         self.check_close(payload)
         self.send_frame(CLOSE, payload[:2])
 
     def check_close(self, payload: bytes) -> None:
-        """A code that may travel, and a reason in UTF-8; or nothing."""
+        """Check the payload of a Close: empty, or a valid code and a reason in UTF-8."""
         if len(payload) == 1:
             raise Failure(1002, "half a close code")
-        if payload and not self.may_travel(int.from_bytes(payload[:2], "big")):
-            raise Failure(1002, "a close code that may not travel")
+        if payload and not self.is_valid_close_code(int.from_bytes(payload[:2], "big")):
+            raise Failure(1002, "an invalid close code")
         try:
             payload[2:].decode()
         except UnicodeDecodeError:
             raise Failure(1007, "a close reason that is not UTF-8") from None
 
-    def may_travel(self, code: int) -> bool:
-        """RFC 6455 §7.4 and the IANA registry."""
+    def is_valid_close_code(self, code: int) -> bool:
+        """Return whether a close code may be sent.  RFC 6455 §7.4, and the IANA registry."""
         return code in (1000, 1001, 1002, 1003, *range(1007, 1015)) or 3000 <= code <= 4999
 
     def fail(self, failure: Failure) -> None:
-        """Say why, and use nothing more."""
+        """Send a Close with the reason."""
         with contextlib.suppress(OSError):
             self.send_frame(CLOSE, struct.pack("!H", failure.code) + str(failure).encode())
 
 
 def _split(text: str, separator: str) -> list[str]:
-    """At separators that are not inside quotes."""
+    """Split at separators outside quotes."""
     return [part.strip() for part in re.findall(rf'(?:[^{separator}"]|"[^"]*")+', text) if part.strip()]
 
 
-# -- Serving one --------------------------------------------------------------------------------
+# -- Serving --------------------------------------------------------------------------------
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """A thread for each client."""
+    """A TCP server with one thread for each client."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -559,15 +555,15 @@ class Server(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A broken server may break: the client sees the end of TCP, and that is all."""
+        """Ignore errors of a broken server: the client sees the end of TCP."""
 
 
 @contextlib.contextmanager
-def serving(handler: type[Good], port: int = 0) -> Iterator[str]:
-    """Serve one of the gallery on loopback, in the background.
+def serving(handler: type[ReferenceServer], port: int = 0) -> Iterator[str]:
+    """Serve a server of the gallery on loopback, in the background.
 
     Yields:
-        Its URL.
+        The URL of the server.
     """
     with Server(("127.0.0.1", port), handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="wsref gallery", daemon=True)

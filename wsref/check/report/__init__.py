@@ -17,7 +17,7 @@ junit       the report for CI systems
 from .html import as_html
 from .json import as_dict, case_as_dict
 from .junit import as_junit
-from .summary import CHAPTERS, Pen
+from .summary import CHAPTERS, Ansi
 from .text import as_text
 
-__all__ = ["CHAPTERS", "Pen", "as_dict", "as_html", "as_junit", "as_text", "case_as_dict"]
+__all__ = ["CHAPTERS", "Ansi", "as_dict", "as_html", "as_junit", "as_text", "case_as_dict"]

@@ -1,4 +1,4 @@
-"""The report as one page: no script, nothing to load, for light and dark, for a desk and a phone."""
+"""The report as one page without scripts or external files, for light and dark mode and for phones."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from html import escape
 from ..case import Verdict
 from ..runner import Report
 from ..verdict import Level, Outcome
-from .summary import CHAPTERS, MARKS, Pen, by_chapter, conclusion, tally, what_was_found
-from .transcript import conversation, to_draw
+from .summary import CHAPTERS, MARKS, Ansi, by_chapter, capabilities_line, conclusion, tally
+from .transcript import conversation, frame_to_draw
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8885; --bad: #b3261e; --warn: #8a5a00; --good: #1b7a3d; --soft: #8881; }
@@ -46,7 +46,7 @@ svg { min-width: 36rem; }
 
 
 def as_html(report: Report, *, version: str, date: str) -> str:
-    """The report as a page."""
+    """Return the report as an HTML page."""
     url = escape(report.target.url)
     bad = report.broke_a_must or bool(report.stopped)
     failed = sorted(report.failed, key=lambda v: list(Level).index(v.case.level))
@@ -56,10 +56,11 @@ def as_html(report: Report, *, version: str, date: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>wsref check {url}</title><style>{STYLE}</style></head><body>",
         f"<h1>wsref check {url}</h1>",
-        f'<p>{escape(what_was_found(report))}.  <span class="faint">{escape(date)}, wsref {escape(version)}</span></p>',
+        f"<p>{escape(capabilities_line(report))}.  "
+        f'<span class="faint">{escape(date)}, wsref {escape(version)}</span></p>',
         f'<p class="{"bad" if bad else "good"}"><strong>{escape(conclusion(report))}</strong></p>',
         *_summary(report),
-        "<h2>What failed</h2>" if failed else "",
+        "<h2>Failures</h2>" if failed else "",
         *(_failure(verdict) for verdict in failed),
         *_all_cases(report),
         "</body></html>\n",
@@ -93,8 +94,8 @@ def _failure(verdict: Verdict) -> str:
         "read": f"chapter {case.chapter}, {title}",
     }
     terms = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows.items() if text)
-    wire = escape("\n".join(conversation(verdict, Pen(False))))
-    drawn = to_draw(verdict) if case.chapter >= 6 else None
+    wire = escape("\n".join(conversation(verdict, Ansi(False))))
+    drawn = frame_to_draw(verdict) if case.chapter >= 6 else None
     picture = f'<div class="scroll">{drawn.svg()}</div>' if drawn else ""
     return (
         f'<article id="{escape(case.id)}"><h3>{escape(case.title)}</h3>'

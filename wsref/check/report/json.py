@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from ..case import Case, Verdict
-from ..runner import Report
+from ..runner import Capabilities, Report
 from ..verdict import Level, Outcome
 from .summary import tally
 
 
 def as_dict(report: Report, *, version: str, date: str) -> dict[str, Any]:
-    """All of it, ready for JSON; bytes in hex, for the cases that failed."""
+    """Return the report, ready for JSON.  Failed cases have their bytes, in hex."""
     return {
         "wsref": version,
         "url": report.target.url,
         "date": date,
-        "found": {**vars(report.found)},
+        "found": _capabilities_as_dict(report.capabilities),
         "stopped": report.stopped,
         "seconds": round(report.seconds, 3),
         "summary": {level.value: vars(tally(report.verdicts, level)) for level in Level},
@@ -24,8 +24,13 @@ def as_dict(report: Report, *, version: str, date: str) -> dict[str, Any]:
     }
 
 
+def _capabilities_as_dict(capabilities: Capabilities) -> dict[str, Any]:
+    names = {"baseline_status": "usual", "concurrent": "many"}
+    return {names.get(name, name): value for name, value in vars(capabilities).items()}
+
+
 def case_as_dict(case: Case) -> dict[str, Any]:
-    """What a case is, without what came of it."""
+    """Return a case without its verdict, ready for JSON."""
     return {
         "id": case.id,
         "chapter": case.chapter,
@@ -40,7 +45,12 @@ def case_as_dict(case: Case) -> dict[str, Any]:
 
 
 def _verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
-    came = {"outcome": verdict.outcome.value, "why": verdict.why, "expected": verdict.expected}
-    wire = [[{"sent": sent, "hex": data.hex()} for sent, data in line] for line in verdict.wire]
+    result = {"outcome": verdict.outcome.value, "why": verdict.why, "expected": verdict.expected}
+    wire = [[{"sent": sent, "hex": data.hex()} for sent, data in chunks] for chunks in verdict.recorded]
     failed = verdict.outcome is Outcome.FAIL
-    return {**case_as_dict(verdict.case), **came, "seconds": round(verdict.seconds, 3), "wire": wire if failed else []}
+    return {
+        **case_as_dict(verdict.case),
+        **result,
+        "seconds": round(verdict.seconds, 3),
+        "wire": wire if failed else [],
+    }

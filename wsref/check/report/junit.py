@@ -7,16 +7,16 @@ from xml.etree import ElementTree
 from ..case import Verdict
 from ..runner import Report
 from ..verdict import Level, Outcome
-from .summary import CHAPTERS, Pen, by_chapter
+from .summary import CHAPTERS, Ansi, by_chapter
 from .text import failure
 from .transcript import printable
 
 
 def as_junit(report: Report) -> bytes:
-    """JUnit's XML, as CI systems read it: a suite for each chapter.
+    """Return the report in JUnit's XML, with a suite for each chapter.
 
-    Only a MUST is a ``failure`` there.  JUnit knows no levels, so a SHOULD or an INTEROP that
-    failed is ``skipped``, with the reason.
+    JUnit has no levels.  A failed MUST is a ``failure``; a failed SHOULD or INTEROP is ``skipped``,
+    with the reason.
     """
     root = ElementTree.Element("testsuites", name=f"wsref check {report.target.url}")
     for chapter, verdicts in by_chapter(report.verdicts).items():
@@ -54,7 +54,7 @@ def _as_testcase(suite: ElementTree.Element, verdict: Verdict) -> None:
         ElementTree.SubElement(element, "skipped", message=f"{case.level.value} failed: {case.title}: {why}")
     elif verdict.outcome is Outcome.FAIL:
         message = f"{case.title}: {why}; expected {printable(verdict.expected)} ({case.section})"
-        text = "\n".join(failure(verdict, Pen(False)))
+        text = "\n".join(failure(verdict, Ansi(False)))
         ElementTree.SubElement(element, "failure", message=message, type=case.section).text = _printable_lines(text)
 
 

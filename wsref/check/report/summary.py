@@ -1,4 +1,4 @@
-"""What every form of the report says: the counts of each chapter, and the conclusion."""
+"""The parts that every form of the report shares: counts, marks, colours, the conclusion."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..case import Verdict
 from ..runner import Report
 from ..verdict import Level, Outcome
 
-#: The chapters of the tutorial that have cases, and the names of their pages.
+#: The chapters of the book that have cases: title, and name of the page.
 CHAPTERS = {
     1: ("An HTTP base", "01-http-base"),
     2: ("Upgrade detection", "02-upgrade-detection"),
@@ -25,14 +25,14 @@ CHAPTERS = {
 }
 
 
-class Pen:
-    """Writes in colour, or not."""
+class Ansi:
+    """A function that colours text for a terminal, or leaves it as it is."""
 
     def __init__(self, colour: bool) -> None:
         self.colour = colour
 
     def __call__(self, text: str, code: str) -> str:
-        """The text in a colour: ``31`` red, ``32`` green, ``33`` yellow, ``2`` faint, ``1`` bold."""
+        """Return the text in a colour: ``31`` red, ``32`` green, ``33`` yellow, ``2`` faint, ``1`` bold."""
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
 
 
@@ -44,7 +44,7 @@ MARKS = {Outcome.PASS: ("✓", "32"), Outcome.FAIL: ("✗", "31"), Outcome.SKIP:
 
 @dataclass(frozen=True)
 class Tally:
-    """How the cases of one level, in one chapter or in all, ended."""
+    """The number of outcomes of the cases of one level."""
 
     passed: int
     failed: int
@@ -57,32 +57,35 @@ class Tally:
 
 
 def tally(verdicts: Sequence[Verdict], level: Level) -> Tally:
-    """Count them."""
+    """Count the outcomes of one level."""
     outcomes = [verdict.outcome for verdict in verdicts if verdict.case.level is level]
     return Tally(*(outcomes.count(outcome) for outcome in (Outcome.PASS, Outcome.FAIL, Outcome.SKIP)))
 
 
 def by_chapter(verdicts: Sequence[Verdict]) -> dict[int, list[Verdict]]:
-    """The verdicts of each chapter that has any."""
+    """Group the verdicts by chapter."""
     chapters = sorted({verdict.case.chapter for verdict in verdicts})
     return {chapter: [v for v in verdicts if v.case.chapter == chapter] for chapter in chapters}
 
 
-def what_was_found(report: Report) -> str:
-    """What the server is, in a line."""
-    found = report.found
-    if found.usual != 101:
-        return f"an ordinary handshake gets {found.usual or 'hung up on'}: what needs a WebSocket is skipped"
-    words = ["an echo server"] if found.echo else ["no echo server (" + found.no_echo + "): what needs one is skipped"]
-    if found.echo:
-        words.append("agrees on permessage-deflate" if found.deflate else "declines permessage-deflate")
-    if not found.many:
-        words.append("serves one client at a time, so cases are played one at a time")
+def capabilities_line(report: Report) -> str:
+    """Describe the server's abilities in one line."""
+    capabilities = report.capabilities
+    if capabilities.baseline_status != 101:
+        answer = capabilities.baseline_status or "no answer"
+        return f"an ordinary handshake gets {answer}: cases that need a WebSocket are skipped"
+    words = ["an echo server"]
+    if not capabilities.echo:
+        words = [f"no echo server ({capabilities.no_echo}): cases that need an echo are skipped"]
+    if capabilities.echo:
+        words.append("agrees on permessage-deflate" if capabilities.deflate else "declines permessage-deflate")
+    if not capabilities.concurrent:
+        words.append("serves one client at a time, so cases run one at a time")
     return "; ".join(words)
 
 
 def conclusion(report: Report) -> str:
-    """The last line."""
+    """Return the last line of the report."""
     failed = {level: report.count(Outcome.FAIL, level) for level in Level}
     if report.stopped:
         return f"Stopped: {report.stopped}."

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from ...wire import trace
 from ...wire.picture import Description
 from ..case import Verdict
-from .summary import Pen
+from .summary import Ansi
 
 
-def seen_on(wire: list[tuple[bool, bytes]]) -> list[tuple[bool, Description | None]]:
-    """What passed on one connection, described: whether we sent it; None: the server ended TCP."""
+def described(chunks: list[tuple[bool, bytes]]) -> list[tuple[bool, Description | None]]:
+    """Describe the chunks of one connection.
+
+    Returns:
+        Pairs: whether the grader sent it, and its description; None: the server ended TCP.
+    """
     seen: list[tuple[bool, Description | None]] = []
 
     def tell(what: trace.Seen) -> None:
@@ -20,7 +24,7 @@ def seen_on(wire: list[tuple[bool, bytes]]) -> list[tuple[bool, Description | No
             seen.append((False, None))
 
     watcher = trace.Watcher("", tell, we_are_the_server=False)
-    for sent, data in wire:
+    for sent, data in chunks:
         watcher(sent, data)
     for sent in (True, False):
         if (cut := watcher.pending(sent=sent)) is not None:
@@ -29,53 +33,53 @@ def seen_on(wire: list[tuple[bool, bytes]]) -> list[tuple[bool, Description | No
     return seen
 
 
-#: Frames and heads of one connection that are shown.
-SHOWN = 12
+#: The number of frames and heads to show of one connection.
+MAX_SHOWN = 12
 
 
-def conversation(verdict: Verdict, pen: Pen) -> Iterator[str]:
-    """All that passed, a line for each frame and the lines of heads.
+def conversation(verdict: Verdict, ansi: Ansi) -> Iterator[str]:
+    """Yield the lines of a transcript: one or two for each frame, and those of the heads.
 
-    From chapter 6 on a handshake that every case begins with is one line.
+    From chapter 6 on, the opening handshake takes one line, because every case begins with it.
     """
-    for number, wire in enumerate(verdict.wire, 1):
-        if len(verdict.wire) > 1:
-            yield pen(f"connection {number}", "2")
-        seen = seen_on(wire)
+    for number, chunks in enumerate(verdict.recorded, 1):
+        if len(verdict.recorded) > 1:
+            yield ansi(f"connection {number}", "2")
+        seen = described(chunks)
         if verdict.case.chapter in (6, 7, 8, 10) and len(seen) > 1 and seen[1][1] and seen[1][1].kind == "response":
-            yield pen("(the opening handshake)", "2")
+            yield ansi("(the opening handshake)", "2")
             seen = seen[2:]
-        for sent, description in seen[:SHOWN]:
-            yield from _one_seen(sent, description, pen)
-        if len(seen) > SHOWN:
-            yield pen(f"... and {len(seen) - SHOWN} more", "2")
+        for sent, description in seen[:MAX_SHOWN]:
+            yield from _event_lines(sent, description, ansi)
+        if len(seen) > MAX_SHOWN:
+            yield ansi(f"... and {len(seen) - MAX_SHOWN} more", "2")
 
 
-def _one_seen(sent: bool, description: Description | None, pen: Pen) -> Iterator[str]:
-    arrow = pen("sent", "1") if sent else pen("got ", "1")
+def _event_lines(sent: bool, description: Description | None, ansi: Ansi) -> Iterator[str]:
+    arrow = ansi("sent", "1") if sent else ansi("got ", "1")
     if description is None:
         yield f"{arrow} the end of TCP"
     elif description.kind in ("request", "response"):
         lines = description.raw.decode("latin-1").replace("\r\n", "\n").strip("\n").split("\n")
-        for line in lines[:SHOWN]:
+        for line in lines[:MAX_SHOWN]:
             yield f"{arrow} {_printable(line)}"
             arrow = "    "
-        if len(lines) > SHOWN:
-            yield f"     ... {len(lines) - SHOWN} lines more"
+        if len(lines) > MAX_SHOWN:
+            yield f"     ... {len(lines) - MAX_SHOWN} more lines"
     else:
         yield f"{arrow} {description.one_line}" + (f" ({description.missing} missing)" if description.missing else "")
         raw = description.raw + (description.payload.wire if description.payload else b"")
         more = " ..." if description.payload and description.payload.length > len(description.payload.wire) else ""
-        yield pen(f"     {raw[:32].hex(' ')}{more or (' ...' if len(raw) > 32 else '')}", "2")
+        yield ansi(f"     {raw[:32].hex(' ')}{more or (' ...' if len(raw) > 32 else '')}", "2")
 
 
 def _printable(line: str) -> str:
     return ascii(line if len(line) <= 100 else line[:100] + "...")[1:-1]
 
 
-def to_draw(verdict: Verdict) -> Description | None:
-    """The one frame that is worth a picture: one with something wrong, the server's first."""
-    seen = [pair for wire in verdict.wire for pair in seen_on(wire)]
+def frame_to_draw(verdict: Verdict) -> Description | None:
+    """Return the frame to draw: an invalid one, preferably from the server; otherwise the first one sent."""
+    seen = [pair for chunks in verdict.recorded for pair in described(chunks)]
     frames = [(sent, what) for sent, what in seen if what is not None and what.kind == "frame"]
     for wanted in (False, True):
         for sent, description in frames:

@@ -1,4 +1,4 @@
-"""The grader: that it is independent, ends, reports what happened, and says so in every format."""
+"""The grader: its codec, its cases, the run, and the reports."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ FEW = select(only=["4.accept.value", "6.length.126", "6.mask.missing", "6.echo.h
 
 
 class Shifts(ReferenceServer):
-    """Sends every byte of a long message plus one."""
+    """Adds one to every byte of a long message."""
 
     symptom = "long messages come back wrong"
     bug = "adds one to each byte of them"
@@ -46,7 +46,7 @@ class Shifts(ReferenceServer):
 
 @contextlib.contextmanager
 def speaking(talk: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server that accepts, and does what the function does, in a thread for each client."""
+    """A server that calls a function with each client, in a thread."""
     stop = threading.Event()
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -87,11 +87,11 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 
 class TestCodec:
-    """The grader's own, against the RFC's vectors: §5.7, §1.3"""
+    """The codec of the grader, against the examples of §5.7 and §1.3"""
 
     @pytest.mark.parametrize("size", [0, 1, 125, 126, 127, 65535, 65536])
     @pytest.mark.parametrize("key", [None, b"\0\0\0\0", b"\x37\xfa\x21\x3d"])
-    def test_a_frame_that_is_built_is_read_again_and_not_before_it_is_whole(self, size, key):
+    def test_a_built_frame_is_parsed_again_when_it_is_complete(self, size, key):
         payload = bytes(i % 255 for i in range(size))
         wire = frame(BINARY, payload, key=key)
         assert parse_frame(wire + b"tail") == (Frame(BINARY, payload), len(wire))
@@ -115,11 +115,11 @@ class TestCodec:
             ("a100", "RSV bits 010"),
             ("9100", "RSV bits 001"),
             ("8300", "reserved"),
-            ("0900", "control frame in fragments"),
+            ("0900", "control frame without FIN"),
             ("897e 007e" + "00" * 126, "control frame of 126 bytes"),
         ],
     )
-    def test_what_is_wrong_with_a_frame_is_noted_and_its_meaning_kept(self, wire, fault):
+    def test_the_faults_of_a_frame_are_noted(self, wire, fault):
         received, _ = parse_frame(bytes.fromhex(wire))
         assert len(received.faults) == 1
         assert fault in received.faults[0]
@@ -136,14 +136,14 @@ class TestCodec:
             (b"HTTP/1.1 1x1 OK\r\n\r\n", "status line"),
         ],
     )
-    def test_what_is_wrong_with_a_head_is_noted(self, head, fault):
+    def test_the_faults_of_a_head_are_noted(self, head, fault):
         faults = parse_answer(head).faults
         assert (fault == "") == (not faults), faults
         assert not fault or any(fault in f for f in faults)
 
 
 class TestTheRows:
-    """What every case must have"""
+    """The cases"""
 
     def test_ids_are_unique_and_begin_with_a_chapter(self):
         ids = [case.id for case in CASES]
@@ -151,21 +151,21 @@ class TestTheRows:
         assert {case.chapter for case in CASES} <= set(CHAPTERS)
         assert [case.chapter for case in CASES] == sorted(case.chapter for case in CASES), "in the order of chapters"
 
-    @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
-    def test_a_row_is_whole(self, case):
-        assert re.fullmatch(r"[0-9]+(\.[a-z0-9-]+)+", case.id)
-        assert re.fullmatch(r"RFC [0-9]{4} §[0-9A-Z]+(\.[0-9]+)*", case.section), case.section
-        for words in (case.title, case.quote, case.hint, case.play.accepts):
-            assert words.strip() == words != ""
-        assert case.play.sends.strip()
-        assert case.title[0].isupper() or not case.title[0].isalpha()
-        assert not case.title.endswith(".")
-        assert case.play.needs in ("", "open", "asked", "echo", "binary", "agree", "deflate")
+    def test_every_row_is_complete(self):
+        checks = {
+            "id": lambda case: re.fullmatch(r"[0-9]+(\.[a-z0-9-]+)+", case.id),
+            "section": lambda case: re.fullmatch(r"RFC [0-9]{4} §[0-9A-Z]+(\.[0-9]+)*", case.section),
+            "title": lambda case: re.fullmatch(r"[^a-z\s](.*[^.\s])?", case.title),
+            "quote": lambda case: case.quote.strip() == case.quote != "",
+            "hint": lambda case: case.hint.strip() == case.hint != "",
+            "sends": lambda case: case.play.sends.strip(),
+            "accepts": lambda case: case.play.accepts.strip() == case.play.accepts != "",
+            "needs": lambda case: case.play.needs in ("", "open", "asked", "echo", "binary", "agree", "deflate"),
+        }
+        assert [(case.id, name) for case in CASES for name, check in checks.items() if not check(case)] == []
 
-    def test_there_are_as_many_as_promised(self):
-        opening = [case for case in CASES if case.chapter <= 5]
-        assert len(opening) >= 40
-        assert len(CASES) - len(opening) >= 120
+    def test_there_are_518_cases(self):
+        assert len(CASES) == 518
 
     def test_select_by_chapter_by_id_by_beginning_and_by_glob(self):
         assert {case.chapter for case in select(until=3)} == {1, 2, 3}
@@ -177,16 +177,15 @@ class TestTheRows:
 
 
 class TestGoodServers:
-    """A server that is right passes everything"""
+    """A correct server passes every case"""
 
-    @pytest.mark.parametrize("server", ["wsref", "the gallery's"])
-    def test_every_case_passes_in_time(self, server):
+    @pytest.mark.parametrize("server", ["wsref", "the reference server"])
+    def test_every_case_passes(self, server):
         opened = running(Demo, compression=Compression()) if server == "wsref" else serving(ReferenceServer)
         with opened as url:
             report = grade(parse_target(url), CASES)
         assert [(v.case.id, v.outcome, v.why) for v in report.verdicts if v.outcome is not Outcome.PASS] == []
         assert len(report.verdicts) == len(CASES)
-        assert report.seconds < 40  # 20 on a machine that does nothing else
 
     @pytest.mark.slow
     @pytest.mark.parametrize("step", range(1, 12))
@@ -200,14 +199,14 @@ class TestGoodServers:
 
 
 class TestFindings:
-    """What a report says about a server that is not right"""
+    """The report on a broken server"""
 
-    def test_a_failure_says_what_was_sent_what_came_and_what_was_expected(self, capsys):
+    def test_a_failure_shows_the_sent_the_received_and_the_expected_bytes(self, capsys):
         with serving(Shifts) as url:
             code, out, err = run(capsys, url, "--only", "6.length.126", "--only", "6.length.125")
         assert code == 1
         assert "✗ 6.length.126  MUST  RFC 6455 §5.2" in out
-        assert "(other bytes from byte 0 on)" in out
+        assert "(differs from byte 0 on)" in out
         assert re.search(r"expected  BINARY of 126 bytes: 00 01 02", out)
         assert "sent BINARY, FIN, masked, 126 bytes" in out
         assert "hint      " in out
@@ -228,7 +227,7 @@ class TestFindings:
         assert "INTEROP" in out
         assert code == 0
 
-    def test_a_server_that_is_no_echo_is_not_blamed_for_it(self, capsys):
+    def test_a_server_without_echo_fails_no_must(self, capsys):
         class Silent(ReferenceServer):
             def on_message(self, opcode, message):
                 pass
@@ -236,7 +235,7 @@ class TestFindings:
         with serving(Silent) as url:
             code, out, _ = run(capsys, url, "--only", "6.length", "--only", "6.mask.missing", "--timeout", "2")
         assert code == 0
-        assert "no echo server (it was sent the text 'Hello', and what came was: nothing for 2 s)" in out
+        assert "no echo server (the answer to the text 'Hello' was: nothing for 2 s)" in out
         assert "skipped" in out
 
     def test_no_echo_sends_it_no_message_to_find_out(self, capsys):
@@ -279,28 +278,26 @@ class TestFindings:
 class TestItEnds:
     """A dead or hanging server ends the run in bounded time, with a clear word"""
 
-    def test_nobody_listens(self, capsys):
+    def test_no_server_listens(self, capsys):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
         code, out, err = run(capsys, f"ws://127.0.0.1:{port}/", "--timeout", "20")
         assert (code, out) == (1, "")
-        assert (
-            f"nothing to grade at ws://127.0.0.1:{port}/: no connection to 127.0.0.1:{port}: Connection refused" in err
-        )
+        assert f"cannot grade ws://127.0.0.1:{port}/: no connection to 127.0.0.1:{port}: Connection refused" in err
 
-    def test_it_accepts_and_says_nothing(self, capsys):
+    def test_the_server_accepts_and_sends_nothing(self, capsys):
         with speaking(listening) as url:
             code, _, err = run(capsys, url, "--timeout", "0.5")
         assert code == 1
-        assert "takes the connection, and then: nothing for 0.5 s" in err
+        assert "accepts the connection, and then: nothing for 0.5 s" in err
 
-    def test_it_hangs_up_on_everything(self, capsys):
+    def test_the_server_closes_every_connection(self, capsys):
         with speaking(lambda sock: None) as url:
             code, _, err = run(capsys, url, "--timeout", "20")
         assert code == 1
-        assert "hangs up on whatever it is sent" in err
+        assert "closes them without an answer" in err
 
-    def test_it_is_no_http_server(self, capsys):
+    def test_the_server_does_not_speak_http(self, capsys):
         with speaking(lambda sock: sock.sendall(b"220 mail.example ESMTP\r\n") or listening(sock)) as url:
             code, _, err = run(capsys, url, "--timeout", "1")
         assert code == 1
@@ -308,7 +305,7 @@ class TestItEnds:
         assert "220 mail.example" in err
 
     @pytest.mark.slow
-    def test_it_dies_on_the_way(self, capsys):
+    def test_the_server_stops_answering(self, capsys):
         answers = []
 
         def talk(sock):
@@ -322,9 +319,7 @@ class TestItEnds:
         with speaking(talk) as url:
             code, out, _ = run(capsys, url, "--until", "4", "--jobs", "2", "--timeout", "2")
         assert code == 1
-        assert re.search(
-            r"Stopped: after [0-9]\.[a-z.0-9-]+ the server did not answer an ordinary handshake any more", out
-        )
+        assert re.search(r"Stopped: after [0-9]\.[a-z.0-9-]+ the server no longer answered an ordinary handshake", out)
 
     def test_an_endless_answer_is_not_kept(self):
         def talk(sock):
@@ -363,12 +358,12 @@ class TestItEnds:
     @pytest.mark.parametrize(
         ("answers", "timeout"),
         [
-            pytest.param(0, "60", id="while it looks at the server"),
-            pytest.param(20, "3", id="while it plays cases", marks=pytest.mark.slow),
+            pytest.param(0, "60", id="during the probe"),
+            pytest.param(20, "3", id="during the cases", marks=pytest.mark.slow),
         ],
     )
-    def test_ctrl_c_ends_it_with_130(self, answers, timeout):
-        """A case that is being played ends with its timeout, and so does the run."""
+    def test_ctrl_c_ends_the_run_with_130(self, answers, timeout):
+        """A case ends with its timeout, and so does the run."""
         asked = []
 
         def talk(sock):
@@ -393,9 +388,9 @@ class TestItEnds:
 
 
 class TestRunner:
-    """One case at a time, in a thread, with its own connections"""
+    """Each case has a thread and its own connections"""
 
-    def test_what_a_play_raises_is_its_verdict(self):
+    def test_the_exception_of_a_play_is_its_verdict(self):
         def failing(peer: Peer) -> None:
             raise Failed("this came")
 
@@ -415,9 +410,9 @@ class TestRunner:
         assert [v.outcome for v in report.verdicts] == [Outcome.FAIL, Outcome.SKIP, Outcome.PASS]
         assert [(v.why, v.expected) for v in report.verdicts] == [("this came", "that"), ("not for you", ""), ("", "")]
         assert sorted(told) == sorted(c.id for c in cases)
-        assert report.verdicts[2].wire[0][0][0] is True, "what passed is kept"
+        assert report.verdicts[2].recorded[0][0][0] is True, "the bytes are recorded"
 
-    def test_a_mistake_in_a_case_is_not_taken_for_the_servers(self):
+    def test_an_error_in_a_case_is_not_a_failure_of_the_server(self):
         def wrong(peer: Peer) -> None:
             raise ZeroDivisionError
 
@@ -425,13 +420,13 @@ class TestRunner:
         with serving(ReferenceServer) as url, pytest.raises(ZeroDivisionError):
             grade(parse_target(url), [case])
 
-    def test_nothing_is_left_behind(self):
+    def test_a_run_leaves_no_thread(self):
         with running(Demo, limits=Limits(shutdown_timeout=0.3)) as url:
             grade(parse_target(url), FEW)
         wait_until(lambda: not [t for t in threading.enumerate() if "check" in t.name])
 
     @pytest.mark.parametrize("url", ["http://a/", "ws://", "ws://a/#x", "ws://a:99999/", "ws://u:p@a/", "ws://a /", ""])
-    def test_a_url_that_is_none_is_refused(self, url):
+    def test_an_invalid_url_is_refused(self, url):
         with pytest.raises(ValueError):
             parse_target(url)
 
@@ -446,7 +441,7 @@ class TestRunner:
             ("wss://example.com:8443?q", "example.com:8443", "/?q", False),
         ],
     )
-    def test_a_url_says_where_to_and_what_to_ask_for(self, url, authority, path, loopback):
+    def test_a_url_has_an_authority_and_a_path(self, url, authority, path, loopback):
         target = parse_target(url)
         assert (target.authority, target.path, target.is_loopback) == (authority, path, loopback)
 
@@ -460,7 +455,7 @@ class TestRunner:
         assert "ws.example:9 is not this machine" in err
         assert "No route to host" in err
 
-    def test_it_speaks_only_to_the_host_and_port_that_it_was_given(self, monkeypatch):
+    def test_it_connects_only_to_the_host_and_port_of_the_url(self, monkeypatch):
         real, dialled = socket.create_connection, set()
 
         def connect(address, *more, **options):
@@ -486,11 +481,12 @@ def files(tmp_path_factory):
 
 
 class TestReports:
-    """The same for people and for programs"""
+    """JSON, JUnit, HTML and text"""
 
-    def test_json_has_every_case_and_the_bytes_of_those_that_failed(self, files):
+    def test_json_has_every_case_and_the_bytes_of_failed_cases(self, files):
         report = json.loads(files["json"])
         assert report["wsref"] == wsref.__version__
+        assert list(report["found"]) == ["usual", "echo", "no_echo", "binary", "deflate", "many"]
         assert report["found"]["echo"] is True
         cases = {case["id"]: case for case in report["cases"]}
         assert cases["6.length.125"]["outcome"] == "pass"
@@ -501,7 +497,7 @@ class TestReports:
         assert sent.endswith(frame(BINARY, bytes(i % 251 for i in range(126))))
         assert report["summary"]["MUST"]["failed"] == sum(c["outcome"] == "fail" for c in report["cases"])
 
-    def test_junit_is_xml_with_a_suite_for_each_chapter_and_counts_that_are_right(self, files):
+    def test_junit_has_a_suite_for_each_chapter_with_correct_counts(self, files):
         root = ElementTree.fromstring(files["junit"])
         assert root.tag == "testsuites"
         assert root[0].get("name") == "chapter 4: complete_upgrade"
@@ -513,7 +509,7 @@ class TestReports:
         assert "A binary message of 126 bytes comes back" in failure.get("message")
         assert "hint" in failure.text
 
-    def test_html_is_whole_has_no_script_and_loads_nothing(self, files):
+    def test_html_is_complete_without_scripts_or_external_files(self, files):
         page = files["html"]
         assert page.startswith("<!doctype html>")
         assert "<script" not in page
@@ -522,7 +518,7 @@ class TestReports:
         assert "<svg" in page
         assert "prefers-color-scheme: dark" in page
 
-    def test_what_came_from_the_server_is_escaped_in_html(self, tmp_path, capsys):
+    def test_bytes_from_the_server_are_escaped_in_html(self, tmp_path, capsys):
         class Rude(ReferenceServer):
             def accept_value(self, key):
                 return "<script>alert(1)</script>"
@@ -538,7 +534,7 @@ class TestReports:
         assert json.loads(out)["cases"][0]["outcome"] == "pass"
         assert "no MUST is broken" in err
 
-    def test_a_file_that_cannot_be_written_is_found_out_before_the_run(self, capsys):
+    def test_a_file_that_cannot_be_written_stops_the_run_before_it_begins(self, capsys):
         began = []
         with speaking(lambda sock: began.append(1)) as url:
             code, _, err = run(capsys, url, "--html", "/nowhere/report.html")
@@ -546,7 +542,7 @@ class TestReports:
         assert "cannot write /nowhere/report.html: No such file or directory" in err
         assert began == []
 
-    def test_colour_only_where_it_is_wanted(self):
+    def test_only_a_terminal_gets_colour(self):
         with serving(Shifts) as url:
             report = grade(parse_target(url), FEW)
         assert "\x1b[31m" in "\n".join(as_text(report, Ansi(True)))
@@ -580,7 +576,7 @@ class TestReports:
 
 
 class TestTheCommandLine:
-    """What a user types"""
+    """The arguments of check"""
 
     def test_list_names_every_case_and_obeys_the_filters(self, capsys):
         _, out, _ = run(capsys, "--list")
@@ -594,11 +590,11 @@ class TestTheCommandLine:
     @pytest.mark.parametrize(
         "arguments, complaint",
         [
-            ([], "which server?"),
+            ([], "the URL is missing"),
             (["http://127.0.0.1/"], "begins with ws:// or wss://"),
             (["ws://127.0.0.1/", "--only", "6.nothing"], "no case is called"),
             (["ws://127.0.0.1/", "--until", "12"], "invalid choice"),
-            (["ws://127.0.0.1/", "--until", "1", "--only", "6.length"], "no case is left"),
+            (["ws://127.0.0.1/", "--until", "1", "--only", "6.length"], "no case matches"),
             (["ws://127.0.0.1/", "--timeout", "0"], "seconds are a number above 0"),
             (["ws://127.0.0.1/", "--jobs", "0"], "from 1 to 64"),
             (["--broken", "nothing"], "invalid choice"),

@@ -1,4 +1,4 @@
-"""The cases of chapters 1 to 5: what is broken is found, what is legal passes."""
+"""The cases of chapters 1 to 5 find broken servers and pass legal ones."""
 
 from __future__ import annotations
 
@@ -18,17 +18,21 @@ HERE = [case for case in CASES if case.chapter <= 5]
 GALLERY = {name: server for name, server in BROKEN.items() if server.__module__ <= "wsref.check.gallery.ch05"}
 
 
+#: Broken servers that fail quickly, two for each group of chapters: the quick suite grades them.
+QUICK = ("counts-characters", "no-date", "rejects-firefox", "version-by-int", "guid-with-space", "upgrade-unnamed")
+
+
 def failures(server: type[ReferenceServer], *levels: Level, timeout: float = 5.0) -> dict[str, str]:
-    """What fails of chapters 1 to 5: id to what came."""
+    """The failed cases of chapters 1 to 5: id to reason."""
     with serving(server) as url:
         report = grade(parse_target(url), select(until=5), timeout=timeout)
     return {v.case.id: v.why for v in report.failed if not levels or v.case.level in levels}
 
 
 class TestLegalBehaviour:
-    """RFC 6455 §4.2, RFC 9112 §2.2: what is unusual and legal breaks no MUST"""
+    """RFC 6455 §4.2, RFC 9112 §2.2: unusual legal behaviour fails no MUST"""
 
-    def test_a_server_that_hangs_up_on_what_is_not_http(self):
+    def test_a_server_that_ends_tcp_for_a_bad_request(self):
         class HangsUp(ReferenceServer):
             def parse_head(self, head):
                 try:
@@ -38,7 +42,7 @@ class TestLegalBehaviour:
 
         assert failures(HangsUp, Level.MUST, Level.SHOULD) == {}
 
-    def test_a_server_that_hangs_up_on_bad_handshakes_is_advised_to_answer(self):
+    def test_a_server_that_ends_tcp_for_bad_handshakes_fails_a_should(self):
         # §10.7: it "MAY drop the TCP connection", and "SHOULD return an appropriate HTTP ... status code".
         class HangsUp(ReferenceServer):
             def validate(self, request):
@@ -60,7 +64,7 @@ class TestLegalBehaviour:
 
         assert failures(Reads) == {}
 
-    def test_a_bad_head_is_found_by_a_server_that_refuses_plain_requests_and_one_that_does_not(self):
+    def test_a_bad_head_is_found_with_a_server_that_refuses_plain_requests_and_with_one_that_does_not(self):
         class Strips(BROKEN["blank-before-colon"]):
             def fallback(self, request):
                 self.answer("200 OK", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Content-Length: 0")
@@ -68,14 +72,14 @@ class TestLegalBehaviour:
         for server in (BROKEN["blank-before-colon"], Strips):
             assert "1.header.blank-before-colon" in failures(server, Level.MUST)
 
-    def test_a_server_that_hangs_up_on_plain_requests(self):
+    def test_a_server_that_ends_tcp_for_plain_requests(self):
         class OnlyWebSocket(ReferenceServer):
             def fallback(self, request):
                 raise Disconnected
 
         assert failures(OnlyWebSocket, Level.MUST, Level.SHOULD) == {}
 
-    def test_a_server_that_has_pages_to_show(self):
+    def test_a_server_that_serves_pages(self):
         class Pages(ReferenceServer):
             def fallback(self, request):
                 body = "" if request.method == "HEAD" else "<p>Hi"
@@ -84,7 +88,7 @@ class TestLegalBehaviour:
         assert set(failures(Pages)) == {"5.plain.426", "5.plain.post"}
 
     @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "503 Service Unavailable"])
-    def test_a_server_that_lets_nobody_in(self, status):
+    def test_a_server_that_refuses_every_client(self, status):
         class Closed(ReferenceServer):
             def complete_upgrade(self, request):
                 self.answer(status, "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Content-Length: 0", "Connection: close")
@@ -101,14 +105,14 @@ class TestLegalBehaviour:
 
         assert failures(Only13) == {}
 
-    def test_a_server_that_takes_what_the_rfc_lets_it_repair(self):
+    def test_a_server_that_repairs_heads_as_the_rfc_allows(self):
         class Forgiving(ReferenceServer):
             def read_head(self):
                 return super().read_head().replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ").replace(b"\0", b" ")
 
         assert failures(Forgiving, Level.MUST) == {}
 
-    def test_a_server_that_does_not_decode_the_key_is_advised_and_not_condemned(self):
+    def test_a_server_that_does_not_decode_the_key_fails_a_should_but_no_must(self):
         class Trusts(ReferenceServer):
             def is_key(self, key):
                 return bool(key)
@@ -118,38 +122,43 @@ class TestLegalBehaviour:
 
 
 class TestTheGallery:
-    """Each broken server fails the cases that are meant for it, and no other"""
+    """Each broken server fails exactly the cases that are meant for it"""
 
-    def test_there_are_at_least_thirty_and_each_tells_its_symptom_and_its_bug(self):
-        assert len(BROKEN) >= 30
-        for name, server in BROKEN.items():
-            assert server.symptom and server.bug and server.fails, name
-            assert not server.symptom.endswith("."), name
-            assert server.bug not in server.symptom, f"{name}: the symptom gives it away"
+    def test_every_server_has_a_symptom_and_a_bug_and_the_symptom_does_not_tell_the_bug(self):
+        assert len(BROKEN) == 160
+        assert {
+            name: (server.symptom, server.bug)
+            for name, server in BROKEN.items()
+            if not (server.symptom and server.bug and server.fails)
+            or f"{server.symptom}{server.bug}"[-1] == "."
+            or server.symptom.endswith(".")
+            or server.bug in server.symptom
+        } == {}
 
-    @pytest.mark.slow
-    @pytest.mark.parametrize("name", GALLERY)
+    @pytest.mark.parametrize(
+        "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in GALLERY]
+    )
     def test_a_broken_server_fails_just_what_it_should(self, name):
         server = GALLERY[name]
         failed = failures(server)
         wanted = {case.id for case in HERE if any(fnmatchcase(case.id, glob) for glob in server.fails)}
         perhaps = {case.id for case in HERE if any(fnmatchcase(case.id, glob) for glob in server.sometimes)}
-        assert wanted, "a server of these chapters is found in these chapters"
+        assert wanted
         assert wanted - set(failed) == set(), "not found"
         assert {case: why for case, why in failed.items() if case not in wanted | perhaps} == {}, "not meant"
 
     def test_every_case_is_failed_by_a_server_of_the_gallery(self):
-        # A case that nobody has seen fail may be one that cannot.
+        # A case that no broken server fails may be one that always passes.
         failed = {case.id for case in HERE for s in BROKEN.values() if any(fnmatchcase(case.id, g) for g in s.fails)}
         unseen = {case.id for case in HERE} - failed
         assert unseen == UNSEEN
 
 
-#: ``one-recv`` fails these as the network has it: when a recv gives less than the whole head.
+#: ``one-recv`` fails these only if a recv returns less than the whole head.
 UNSEEN = {"1.head.byte-by-byte", "2.head.byte-by-byte"}
 
 
-def test_the_good_server_passes_and_nothing_is_skipped():
+def test_the_reference_server_passes_and_nothing_is_skipped():
     with serving(ReferenceServer) as url:
         report = grade(parse_target(url), select(until=5))
     assert [(v.case.id, v.why) for v in report.verdicts if v.outcome is not Outcome.PASS] == []
@@ -157,7 +166,7 @@ def test_the_good_server_passes_and_nothing_is_skipped():
 
 @pytest.mark.slow
 def test_over_tls_the_cases_are_the_same(certificate):
-    # Of some, TCP's FIN comes before the answer is read: SSLSocket.shutdown would end decryption with it.
+    # Some cases send FIN before they read the answer: SSLSocket.shutdown would end decryption.
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(*certificate)
     with running(Echo, ssl_context=context) as url:

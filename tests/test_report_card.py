@@ -1,4 +1,4 @@
-"""The report card: its page is what the results and the notes say, and every failure has a note."""
+"""The report card: the page matches the results and the notes, and every failure has a note."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RESULTS = json.loads(report_card.RESULTS.read_text("utf-8"))
 NOTES = json.loads(report_card.NOTES.read_text("utf-8"))
 
 
-def test_the_page_is_what_the_results_and_the_notes_say():
+def test_the_page_matches_the_results_and_the_notes():
     assert report_card.PAGE.read_text("utf-8") == report_card.render(RESULTS, NOTES), "run report_card.py --page"
 
 
@@ -29,21 +29,21 @@ def test_the_results_are_of_these_cases():
         assert {case["id"] for case in server["cases"]} == ids, f"run report_card.py: {server['name']}"
 
 
-def test_every_server_that_is_graded_has_its_program_there():
+def test_every_graded_server_has_its_program():
     assert [server["file"] for server in RESULTS["servers"]] == list(report_card.ORDER)
     assert all((report_card.SERVERS / name).exists() for name in report_card.ORDER)
 
 
 def test_a_must_failure_without_a_note_stops_the_page():
-    with pytest.raises(ValueError, match=r"notes\.json says nothing of it"):
+    with pytest.raises(ValueError, match=r"notes\.json has no note on it"):
         report_card.render(RESULTS, {**NOTES, "cases": {}})
 
 
-def test_one_that_a_plain_socket_did_not_see_stops_the_page():
+def test_a_failure_that_the_replay_did_not_reproduce_stops_the_page():
     server = json.loads(json.dumps(RESULTS["servers"][-1]))
     failed = next(case for case in server["cases"] if case["outcome"] == "fail" and case["level"] == "MUST")
     failed["again"] = False
-    with pytest.raises(ValueError, match="was not seen again over a plain socket"):
+    with pytest.raises(ValueError, match="differed in the replay over a plain socket"):
         report_card.render({**RESULTS, "servers": [server]}, NOTES)
 
 

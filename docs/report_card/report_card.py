@@ -1,14 +1,14 @@
-"""Grades servers that people use, and writes docs/report-card.md.
+"""Grade popular servers, and write docs/report-card.md.
 
 ``python docs/report_card/report_card.py`` starts each server of ``servers/`` on a free port of loopback,
-grades it with ``wsref.check``, keeps what came out in ``results.json``, and writes the page.
-``--page`` writes the page again from what was kept.  It needs ``pip install -e '.[peers]'``, and
-``npm install --prefix docs/report_card/servers`` for Node's ws.
+grades it with ``wsref.check``, stores the results in ``results.json``, and writes the page.
+``--page`` writes the page again from the stored results.  The script needs ``pip install -e '.[peers]'``,
+and ``npm install --prefix docs/report_card/servers`` for Node's ws.
 
-Every MUST failure is then played again without the grader: the bytes that it sent go over a plain
-socket, and what comes back must be what it had seen.  What a person has to say about a failure, having
-looked at the bytes and the RFC, stands in ``notes.json``; one that has no note there, or that the plain
-socket did not see, stops the script from writing the page.
+The script replays every MUST failure without the grader: it sends the same bytes over a plain socket,
+and the answer must be the same.  ``notes.json`` has a note for each failure, written by a person
+after reading the bytes and the RFC.  The script does not write the page if a failure has no note, or if the replay
+differs.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ ORDER = (
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
+    """Return a free port of loopback."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
 
 
 def wait_for(port: int, process: subprocess.Popen[str], seconds: float = 15.0) -> None:
-    """Until somebody listens there.
+    """Wait until a server listens on the port.
 
     Raises:
-        RuntimeError: nobody does, in time; or the server has ended.
+        RuntimeError: The server ended, or does not listen in time.
     """
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
@@ -75,7 +75,7 @@ def wait_for(port: int, process: subprocess.Popen[str], seconds: float = 15.0) -
 
 
 def grade_one(file: str) -> dict[str, Any]:
-    """Start the server, grade it, play its MUST failures again, end it."""
+    """Start a server, grade it, replay its MUST failures, and end it."""
     port = free_port()
     program = ["node"] if file.endswith(".mjs") else [sys.executable]
     command = [*program, str(SERVERS / file), str(port)]
@@ -107,15 +107,15 @@ def grade_one(file: str) -> dict[str, Any]:
 
 
 def seen_again(port: int, line: list[tuple[bool, bytes]]) -> bool | None:
-    """Three tries: what a server does depends, in some, on which of its threads is faster."""
+    """Replay a connection up to three times: some servers depend on the timing of threads."""
     tries = (same_again(port, line) for _ in range(3))
     return next((received for received in tries if received is not False), False)
 
 
 def same_again(port: int, line: list[tuple[bool, bytes]]) -> bool | None:
-    """Send what was sent on one connection, over a plain socket; whether what comes back is the same, dates apart.
+    """Replay one connection over a plain socket; return whether the answer is the same, except for dates.
 
-    None: more was sent than the grader keeps.
+    None: the record is incomplete, because the grader keeps only the first bytes.
     """
     if sum(len(data) for sent, data in line if sent) >= MAX_RECORDED:
         return None
@@ -129,7 +129,7 @@ def same_again(port: int, line: list[tuple[bool, bytes]]) -> bool | None:
             try:
                 while len(received) < len(data) and (piece := sock.recv(len(data) - len(received))):
                     received += piece
-            except OSError:  # silence, or a RST
+            except OSError:  # a timeout, or a RST
                 pass
             if without_dates(received) != without_dates(data):
                 return False
@@ -137,19 +137,19 @@ def same_again(port: int, line: list[tuple[bool, bytes]]) -> bool | None:
 
 
 def without_dates(data: bytes) -> bytes:
-    """Bytes that may differ from one second to the next left out."""
+    """Remove the dates."""
     return re.sub(rb"(?im)^date: [^\r\n]*", b"Date:", data)
 
 
 def run() -> dict[str, Any]:
-    """Grade them all."""
+    """Grade all servers."""
     servers = []
     for file in ORDER:
         print(f"{file} ...", end=" ", file=sys.stderr, flush=True)
         servers.append(result := grade_one(file))
         must = result["summary"]["MUST"]
         again = sum(bool(case.get("again")) for case in result["cases"])
-        print(f"{result['name']}: {must['failed']} MUST failures, {again} seen again", file=sys.stderr)
+        print(f"{result['name']}: {must['failed']} MUST failures, {again} reproduced", file=sys.stderr)
     date = datetime.now(UTC).date().isoformat()
     python = f"CPython {platform.python_version()}"
     node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
@@ -160,33 +160,30 @@ def run() -> dict[str, Any]:
 
 
 def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
-    """The page, in MyST Markdown.
+    """Return the page, in MyST Markdown.
 
     Args:
-        results: What :func:`run` gave.
-        notes: ``servers``: what there is to say of one, by its file; ``cases``: what a person says
-            of a case, by its id or a glob.
+        results: The results of :func:`run`.
+        notes: ``servers``: notes by the file of a server; ``cases``: notes by the id of a case, or a glob.
     Raises:
-        ValueError: a MUST failure has no note, or was not seen again: nobody has reproduced it.
+        ValueError: A MUST failure has no note, or the replay differed.
     """
     lines = [
         "<!-- Written by docs/report_card/report_card.py; not by hand. -->",
         "# Report card",
         "",
-        f"How servers that people use do in `python -m wsref check`, on {results['date']}: {len(CASES)} cases, "
-        f"wsref {results['wsref']}, {results['python']}, Node {results['node']}.  Each is an echo server of a few "
-        "lines with the library's defaults (`docs/report_card/servers/`), on loopback.",
+        f"The results of popular servers in `python -m wsref check`, on {results['date']}: {len(CASES)} cases, "
+        f"wsref {results['wsref']}, {results['python']}, Node {results['node']}.  Each server is a short echo server "
+        "with the defaults of its library (`docs/report_card/servers/`), on loopback.",
         "",
-        "A **MUST** failure is a sentence of an RFC that is not kept, and it is quoted below.  Each was seen twice: by "
-        f"the grader, and (but for those that send more than {MAX_RECORDED >> 10} KiB) when the same bytes were sent over "
-        f"a "
-        "plain socket without it; and it was held against the RFC, with what it means written below.  It need not "
-        "matter in practice: most of these are bytes that no browser sends, and several maintainers are lenient on "
-        "purpose.  **SHOULD** is advice, with good reasons not to follow it at times.  **INTEROP** is no rule at all.  "
-        "Cases that a server cannot be asked (compression, "
-        "where it declines it) are skipped, which is no fault.  All of them are in "
-        "[the list of cases](reference/check-cases.md).  Who finds one of these wrong has found a bug in a case: "
-        "please say so.",
+        "A **MUST** failure breaks a sentence of an RFC, which is quoted below.  The grader found each one, and a "
+        "replay of the same bytes over a plain socket reproduced it, except for cases that send more than "
+        f"{MAX_RECORDED >> 10} KiB.  A person compared each one with the RFC, and its meaning is written below.  A "
+        "failure need not matter in practice: browsers do not send most of these bytes, and some maintainers are "
+        "lenient on purpose.  **SHOULD** is advice, and good reasons against it may exist.  **INTEROP** is not a "
+        "rule.  Skipped cases do not apply to the server (for example, compression if the server declines it), "
+        "which is not a fault.  [The list of cases](reference/check-cases.md) has all of them.  If you find a "
+        "mistake here, a case has a bug: please report it.",
         "",
         "| server | MUST | SHOULD | INTEROP | skipped |",
         "|---|--:|--:|--:|--:|",
@@ -203,13 +200,13 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
 
 
 def title(server: dict[str, Any]) -> str:
-    """Name and version; for a library that has two servers, which."""
+    """Return name and version; also the variant, for a library with two servers."""
     which = {"websockets_sync.py": ", threads", "websockets_asyncio.py": ", asyncio"}.get(server["file"], "")
     return f"{server['name']}{which}"
 
 
 def anchor(server: dict[str, Any]) -> str:
-    """What the table links to."""
+    """Return the anchor of a server."""
     return "card-" + server["file"].split(".")[0].replace("_", "-")
 
 
@@ -226,14 +223,14 @@ def _findings(server: dict[str, Any], notes: dict[str, dict[str, str]]) -> Itera
     groups: dict[str, list[dict[str, Any]]] = {}
     for case in must:
         if case.get("again") is False:
-            raise ValueError(f"{server['file']}: {case['id']} was not seen again over a plain socket")
+            raise ValueError(f"{server['file']}: {case['id']} differed in the replay over a plain socket")
         groups.setdefault(_note_for(server["file"], case, notes), []).append(case)
     for glob, cases in groups.items():
         quotes = list(dict.fromkeys(f"“{rows[case['id']].quote}” ({rows[case['id']].section})" for case in cases))
         ids = ", ".join(f"`{case['id']}`" for case in cases)
         yield f"**{notes['cases'][glob]}**  \n{ids}."
-        yield f": {quotes[0]}\n" if len(quotes) == 1 else f": {quotes[0]}, and others of its kind\n"
-        yield f"  What came, in the first of them: `{cases[0]['why'].replace('`', chr(39))[:160]}`\n"
+        yield f": {quotes[0]}\n" if len(quotes) == 1 else f": {quotes[0]}, and similar rules\n"
+        yield f"  The answer in the first case: `{cases[0]['why'].replace('`', chr(39))[:160]}`\n"
     for level in (Level.SHOULD, Level.INTEROP):
         ids = ", ".join(f"`{case['id']}`" for case in failed if case["level"] == level.value)
         if ids:
@@ -244,12 +241,12 @@ def _note_for(file: str, case: dict[str, Any], notes: dict[str, dict[str, str]])
     for glob in notes["cases"]:
         if fnmatchcase(case["id"], glob):
             return glob
-    raise ValueError(f"{file} fails {case['id']} ({case['why']}), and notes.json says nothing of it")
+    raise ValueError(f"{file} fails {case['id']} ({case['why']}), and notes.json has no note on it")
 
 
 def main() -> int:
-    """Run, or write the page again."""
-    parser = argparse.ArgumentParser(description="Grade servers that people use, and write docs/report-card.md.")
+    """Grade the servers and write the page, or only write the page."""
+    parser = argparse.ArgumentParser(description="Grade popular servers, and write docs/report-card.md.")
     parser.add_argument("--page", action="store_true", help="write the page from results.json, without grading")
     options = parser.parse_args()
     if not options.page:

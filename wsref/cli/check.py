@@ -270,7 +270,7 @@ def serve_broken(name: str, port: int) -> int:
     """Run ``--broken``: serve a broken server until Ctrl-C."""
     try:
         with serving(BROKEN[name], port) as url:
-            print(f"{url} is broken: {BROKEN[name].symptom}.")
+            print(f"{url} is a broken server.  Symptom: {BROKEN[name].symptom}.")
             print(f"Find the bug: python -m wsref check {url}", flush=True)
             threading.Event().wait()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The cases of ``python -m wsref check``, and its gallery, from their rows."""
+"""Directives for the cases of ``python -m wsref check`` and for its gallery."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from sphinx.util.docutils import SphinxDirective
 
 
 class CheckCases(SphinxDirective):
-    """Every case, chapter by chapter: what it sends, what it accepts, why it matters."""
+    """A definition list of all cases, chapter by chapter."""
 
     def run(self) -> list[nodes.Node]:
-        """A section for each chapter."""
+        """Return a section for each chapter."""
         from wsref.check import CASES
         from wsref.check.report import CHAPTERS
 
@@ -29,7 +29,7 @@ class CheckCases(SphinxDirective):
         return sections
 
     def item(self, case: Any) -> nodes.definition_list_item:
-        """One case."""
+        """Return the item of one case."""
         name = "case-" + case.id.replace(".", "-")
         term = nodes.term("", "", nodes.literal("", case.id), nodes.Text(f" {case.level.value}, {case.section}"))
         term["ids"].append(name)
@@ -48,14 +48,14 @@ class CheckCases(SphinxDirective):
 
 
 class Gallery(SphinxDirective):
-    """The broken servers: name and symptom, and the bug behind a fold."""
+    """A definition list of the broken servers, with the bugs folded."""
 
     def run(self) -> list[nodes.Node]:
-        """A list."""
+        """Return the list."""
         return [nodes.definition_list("", *self.items(), classes=["gallery"])]
 
     def items(self) -> Iterator[nodes.definition_list_item]:
-        """One for each server."""
+        """Yield an item for each server."""
         from wsref.check.gallery import BROKEN
 
         from .boxes import solution

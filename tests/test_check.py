@@ -392,7 +392,7 @@ class TestRunner:
 
     def test_the_exception_of_a_play_is_its_verdict(self):
         def failing(peer: Peer) -> None:
-            raise Failed("this came")
+            raise Failed("wrong")
 
         def skipping(peer: Peer) -> None:
             raise Skipped("not for you")
@@ -408,7 +408,7 @@ class TestRunner:
         with serving(ReferenceServer) as url:
             report = grade(parse_target(url), cases, on_verdict=lambda verdict: told.append(verdict.case.id))
         assert [v.outcome for v in report.verdicts] == [Outcome.FAIL, Outcome.SKIP, Outcome.PASS]
-        assert [(v.why, v.expected) for v in report.verdicts] == [("this came", "that"), ("not for you", ""), ("", "")]
+        assert [(v.why, v.expected) for v in report.verdicts] == [("wrong", "that"), ("not for you", ""), ("", "")]
         assert sorted(told) == sorted(c.id for c in cases)
         assert report.verdicts[2].recorded[0][0][0] is True, "the bytes are recorded"
 

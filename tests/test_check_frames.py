@@ -452,7 +452,7 @@ class TestDeadlines:
         for length in (b"", b"Content-Length: 5000\r\n"):
             with wire_that_drips(HEAD + length + b"\r\nx", b"x") as (wire, _):
                 body = wire.answer().body
-                assert 0 < len(body) < 600, "it took what comes in 30 s"
+                assert 0 < len(body) < 600, "it took 30 s of bytes"
                 assert set(body) == {ord("x")}
 
     def test_other_bytes_do_not_extend_the_wait_for_the_end_of_tcp(self):

@@ -21,10 +21,10 @@ The modules and packages, in the order in which to read them:
 module            chapter   in one line
 ================  ========  ==============================================================
 codec                       an encoder and a lenient decoder, for heads and frames
-verdict                     what a failure means, and how a case ends
+verdict                     the meaning of a failure, and the outcomes of a case
 session                     TCP connections to the server, with deadlines and a record
 case                        a case and its verdict
-plays                       what happens in most cases: a few verbs
+plays                       the plays of most cases: ways to send bytes and to judge answers
 cases             1-11      the cases, one module a chapter; all of them, and ``select``
 runner                      plays the cases, several at a time
 report                      the report: for a terminal, HTML, JSON, JUnit

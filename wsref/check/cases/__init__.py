@@ -3,7 +3,7 @@
 =========  ========  ==========================================
 module     chapter   in one line
 =========  ========  ==========================================
-common               what several chapters share
+common               rules, payloads and checks of several chapters
 ch01       1         an HTTP base
 ch02       2         upgrade detection
 ch03       3         validation

@@ -1,4 +1,4 @@
-"""What the cases of several chapters share."""
+"""Rules, payloads and checks that several chapters use."""
 
 from __future__ import annotations
 

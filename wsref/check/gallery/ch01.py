@@ -134,7 +134,7 @@ class CountsCharacters(ReferenceServer):
 
 class NoDate(ReferenceServer):
     symptom = "a cache in front of it logs that it had to add a Date"
-    bug = "its answers have no such header"
+    bug = "it sends no Date header"
     fails = ("1.answer.date",)
 
     def answer(self, status_line: str, *headers: str, body: str = "") -> None:

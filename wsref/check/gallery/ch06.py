@@ -163,7 +163,7 @@ class HalfOf64(ReferenceServer):
 
 
 class AnyForm(ReferenceServer):
-    symptom = "none: it accepts more than it should"
+    symptom = "no symptom: it accepts more than it should"
     bug = "it accepts a length in too many bits, and one with its top bit set"
     fails = ("6.length.*-bits",)
 
@@ -203,7 +203,7 @@ class MasksReplies(ReferenceServer):
 
 
 class TakesUnmasked(ReferenceServer):
-    symptom = "none with a browser; a client without masks gets no error"
+    symptom = "no symptom with a browser; a client without masks gets no error"
     bug = "it uses the MASK bit only to decide whether to read a key"
     fails = (
         "6.mask.missing",
@@ -280,7 +280,7 @@ class MarksAll(ReferenceServer):
 
 
 class IgnoresRsv(ReferenceServer):
-    symptom = "none, until a client uses an unknown extension"
+    symptom = "no symptom, until a client uses an unknown extension"
     bug = "it ignores the RSV bits"
     fails = ("6.rsv.[!s]*",)
 
@@ -292,7 +292,7 @@ class IgnoresRsv(ReferenceServer):
 
 
 class ReservedIsBinary(ReferenceServer):
-    symptom = "none with today's clients"
+    symptom = "no symptom with today's clients"
     bug = "an `else` reads every unknown opcode as binary"
     fails = ("6.opcode.*",)
 

@@ -124,7 +124,7 @@ class TextByFrame(ReferenceServer):
 
 
 class LateText(ReferenceServer):
-    symptom = "none: it is legal, but the server collects invalid messages"
+    symptom = "no symptom: it is legal, but the server collects invalid messages"
     bug = "it checks UTF-8 only at FIN"
     fails = ("7.utf8.fail-fast",)
 
@@ -325,7 +325,7 @@ class PongsForPongs(ReferenceServer):
 
 
 class LongControl(ReferenceServer):
-    symptom = "none with correct clients"
+    symptom = "no symptom with correct clients"
     bug = "it accepts a control frame of more than 125 bytes"
     fails = (
         "7.ping.126",
@@ -339,7 +339,7 @@ class LongControl(ReferenceServer):
 
 
 class ControlInFragments(ReferenceServer):
-    symptom = "none with correct clients"
+    symptom = "no symptom with correct clients"
     bug = "it ignores the FIN bit of control frames"
     fails = (
         "7.ping.fragmented",
@@ -384,7 +384,7 @@ class Interleaves(ReferenceServer):
 
 
 class ContinuesNothing(ReferenceServer):
-    symptom = "none with correct clients"
+    symptom = "no symptom with correct clients"
     bug = "it reads a continuation without an unfinished message as a binary message"
     fails = (
         "7.fragments.nothing-*",

@@ -76,7 +76,7 @@ class Echoes1005(ReferenceServer):
 
 
 class EchoesAnyCode(ReferenceServer):
-    symptom = "none with correct clients"
+    symptom = "no symptom with correct clients"
     bug = "it echoes the payload of a Close unchecked, with any code"
     fails = (
         "8.code.never-*",

@@ -11,7 +11,7 @@ from .reference import Disconnected, Failure, ReferenceServer, Request
 
 
 class TakesRsv1(ReferenceServer):
-    symptom = "none with correct clients"
+    symptom = "no symptom with correct clients"
     bug = "it allows RSV1 even without permessage-deflate"
     fails = (
         "6.rsv.1",
@@ -26,7 +26,7 @@ class TakesRsv1(ReferenceServer):
 
 
 class Rsv1OnAnything(ReferenceServer):
-    symptom = "none with correct clients"
+    symptom = "no symptom with correct clients"
     bug = "with permessage-deflate, it allows RSV1 on control frames and continuations"
     fails = (
         "9.rsv1.continuation",
@@ -39,7 +39,7 @@ class Rsv1OnAnything(ReferenceServer):
 
 
 class AnyRsvOnceAgreed(ReferenceServer):
-    symptom = "none with correct clients"
+    symptom = "no symptom with correct clients"
     bug = "with permessage-deflate, it ignores all RSV bits, not only RSV1"
     fails = (
         "9.rsv2.reserved",
@@ -179,7 +179,7 @@ class SmallWindowToRead(ReferenceServer):
 
 class KeepsContext(ReferenceServer):
     symptom = "clients that request server_no_context_takeover close on the second message"
-    bug = "it agrees on this parameter, but keeps its window"
+    bug = "it agrees on server_no_context_takeover, but keeps its window"
     fails = (
         "9.context.server-starts-anew",
         "9.context.both-start-anew",
@@ -325,7 +325,7 @@ class FallsOverBombs(ReferenceServer):
 
 class AsksForWindow(ReferenceServer):
     symptom = "clients that did not offer client_max_window_bits fail the handshake"
-    bug = "it includes this parameter in every answer"
+    bug = "it includes client_max_window_bits in every answer"
     fails = (
         "9.offer.plain",
         "9.offer.client-window-[!1]*",
@@ -344,7 +344,7 @@ class AsksForWindow(ReferenceServer):
 
 
 class TakesTheLast(ReferenceServer):
-    symptom = "none with correct clients"
+    symptom = "no symptom with correct clients"
     bug = "it stores parameters in a dict, and does not detect repeated ones"
     fails = (
         "9.decline.twice",

@@ -6,7 +6,7 @@ from .reference import ReferenceServer, Request
 
 
 class AnyOrigin(ReferenceServer):
-    symptom = "none, until a foreign page uses the cookies of a visitor"
+    symptom = "no symptom, until a foreign page uses the cookies of a visitor"
     bug = "it does not check Origin"
     fails = (
         "11.origin.foreign",
@@ -22,7 +22,7 @@ class AnyOrigin(ReferenceServer):
 
 
 class OriginContains(ReferenceServer):
-    symptom = "none, until an attacker registers a domain that begins with the server's name"
+    symptom = "no symptom, until an attacker registers a domain that begins with the server's name"
     bug = "it tests `host in origin` instead of =="
     fails = (
         "11.origin.lookalike",

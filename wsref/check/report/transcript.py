@@ -18,12 +18,12 @@ def described(chunks: list[tuple[bool, bytes]]) -> list[tuple[bool, Description 
     """
     seen: list[tuple[bool, Description | None]] = []
 
-    def tell(what: trace.Seen) -> None:
-        seen.extend((what.sent, description) for description in what.descriptions)
-        if not what.sent and not what.data:
+    def add(event: trace.Seen) -> None:
+        seen.extend((event.sent, description) for description in event.descriptions)
+        if not event.sent and not event.data:
             seen.append((False, None))
 
-    watcher = trace.Watcher("", tell, we_are_the_server=False)
+    watcher = trace.Watcher("", add, we_are_the_server=False)
     for sent, data in chunks:
         watcher(sent, data)
     for sent in (True, False):
@@ -80,7 +80,7 @@ def _printable(line: str) -> str:
 def frame_to_draw(verdict: Verdict) -> Description | None:
     """Return the frame to draw: an invalid one, preferably from the server; otherwise the first one sent."""
     seen = [pair for chunks in verdict.recorded for pair in described(chunks)]
-    frames = [(sent, what) for sent, what in seen if what is not None and what.kind == "frame"]
+    frames = [(sent, description) for sent, description in seen if description and description.kind == "frame"]
     for wanted in (False, True):
         for sent, description in frames:
             if sent is wanted and description.problems:

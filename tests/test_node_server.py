@@ -94,12 +94,12 @@ def answer(client: RawClient, request: bytes) -> tuple[int, str, str]:
 
 
 class TestGraded:
-    """What ``python -m wsref check`` says of it."""
+    """The verdicts of ``python -m wsref check``."""
 
     def test_it_breaks_no_must_of_chapters_1_to_5(self, url):
         report = grade(parse_target(url), select(until=5))
         assert [verdict.case.id for verdict in report.failed if verdict.case.level is Level.MUST] == []
-        assert report.found.echo and report.count(Outcome.PASS) > 0
+        assert report.capabilities.echo and report.count(Outcome.PASS) > 0
 
     def test_it_breaks_no_must_and_no_should_of_chapters_1_to_8(self, url):
         report = grade(parse_target(url), select(until=8))

@@ -43,7 +43,10 @@ setup(
         "test": [
             "pytest>=8",
             "pytest-timeout>=2.3",
-            "hypothesis>=6.100",
+            "pytest-xdist>=3.5",
+            # From 6.156 on it has a part in Rust, and no wheel for the free-threaded build of 3.13.
+            "hypothesis>=6.100; python_version != '3.13'",
+            "hypothesis>=6.100,<6.156; python_version == '3.13'",
             "numpy>=1.26",
             "websockets>=13",
             "websocket-client>=1.8",
@@ -58,7 +61,9 @@ setup(
             "numpy>=1.26",
             "matplotlib>=3.8",
         ],
+        "coverage": ["coverage>=7.10"],
         "lint": ["ruff>=0.6", "mypy>=1.11"],
+        "dev": ["wsref[test,coverage,docs,notebooks,fast,lint,bench]", "nox>=2024.10.9", "pre-commit>=4"],
         "peers": [  # servers that docs/report_card grades
             "aiohttp>=3.10",
             "simple-websocket>=1",
@@ -106,6 +111,8 @@ setup(
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: 3.14",
+        "Programming Language :: Python :: 3.15",
         "Topic :: Internet :: WWW/HTTP :: HTTP Servers",
         "Typing :: Typed",
     ],

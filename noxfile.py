@@ -1,0 +1,64 @@
+"""Sessions for nox: each makes a venv of its own.
+
+``nox -l`` lists them, ``nox`` runs lint and tests, ``nox -s tests-3.12 -- -k opening`` one with arguments.
+"""
+
+from __future__ import annotations
+
+import glob
+
+import nox
+
+nox.options.sessions = ["lint", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = False  # "tests" runs on every Python found
+
+QUICKLY = ["pytest", "-q", "-n", "auto", "--dist", "worksteal"]
+
+
+@nox.session(python=["3.11", "3.12", "3.13", "3.14", "3.14t"])
+def tests(session: nox.Session) -> None:
+    """The quick tests, on every Python found; ``-- --slow`` for all."""
+    session.install("-e", ".[test]")
+    session.run(*QUICKLY, *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff and mypy."""
+    session.install("-e", ".[lint,notebooks]")  # mypy reads what the labs import
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy", "--strict", "wsref", "tests/typed_program.py", *sorted(glob.glob("notebooks/*.py")))
+
+
+@nox.session
+def coverage(session: nox.Session) -> None:
+    """The quick tests under coverage; fails below the floor that pyproject.toml sets."""
+    session.install("-e", ".[test,coverage]")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", *QUICKLY, *session.posargs)
+    session.run("coverage", "combine", "-q")
+    session.run("coverage", "report")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The book, and the tests of its pages; ``-- --pages-only`` for a quick look."""
+    session.install("-e", ".[docs,test]")
+    session.run("python", "docs/build.py", *session.posargs)
+    session.run("pytest", "-q", "tests/test_docs.py", env={"CI_DOCS": "true"})
+
+
+@nox.session
+def labs(session: nox.Session) -> None:
+    """The notebooks, each from scratch; ``-- 06 messages`` for some."""
+    session.install("-e", ".[notebooks]")
+    session.run("python", "notebooks/run.py", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The benchmark: a first look, or with the arguments behind ``--``."""
+    session.install("-e", ".[bench]")
+    session.run("python", "docs/benchmark/benchmark.py", *(session.posargs or ["--quick", "--only", "wsref,floor"]))

@@ -1,10 +1,11 @@
-"""``python -m wsref`` as a process of its own: what it prints, how it fails, how it ends."""
+"""``python -m wsref`` as a process: its output, its errors, its end."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -12,11 +13,12 @@ import sys
 import threading
 
 import pytest
-from conftest import DEADLINE, wait_until
+from conftest import DEADLINE, free_port, wait_until
 from rawclient import CLOSE, TEXT, RawClient, close, text
 
 from wsref import Echo, Limits, WebSocketServer, __version__, connect
-from wsref.cli.main import limits_table, main
+from wsref.cli.main import main
+from wsref.cli.serve import limits_table
 
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1"}
 ENVIRONMENT.pop("FORCE_COLOR", None)
@@ -25,12 +27,12 @@ ENVIRONMENT.pop("FORCE_COLOR", None)
 def command(*arguments, **options):
     options.setdefault("env", ENVIRONMENT)
     return subprocess.run(
-        [sys.executable, "-m", "wsref", *arguments], capture_output=True, text=True, timeout=30, **options
+        [sys.executable, "-m", "wsref", *arguments], capture_output=True, text=True, timeout=DEADLINE, **options
     )
 
 
 class Served:
-    """A running ``python -m wsref``; its log is collected meanwhile."""
+    """A running ``python -m wsref``; a thread collects its log."""
 
     def __init__(self, *arguments):
         self.process = subprocess.Popen(
@@ -117,6 +119,7 @@ class TestServe:
             saw.append((opcode, payload[:2]))
             client.send(close(1001))
             assert client.rest() == b""
+            client.socket.close()
 
         threads = [threading.Thread(target=answer, args=(client,)) for client in clients]
         for thread in threads:
@@ -133,19 +136,19 @@ class TestServe:
         server = served()
         clients = [server.dial() for _ in range(3)]
         for client in clients[:2]:
-            client.open()  # the third has not said a word
+            client.open()  # the third sends nothing
         assert server.end() == 0
         assert "Traceback" not in server.log
 
-    def test_a_second_ctrl_c_ends_it_on_the_spot(self, served):
+    def test_a_second_ctrl_c_ends_it_at_once_with_130(self, served):
         server = served()
         client = server.dial()
         client.open()
         server.process.send_signal(signal.SIGINT)
-        assert client.frame()[0] == CLOSE  # it waits for our answer now
+        assert client.frame()[0] == CLOSE  # it waits for our Close
         assert server.end() == 130
 
-    def test_the_limits_it_is_given_hold(self, served):
+    def test_the_limits_of_the_command_line_hold(self, served):
         server = served("--max-message-size", "10", "--max-connections", "1")
         client = server.dial()
         client.open()
@@ -154,9 +157,9 @@ class TestServe:
         client.send(text("x" * 11))
         code, reason = client.closed()
         assert code == 1009
-        assert "declares 11 bytes, and the message may have 10 more" in reason
+        assert "declares 11 bytes; the message may have 10 more" in reason
 
-    def test_a_page_from_elsewhere_comes_in_by_the_flag(self, served):
+    def test_the_flag_admits_a_page_of_another_origin(self, served):
         server = served("--allow-origin", "HTTPS://Example.com:443/")
         client = server.dial()
         client.open(Origin="https://example.com")
@@ -181,7 +184,7 @@ class TestServe:
         client = server.dial()
         client.open(Origin="http://[::1]:1234", Host="[::1]:1")
 
-    def test_nothing_that_a_client_sends_gets_to_the_terminal_as_it_is(self, served):
+    def test_bytes_from_a_client_reach_the_log_escaped(self, served):
         server = served()
         client = server.dial()
         client.send(b"GET /\x1b[31m HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -190,6 +193,7 @@ class TestServe:
         client.open()
         client.send(close(4000, "\x1b[31m\r\nforged"))
         client.closed()
+        client.socket.close()
         server.end()
         server.reader.join()
         assert "\x1b" not in server.log
@@ -197,7 +201,7 @@ class TestServe:
 
 
 class TestErrors:
-    """One clear line each; exit code 1, or 2 for a command line that makes no sense."""
+    """One clear line each; exit code 1, or 2 for a wrong command line"""
 
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -211,7 +215,7 @@ class TestErrors:
             (["--max-connections", "-1"], "max_connections must be more than 0 connections, not -1"),
         ],
     )
-    def test_what_cannot_be_done_is_one_line_and_exit_code_1(self, arguments, words):
+    def test_a_failure_is_one_line_and_exit_code_1(self, arguments, words):
         done = command(*arguments)
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("wsref: ")
@@ -226,7 +230,7 @@ class TestErrors:
             r"wsref: cannot listen on 127\.0\.0\.1 port \d+: it is in use; try another, --port \d+\n", done.stderr
         )
 
-    def test_certificates_that_are_none_or_not_the_keys(self, certificate, tmp_path):
+    def test_invalid_certificates_and_keys_that_do_not_match(self, certificate, tmp_path):
         cert, key = certificate
         other = tmp_path / "other.pem"
         subprocess.run(
@@ -244,7 +248,7 @@ class TestErrors:
         )
         for arguments, words in [
             ([cert, str(other)], "is not that of the certificate"),
-            ([str(junk), key], "is no certificate in PEM"),
+            ([str(junk), key], "is not a certificate in PEM"),
             ([cert, str(locked)], "has a password"),
         ]:
             done = command("--certfile", arguments[0], "--keyfile", arguments[1])
@@ -257,30 +261,30 @@ class TestErrors:
         "arguments",
         [["--port", "http"], ["--port", "65536"], ["--nonsense"], ["nonsense"], ["--allow-origin", "example.com"]],
     )
-    def test_a_command_line_that_makes_no_sense_is_exit_code_2(self, arguments):
+    def test_a_wrong_command_line_is_exit_code_2(self, arguments):
         done = command(*arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.startswith("usage: python -m wsref")
 
 
-class TestNobodyListens:
-    """A pipe whose other end has gone, a full disk, an output that was closed."""
+class TestOutputThatCannotBeWritten:
+    """A pipe without a reader, a full disk, a closed output"""
 
     @pytest.mark.parametrize("shell", [">/dev/full", ">&-", ">&- 2>&-", "| true", "2>&1 | true", "2>/dev/full"])
-    def test_it_serves_all_the_same_and_ends_well(self, shell, tmp_path):
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+    def test_it_serves_and_ends_well(self, shell, tmp_path):
         pid = tmp_path / "pid"
-        line = f"(echo $BASHPID > {pid}; exec {sys.executable} -m wsref --port {port}; ) {shell}"
-        shell_process = subprocess.Popen(["bash", "-c", line], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
 
         def listening():
             with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
                 return True
 
-        wait_until(listening)
-        os.kill(int(pid.read_text()), signal.SIGTERM)
-        assert "Traceback" not in shell_process.communicate(timeout=DEADLINE)[1]
+        with free_port() as port:
+            serve = shlex.join([sys.executable, "-m", "wsref", "--port", str(port)])
+            line = f"(echo $BASHPID > {shlex.quote(str(pid))}; exec {serve}; ) {shell}"
+            shell_process = subprocess.Popen(["bash", "-c", line], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True)
+            wait_until(listening)
+            os.kill(int(pid.read_text()), signal.SIGTERM)
+            assert "Traceback" not in shell_process.communicate(timeout=DEADLINE)[1]
 
     def test_help_in_ascii(self):
         done = command("serve", "-h", env={**ENVIRONMENT, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"})

@@ -1,4 +1,4 @@
-"""``python -m wsref connect`` as a process of its own: on a terminal, and as a filter."""
+"""``python -m wsref connect`` as a process: on a terminal, and as a filter."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, wait_until
+from conftest import DEADLINE, free_port, wait_until
 
 from wsref import Chat, Compression, Echo, WebSocketHandler, __version__
-from wsref.cli.connect import columns, escaped, shown_message
-from wsref.cli.main import main, tls_context
+from wsref.cli.connect import escaped, message_line
+from wsref.cli.main import main
+from wsref.cli.serve import tls_context
+from wsref.wire.words import columns
 
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1", "TERM": "xterm", "NO_COLOR": "1", "PYTHONUTF8": "1"}
 ENVIRONMENT.pop("FORCE_COLOR", None)
@@ -34,13 +36,13 @@ def command(*arguments, given="", **environment):
         [*COMMAND, *arguments],
         input=given if isinstance(given, bytes) else given.encode(),
         capture_output=True,
-        timeout=30,
+        timeout=DEADLINE,
         env={**ENVIRONMENT, **environment},
     )
 
 
 class Talker(Echo):
-    """An echo that does some things when it is told to."""
+    """An echo that obeys some commands."""
 
     subprotocols = ("chat",)
 
@@ -50,18 +52,15 @@ class Talker(Echo):
         elif message == "enough":
             self.close(1000, "enough")
         elif message == "vanish":
-            self.cut("told to")
+            self._abort("vanish")
         elif message == "evil":
             self.send("\x1b[31mred\r\n\x07\u202e")
-        elif message == "news":
-            self.timer = threading.Timer(0.5, self.send, ["some news"])
-            self.timer.start()
         else:
             self.send(message)
 
 
 def is_asleep(process):
-    """Whether a program's main thread waits for something, and so has read all that there was."""
+    """Whether the main thread of a process sleeps, so it has read all its input."""
     try:
         stat = Path(f"/proc/{process.pid}/stat").read_text()
     except FileNotFoundError:  # not Linux
@@ -94,11 +93,11 @@ class OnTerminal:
         os.write(self.ours, keys.encode())
 
     def until(self, pattern):
-        """Read until this is printed, behind what was waited for before."""
+        """Read until this is printed, after the last match."""
         deadline = time.monotonic() + DEADLINE
         while not (found := re.compile(pattern).search(self.printed, self.at)):
             left = deadline - time.monotonic()
-            assert left > 0, f"waited for {pattern!r} in vain: {self.printed[self.at :]!r}"
+            assert left > 0, f"not printed in time: {pattern!r}: {self.printed[self.at :]!r}"
             if select.select([self.ours], [], [], left)[0]:
                 try:
                     data = os.read(self.ours, 65536)
@@ -110,7 +109,7 @@ class OnTerminal:
         return found[0]
 
     def ends(self):
-        """The exit code, once all is printed."""
+        """Read the rest; the exit code."""
         with contextlib.suppress(OSError):
             while data := os.read(self.ours, 65536):
                 self.printed += self.decode(data)
@@ -154,11 +153,15 @@ class TestAsAFilter:
         file.write_text("a\nb\n")
         with file.open() as lines:
             done = subprocess.run(
-                [*COMMAND, "--wait", "1", serve().url], stdin=lines, capture_output=True, timeout=30, env=ENVIRONMENT
+                [*COMMAND, "--wait", "1", serve().url],
+                stdin=lines,
+                capture_output=True,
+                timeout=DEADLINE,
+                env=ENVIRONMENT,
             )
         assert (done.returncode, done.stdout) == (0, b"a\nb\n")
 
-    def test_messages_that_come_before_the_inputs_end_are_printed_at_once(self, serve):
+    def test_messages_are_printed_before_the_input_ends(self, serve):
         child = subprocess.Popen(
             [*COMMAND, serve().url],
             stdin=subprocess.PIPE,
@@ -203,14 +206,14 @@ class TestAsAFilter:
         done = command(serve(Handler).url)
         assert (done.returncode, done.stdout) == (0, b"00 ff 68\n\x1b[31mred\nline\n")
 
-    def test_a_line_that_is_no_utf_8_is_said_and_not_sent(self, serve):
+    def test_a_line_that_is_not_utf_8_is_reported_and_not_sent(self, serve):
         done = command("--wait", "1", serve().url, given=b"a\n\xff\nb\n")
         assert (done.returncode, done.stdout) == (0, b"a\nb\n")
         assert b"line 2 of the input is not UTF-8" in done.stderr
 
-    def test_nobody_reads_the_output_any_more(self, serve):
-        line = f"seq 100000 | {' '.join(COMMAND)} {serve().url} | head -1; echo ${{PIPESTATUS[@]}}"
-        done = subprocess.run(["bash", "-c", line], capture_output=True, timeout=30, env=ENVIRONMENT)
+    def test_a_reader_that_ends_ends_it(self, serve):
+        line = f"seq 100000 | {shlex.join(COMMAND)} {serve().url} | head -1; echo ${{PIPESTATUS[@]}}"
+        done = subprocess.run(["bash", "-c", line], capture_output=True, timeout=DEADLINE, env=ENVIRONMENT)
         assert done.stdout.startswith(b"1\n")
         assert done.stdout.endswith(b" 1 0\n")
         assert b"Traceback" not in done.stderr
@@ -266,7 +269,7 @@ class TestOnATerminal:
     def test_a_conversation(self, serve, on_terminal):
         terminal = on_terminal(serve(Talker, compression=Compression()).url, "--subprotocol", "chat")
         terminal.until(r"connected to ws://127.0.0.1:[0-9]+/ \(subprotocol chat; permessage-deflate")
-        terminal.until("/help lists what else there is\r\n")
+        terminal.until("/help lists the commands\r\n")
         for typed, printed in [
             ("hello", "< hello\r\n"),
             ("héllo 中文", "< héllo 中文\r\n"),
@@ -280,7 +283,7 @@ class TestOnATerminal:
             ("/big many", "not done: a size is a number of bytes"),
             ("/close 1005", "not done: close code 1005 may not be sent"),
             ("/close now", "not done: a close code is a number"),
-            ("/nonsense", "there is no command /nonsense"),
+            ("/nonsense", "unknown command /nonsense"),
             ("/help", "/close.*Ctrl-D"),
             ("evil", r"< \\x1b\[31mred\\r⏎\\x07\\u202e\r\n"),
         ]:
@@ -298,12 +301,13 @@ class TestOnATerminal:
         assert terminal.ends() == 0
         assert "\x1b[31m" not in terminal.printed
 
-    def test_what_comes_does_not_mix_with_what_is_being_typed(self, serve, on_terminal):
-        terminal = on_terminal(serve(Talker).url)
-        terminal.until("> ")
-        terminal.type("news\r")
+    def test_a_message_does_not_mix_with_the_line_that_is_being_typed(self, serve, on_terminal):
+        server = serve()
+        terminal = on_terminal(server.url)
         terminal.until("> ")
         terminal.type("half a l")
+        terminal.until("half a l")
+        server.broadcast("some news")
         terminal.until(re.escape("\r\x1b[J< some news\r\n> half a l"))
         terminal.type("ine\r")
         terminal.until("< half a line\r\n")
@@ -346,7 +350,7 @@ class TestOnATerminal:
         terminal.until("> ")
         terminal.type("half")
         terminal.until("half")
-        # CPython misses a signal that comes just before readline waits; no human is that fast.
+        # CPython misses a signal just before readline waits; no human is that fast.
         wait_until(lambda: is_asleep(terminal.process))
         terminal.type("\x03")
         terminal.until("we closed the connection: 1000 NORMAL")
@@ -383,12 +387,11 @@ class TestOnATerminal:
 
 
 class TestErrors:
-    """One clear line each; 1, or 2 for a command line that makes no sense."""
+    """One clear line each; exit code 1, or 2 for a wrong command line"""
 
-    def test_nobody_is_there(self):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-        done = command(f"ws://127.0.0.1:{port}/")
+    def test_a_port_without_a_server(self):
+        with free_port() as port:
+            done = command(f"ws://127.0.0.1:{port}/")
         assert (done.returncode, done.stdout) == (1, b"")
         assert done.stderr.decode() == f"wsref: cannot connect: 127.0.0.1 port {port}: Connection refused\n"
 
@@ -401,7 +404,7 @@ class TestErrors:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             done = command("--timeout", "0.3", f"ws://127.0.0.1:{listener.getsockname()[1]}/")
         assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
-        assert b"wsref: no complete answer to the opening handshake in time" in done.stderr
+        assert b"wsref: no complete response to the opening handshake in time" in done.stderr
 
     def test_a_refusal_is_quoted(self, serve):
         class Handler(Echo):
@@ -411,9 +414,9 @@ class TestErrors:
         assert done.returncode == 1
         lines = done.stderr.decode().split("\n")
         assert lines[0] == "wsref: the server answered 404 Not Found, not 101 Switching Protocols"
-        assert "  | - nothing is at '/here'; there is /there (RFC 6455 §4.2.2)" in lines
+        assert "  | - no handler for '/here'; there are /there (RFC 6455 §4.2.2)" in lines
 
-    def test_a_certificate_that_is_not_to_be_trusted_names_the_ways_out(self, serve, certificate):
+    def test_an_untrusted_certificate_names_the_remedies(self, serve, certificate):
         url = serve(ssl_context=tls_context(*certificate)).url
         done = command(url)
         assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
@@ -429,7 +432,7 @@ class TestErrors:
     def test_wss_to_a_plain_port(self, serve):
         done = command(serve().url.replace("ws:", "wss:"))
         assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
-        assert b"perhaps the port speaks no TLS: try ws://" in done.stderr
+        assert b"the port may not speak TLS: try ws://" in done.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -440,14 +443,14 @@ class TestErrors:
             (["ws://h/#x"], "no fragment"),
             (["--header", "nonsense", "ws://h/"], "a header is 'NAME: VALUE'"),
             (["--subprotocol", "a b", "ws://h/"], "a subprotocol is one word"),
-            (["--subprotocol", "a", "--subprotocol", "a", "ws://h/"], "each subprotocol is offered once"),
-            (["--header", "Host: x", "ws://h/"], "written by the handshake itself"),
+            (["--subprotocol", "a", "--subprotocol", "a", "ws://h/"], "offer each subprotocol once"),
+            (["--header", "Host: x", "ws://h/"], "the handshake writes the header 'Host' itself"),
             (["--origin", "a\nb", "ws://h/"], "not a header that HTTP can carry"),
             (["--timeout", "0", "ws://h/"], "seconds are a number above 0"),
             (["--wait", "soon", "ws://h/"], "seconds are a number above 0"),
         ],
     )
-    def test_a_command_line_that_makes_no_sense_is_2(self, arguments, words):
+    def test_a_wrong_command_line_is_exit_code_2(self, arguments, words):
         done = command(*arguments)
         assert (done.returncode, done.stdout) == (2, b"")
         assert words in done.stderr.decode()
@@ -470,7 +473,7 @@ class TestErrors:
 class TestHelp:
     """``-h``"""
 
-    def test_it_says_what_a_user_must_know(self, capsys):
+    def test_it_lists_the_flags_and_the_commands(self, capsys):
         with pytest.raises(SystemExit) as caught:
             main(["connect", "-h"])
         assert caught.value.code == 0
@@ -487,17 +490,17 @@ class TestHelp:
 
 
 class TestEscapes:
-    """DESIGN §4: bytes from a peer are escaped before they reach a terminal."""
+    """Bytes from a peer are escaped before they reach a terminal"""
 
-    def test_no_character_that_a_terminal_obeys_gets_through(self):
+    def test_no_control_character_gets_through(self):
         everything = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x3000), *range(0xE000, 0x110000)]))
         assert escaped(everything).isprintable()
         assert escaped("a\nb\rc\x9bd\u2028e\u200f") == r"a⏎b\rc\x9bd\u2028e\u200f"
         assert escaped("é中😀") == "é中😀"
 
     def test_a_long_message_is_cut(self):
-        assert len(shown_message("x" * 100_000)) < 2100
-        assert len(shown_message(bytes(100_000))) < 6100
+        assert len(message_line("x" * 100_000)) < 2100
+        assert len(message_line(bytes(100_000))) < 6100
 
     def test_columns(self):
         assert [columns(text) for text in ("", "abc", "中文", "e\u0301", "😀")] == [0, 3, 4, 1, 2]

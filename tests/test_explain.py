@@ -1,4 +1,4 @@
-"""The wire made visible: every bit is in a field, every fault has its section, nothing escapes."""
+"""Descriptions: every bit is in a field, every problem has its section, no untrusted byte is printed raw."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ from hypothesis import strategies as st
 from vectors import KEY, close, frame, more, prop, text
 
 from wsref import Connection, Limits, Role
+from wsref.protocol.client_handshake import RESPONSE_RULES
 from wsref.protocol.connection import Closed
-from wsref.protocol.deflate import Agreement, Deflater
+from wsref.protocol.deflate import DeflateParameters, Deflater
 from wsref.protocol.handshake import RULES
-from wsref.wire.describe import Explainer, explain, explain_frames, explain_request, explain_response, recognise, svg_of
-from wsref.wire.picture import ROW, bit_rows, columns, legible, wrap
+from wsref.wire.describe import Explainer, explain, explain_frames, explain_request, explain_response, recognise
+from wsref.wire.describe_http import REQUEST_RULE_FIELDS, RESPONSE_RULE_FIELDS
+from wsref.wire.layout import ROW, bit_rows
+from wsref.wire.svg import svg_of
+from wsref.wire.words import columns, quote_unicode, wrap
 
 ENDLESS = Limits(max_message_size=1 << 80, max_empty_fragments=1 << 80)
 
@@ -42,12 +46,12 @@ def values(description):
     return {field.name: field.value for field in description.fields}
 
 
-# -- What a strict receiver makes of the same bytes
+# -- How a strict receiver judges the same bytes
 
 
 def verdict(data, role, agreement):
-    """The code with which Connection fails; 0 for a good Close; None if nothing has ended it."""
-    connection = Connection(role, ENDLESS, agreement=agreement)
+    """The code with which Connection fails; 0 for a good Close; None if it is still open."""
+    connection = Connection(role, ENDLESS, parameters=agreement)
     if data:  # (b"" would say that TCP has ended)
         connection.receive(data)
     while (event := connection.next_event()) is not None:
@@ -56,8 +60,8 @@ def verdict(data, role, agreement):
     return None
 
 
-def judged(data, role, agreement):
-    """The same, of the explainer; and where the frame begins that it is about."""
+def explained(data, role, agreement):
+    """The same, by the explainer; and where that frame begins."""
     explainer = Explainer(masked=role is Role.SERVER, deflate=agreement, from_start=True)
     for description in explainer.finish(data):
         if description.problems:
@@ -89,7 +93,7 @@ class TestAgreement:
     """A frame has a problem when and only when Connection fails at it, with the same code."""
 
     @prop
-    @given(st.lists(FRAMES, max_size=5), st.integers(0, 12), st.sampled_from([None, Agreement()]))
+    @given(st.lists(FRAMES, max_size=5), st.integers(0, 12), st.sampled_from([None, DeflateParameters()]))
     def test_of_any_frames_whole_or_cut_off(self, frames, cut, agreement):
         data = b"".join(frames)
         data = data[: max(len(data) - cut, 0)]
@@ -97,9 +101,9 @@ class TestAgreement:
             self.agree(data, role, agreement)
 
     def agree(self, data, role, agreement):
-        (ours, start), theirs = judged(data, role, agreement), verdict(data, role, agreement)
+        (ours, start), theirs = explained(data, role, agreement), verdict(data, role, agreement)
         if ours != theirs:
-            # It judges the first byte of a header that is all there is; the parser waits for the second.
+            # The explainer judges a header of one byte; the parser waits for the second.
             assert theirs is None
             assert start == len(data) - 1
             assert verdict(data + (b"\x80" if role is Role.SERVER else b"\0"), role, agreement) == ours
@@ -110,14 +114,14 @@ class TestAgreement:
     def test_of_any_bytes(self, data):
         for role in Role:
             self.agree(data, role, None)
-            self.agree(data, role, Agreement())
+            self.agree(data, role, DeflateParameters())
 
     def test_of_all_first_bytes_and_the_lengths_that_matter(self):
         for first in range(256):
             for second in (0, 1, 124, 125, 126, 127, 128, 129, 252, 253, 254, 255):
                 data = bytes([first, second])
                 for role in Role:
-                    assert judged(data, role, None)[0] == verdict(data, role, None), data.hex()
+                    assert explained(data, role, None)[0] == verdict(data, role, None), data.hex()
 
     @pytest.mark.parametrize("form", [16, 64])
     @pytest.mark.parametrize("size", [0, 125, 126, 127, 65535, 65536, 1 << 62, 1 << 63, (1 << 64) - 1])
@@ -131,24 +135,24 @@ class TestAgreement:
     @prop
     @given(st.lists(st.tuples(st.text(max_size=20), st.booleans()), max_size=6), st.integers(1, 9))
     def test_of_compressed_messages(self, messages, size):
-        sender = Connection(Role.CLIENT, agreement=Agreement())
+        sender = Connection(Role.CLIENT, parameters=DeflateParameters())
         data = b"".join(sender.send(words * 20, compress=squeeze, fragment_size=size) for words, squeeze in messages)
-        self.agree(data, Role.SERVER, Agreement())
-        explainer = Explainer(masked=True, deflate=Agreement(), from_start=True)
+        self.agree(data, Role.SERVER, DeflateParameters())
+        explainer = Explainer(masked=True, deflate=DeflateParameters(), from_start=True)
         whole = explainer.feed(data)
         assert not any(description.problems for description in whole)
-        explainer = Explainer(masked=True, deflate=Agreement(), from_start=True)
+        explainer = Explainer(masked=True, deflate=DeflateParameters(), from_start=True)
         assert [d for i in range(0, len(data), size) for d in explainer.feed(data[i : i + size])] == whole
 
 
 class TestPieces:
-    """feed() in any pieces says what feed() of the whole says."""
+    """feed() in any pieces gives the same as feed() of all bytes"""
 
     @prop
     @given(st.lists(FRAMES, max_size=4), st.lists(st.integers(1, 9), min_size=1, max_size=5))
     def test_frames_in_any_pieces(self, frames, sizes):
         data = b"".join(frames)
-        # (With compression a fault may be found as "no DEFLATE" or, a piece earlier, as "no UTF-8".)
+        # (With compression, a problem is reported as invalid DEFLATE or, one piece earlier, as invalid UTF-8.)
         whole = Explainer(deflate=None).finish(data)
         explainer, pieces, at = Explainer(deflate=None), [], 0
         while at < len(data):
@@ -181,7 +185,7 @@ class TestPieces:
         descriptions = explain(REQUEST + text("hi") + text("you"))
         assert [description.start for description in descriptions] == [0, len(REQUEST), len(REQUEST) + 8]
 
-    def test_a_request_and_its_answer_tell_what_was_agreed(self):
+    def test_a_request_and_its_answer_say_what_was_negotiated(self):
         assert explain(REQUEST + frame(1, b"x", rsv=0x40))[1].answer == 1002  # nothing was offered
         extension = b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
         packed = frame(1, bytes.fromhex("f248cdc9c90700"), rsv=0x40, key=b"")
@@ -225,13 +229,13 @@ class TestVectors:
         assert [description.one_line for description in descriptions] == lines
         assert not any(description.problems for description in descriptions)
 
-    def test_a_message_in_fragments_is_told_whole_with_its_last(self):
+    def test_the_last_fragment_shows_the_whole_message(self):
         first, ping, last = explain_frames(text("Hel", fin=False) + frame(9) + more("lo"))
         assert (first.steps, ping.steps) == ((), ())
         (step,) = last.steps
         assert (step.value, step.meaning) == ("5 bytes: 'Hello'", "complete, in 2 frames")
 
-    def test_what_is_compressed_is_shown_before_and_after_with_the_tail(self):
+    def test_a_compressed_message_is_shown_before_and_after_inflating_and_with_the_tail(self):
         description = one(bytes.fromhex("c107 f248cdc9c90700"))
         assert [step.value for step in description.steps] == [
             "f2 48 cd c9 c9 07 00",
@@ -239,19 +243,19 @@ class TestVectors:
             "5 bytes: 'Hello'",
         ]
 
-    def test_a_message_that_refers_to_what_we_have_not_seen_is_no_fault_and_says_so(self):
+    def test_a_message_that_refers_to_unknown_messages_is_not_wrong_and_says_so(self):
         second = bytes.fromhex("c105 f200110000")  # §7.2.3.2
         description = one(second)
         assert not description.problems
         assert description.steps[-1].value == "it refers to messages before these bytes, so it cannot be inflated here"
         (known,) = Explainer(from_start=True).feed(second)
         assert known.answer == 1007
-        assert one(second, deflate=Agreement(server_no_context_takeover=True)).answer == 1007
+        assert one(second, deflate=DeflateParameters(server_no_context_takeover=True)).answer == 1007
 
-    def test_a_bomb_is_inflated_to_a_mebibyte_and_no_further(self):
-        packed = Deflater(Agreement(), Role.SERVER).compress(bytes(50_000_000))
+    def test_a_bomb_is_inflated_up_to_a_mebibyte(self):
+        packed = Deflater(DeflateParameters(), Role.SERVER).compress(bytes(50_000_000))
         description = one(frame(2, packed, rsv=0x40, key=b""))
-        assert description.steps[-1].value == "more than 1048576 bytes come out: it is inflated no further"
+        assert description.steps[-1].value == "more than 1048576 bytes: the rest is not inflated"
 
 
 class TestFields:
@@ -261,7 +265,7 @@ class TestFields:
         "size, form", [(0, 7), (5, 7), (125, 7), (126, 16), (65535, 16), (65536, 64), (5, 16), (5, 64)]
     )
     @pytest.mark.parametrize("key", [KEY, b""], ids=["masked", "unmasked"])
-    def test_bit_ranges_have_no_gap_and_no_overlap_however_much_is_here(self, size, form, key):
+    def test_bit_ranges_have_no_gap_and_no_overlap_in_any_prefix(self, size, form, key):
         wire = frame(2, bytes(size), form=form, key=key)
         header = len(wire) - size
         for n in range(1, header + 1):
@@ -278,7 +282,7 @@ class TestFields:
             assert sum(cell.bits for cell in cells) == at + drawn
 
     @pytest.mark.parametrize("wire", [frame(1, b"x" * 5), frame(8, b"\x03\xe8"), frame(2, bytes(300), key=b"")])
-    def test_raw_is_what_stands_there(self, wire):
+    def test_raw_has_the_bits_of_the_field(self, wire):
         description = one(wire)
         bits = "".join(f"{octet:08b}" for octet in description.raw)
         for field in description.fields:
@@ -294,7 +298,7 @@ class TestFields:
 
 
 class TestIncomplete:
-    """What is not here yet is named, in words and in bytes"""
+    """Missing bytes are named and counted"""
 
     @pytest.mark.parametrize(
         "wire, words, least",
@@ -334,12 +338,12 @@ class TestIncomplete:
         assert explain_frames(b"") == []
         assert Explainer().pending() is None
 
-    def test_a_wrong_octet_of_text_is_told_before_the_frame_is_complete(self):
+    def test_a_wrong_octet_of_text_is_reported_before_the_frame_is_complete(self):
         assert one(text(b"\xff" + bytes(9))[:8]).answer == 1007
 
 
 class TestEverythingWrong:
-    """Not only the first fault: each with its section"""
+    """All problems, not only the first, each with its section"""
 
     def test_of_a_header(self):
         description = one(bytes.fromhex("70 fe 0005"), masked=False)  # RSV1-3, opcode 0, masked, 5 in 16 bits
@@ -368,13 +372,13 @@ class TestEverythingWrong:
         assert [(p.answer, p.section) for p in second.problems] == [(1002, "RFC 6455 §5.4"), (1007, "RFC 6455 §8.1")]
         assert [(p.answer, p.section) for p in third.problems] == [(1002, "RFC 6455 §5.4")]
 
-    def test_after_a_fault_and_after_a_close_nobody_reads_on(self):
+    def test_frames_after_a_problem_and_after_a_close_are_marked_as_ignored(self):
         _, after = explain_frames(frame(3) + text("a"))
-        assert "a strict receiver reads this no more" in after.notes[0]
+        assert "a strict receiver ignores this frame" in after.notes[0]
         _, data, ping = explain_frames(close() + text("a") + frame(9))
         assert [problem.section for problem in data.problems] == ["RFC 6455 §5.5.1"]
         assert not ping.problems
-        assert "nobody reads this any more" in ping.notes[-1]
+        assert "the receiver ignores this frame" in ping.notes[-1]
 
     def test_both_sides_mixed_are_kept_apart_by_the_mask_bit(self):
         mixed = text("a", fin=False) + text("b", key=b"") + more("c")
@@ -385,7 +389,7 @@ class TestEverythingWrong:
 class TestHandshakes:
     """RFC 6455 §4"""
 
-    def test_a_good_request_has_its_answer_worked_out(self):
+    def test_a_good_request_shows_how_its_answer_is_computed(self):
         description = explain_request(REQUEST)
         assert not description.problems
         assert description.steps[-1].value == "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
@@ -411,12 +415,11 @@ class TestHandshakes:
         assert len(problem.fields) == 1
         assert "✗" in description.text()
 
-    def test_every_rule_has_a_line_to_mark(self):
-        from wsref.wire.describe import _RULE_FIELDS
+    def test_every_rule_marks_a_field(self):
+        assert set(REQUEST_RULE_FIELDS) == {rule.name for rule in RULES}
+        assert set(RESPONSE_RULE_FIELDS) == {rule.name for rule in RESPONSE_RULES}
 
-        assert set(_RULE_FIELDS) == {rule.name for rule in RULES}
-
-    def test_a_request_whose_upgrade_a_proxy_has_eaten_says_so(self):
+    def test_a_request_whose_upgrade_a_proxy_removed_says_so(self):
         description = explain_request(REQUEST.replace(b"keep-alive, Upgrade", b"keep-alive"))
         assert (description.answer, "a proxy on the way" in description.problems[0].text) == (426, True)
         assert "422" not in description.text()
@@ -425,35 +428,39 @@ class TestHandshakes:
         "was, becomes, words",
         [
             (b"Upgrade: websocket", b"Upgrade: h2c", "must be websocket"),
-            (b"Connection: Upgrade", b"Connection: close", "must name upgrade"),
-            (b"Sec-WebSocket-Accept", b"X", "there must be one Sec-WebSocket-Accept; got none"),
-            (b"s3pP", b"S3pP", "must be s3pPLMBiTxaQ9kYGzzhZRbK+xOo=, the answer to the key; got 'S3pP"),
+            (b"Connection: Upgrade", b"Connection: close", "must name Upgrade; received 'close'"),
+            (
+                b"Sec-WebSocket-Accept",
+                b"X",
+                "there must be one Sec-WebSocket-Accept, the answer to our key; received nothing",
+            ),
+            (b"s3pP", b"S3pP", "the answer to our key; received 'S3pP"),
             (
                 b"\r\n\r\n",
                 b"\r\nSec-WebSocket-Extensions: permessage-deflate; x=1\r\n\r\n",
-                "there is no parameter 'x'",
+                "unknown parameter 'x'",
             ),
         ],
     )
-    def test_a_101_that_is_wrong_says_why(self, was, becomes, words):
+    def test_an_invalid_101_says_why(self, was, becomes, words):
         assert not explain_response(RESPONSE, SAMPLE_KEY).problems
         (problem,) = explain_response(RESPONSE.replace(was, becomes, 1), SAMPLE_KEY).problems
         assert words in problem.text
         assert problem.answer == 1006
 
-    def test_an_accept_without_a_key_is_not_judged(self):
+    def test_an_accept_without_a_key_is_not_explained(self):
         description = explain_response(RESPONSE.replace(b"s3pP", b"S3pP"))
         assert not description.problems
-        assert "cannot be told without the request" in description.steps[0].meaning
+        assert "is unknown without the request" in description.steps[0].meaning
 
-    def test_an_answer_that_is_no_101_shows_its_body(self):
+    def test_a_refusal_shows_its_body(self):
         description = explain_response(b"HTTP/1.1 400 Bad Request\r\n\r\n400 Bad Request\n\n- no\n")
         assert not description.problems
-        assert "400 Bad Request is no 101" in description.notes[0]
+        assert "400 Bad Request is not a 101" in description.notes[0]
         assert "400 Bad Request." in description.text()
         assert explain_response(b"HTTP/1.1 426 Upgrade Required\r\n\r\n").problems[0].section == "RFC 9110 §15.5.22"
 
-    def test_a_broken_head_is_drawn_with_the_rule(self):
+    def test_an_invalid_head_names_the_rule(self):
         description = explain_request(b"GET / HTTP/1.1\r\nHost : x\r\n\r\n")
         assert [(p.answer, p.section) for p in description.problems] == [(400, "RFC 9112 §5.1")]
         assert explain_response(b"HTTP/1.1 OK\r\n\r\n").problems[0].answer == 1006
@@ -491,7 +498,7 @@ class TestWhatItIs:
         assert description.problems
         assert description.title == "HTTP where a frame was expected"
         assert f"{head[:4].hex(' ')} is '{head[:4].decode()}': this is HTTP text" in description.notes[0]
-        assert len(explain_frames(head * 50)) == 1, "lengths read out of letters lead nowhere"
+        assert len(explain_frames(head * 50)) == 1, "lengths read from letters are meaningless"
 
     def test_a_101_and_then_http_as_flask_sends_it(self):
         _, description = explain(RESPONSE + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" + bytes(100))
@@ -519,7 +526,7 @@ HOSTILE = st.one_of(
 
 
 class TestNothingEscapes:
-    """No byte from a peer reaches a terminal or a page as it came"""
+    """No byte from a peer reaches a terminal or a page unescaped"""
 
     @prop
     @given(HOSTILE)
@@ -547,7 +554,7 @@ class TestNothingEscapes:
     @given(HOSTILE, st.sampled_from([72, 80, 100]))
     @example(bytes.fromhex("0082 0000000000"), 72)  # the title of the payload's dump: 81 columns
     @example(bytes.fromhex("0082 0000000000"), 80)
-    def test_no_line_is_wider_than_it_may_be(self, data, width):
+    def test_no_line_is_wider_than_the_terminal(self, data, width):
         for description in explain(data):
             for colour in (False, True):
                 bare = re.sub(r"\x1b\[[0-9]*m", "", description.text(colour, width))
@@ -569,29 +576,27 @@ class TestNothingEscapes:
 
     def test_letters_stay_letters(self):
         assert "'Zürich 你好 🙂'" in one(text("Zürich 你好 🙂")).one_line
-        assert legible(b"\xe2\x82") == r"'\xe2\x82'"
-        assert legible("it's") == '"it\'s"'
-        assert legible("e\u0301\u05d0") == r"'e\u0301\u05d0'"
+        assert quote_unicode(b"\xe2\x82") == r"'\xe2\x82'"
+        assert quote_unicode("it's") == '"it\'s"'
+        assert quote_unicode("e\u0301\u05d0") == r"'e\u0301\u05d0'"
 
     @prop
     @given(st.text(max_size=60), st.integers(3, 40))
     def test_wrapping_loses_nothing_and_keeps_its_width(self, words, width):
-        lines = wrap(legible(words), width)
+        lines = wrap(quote_unicode(words), width)
         assert all(columns(line) <= width for line in lines)
-        assert "".join(lines).replace(" ", "") == legible(words).replace(" ", "")
+        assert "".join(lines).replace(" ", "") == quote_unicode(words).replace(" ", "")
 
 
 class TestSize:
-    """RFC 6455 §10.4: what is large costs nothing"""
+    """RFC 6455 §10.4: large lengths and payloads cost nothing"""
 
     def test_a_huge_declared_length_costs_nothing(self):
-        began = time.process_time()
         description = one(bytes.fromhex("82ff 7fffffffffffffff 00000000 0102"))
         assert description.missing_bytes == (1 << 63) - 3
         assert len(description.text()) < 5000
         assert len(description.svg()) < 15000
-        assert "many servers would refuse" in description.notes[0]
-        assert time.process_time() - began < 5
+        assert "many servers refuse" in description.notes[0]
 
     @pytest.mark.parametrize("opcode", [1, 2])
     def test_a_mebibyte_of_payload_is_a_bounded_picture(self, opcode):
@@ -607,9 +612,10 @@ class TestSize:
         explainer.feed(frame(1, b"x" * 100, fin=False, key=b"") + bytes.fromhex("007f 000000007fffffff"))
         for _ in range(50):
             assert explainer.feed(bytes(65536)) == []
-        kept = explainer._frame
-        assert len(kept.wire) + len(kept.plain) + len(kept.wire_end) < 300
-        assert len(explainer._message(kept).plain) <= 125
+        frame_kept = explainer._frames._frame
+        message_kept = explainer._frames._messages[Role.CLIENT]
+        assert len(frame_kept.wire) + len(frame_kept.plain) + len(frame_kept.wire_end) < 300
+        assert len(message_kept.plain) + len(message_kept._deflated) <= 250
 
     def test_one_byte_at_a_time_is_linear(self):
         def cost(size):

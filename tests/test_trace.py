@@ -1,4 +1,4 @@
-"""Every byte that passes, explained: on a terminal, in a file, and on the page's wire panel."""
+"""Traces: on a terminal, in a file, and in the page's wire panel."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from rawclient import CLOSE, PONG, TEXT, close, connected, frame, text, upgrade
 
 from wsref import Compression, Echo
 from wsref.apps.panel import page_with_wire, with_wire
-from wsref.cli.main import tls_context
-from wsref.network.transport import Tapped, Transport
-from wsref.wire.trace import Printer, Recorder, lines, replay
+from wsref.cli.main import main
+from wsref.cli.serve import tls_context
+from wsref.network.tap import Tapped
+from wsref.network.transport import Transport
+from wsref.wire.trace import Printer, Recorder, replay, trace_lines
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -36,7 +38,7 @@ class TestPrinter:
         stream = io.StringIO()
         server = serve(Echo, tap=Printer(stream).tap, compression=Compression(threshold=1000))
         talk(server)
-        wait_until(lambda: not server._workers)
+        wait_until(lambda: not server._connection_threads)
         return stream.getvalue()
 
     def test_it_shows_both_handshakes_each_frame_and_the_end(self, printed):
@@ -57,7 +59,7 @@ class TestPrinter:
             assert words in printed, printed
 
     def test_it_shows_the_bytes_masked_and_unmasked(self, printed):
-        assert "    header  01 83 01 02 03 04\n    payload 69 67 6f\n         is 68 65 6c\n" in printed
+        assert "    header  01 83 37 fa 21 3d\n    payload 5f 9f 4d\n         is 68 65 6c\n" in printed
 
     def test_no_control_character_of_a_peer_gets_through(self, printed):
         assert all(character.isprintable() or character == "\n" for character in printed)
@@ -68,14 +70,14 @@ class TestPrinter:
         with connected(server) as client:
             client.send(frame(2, bytes(500_000)))
             client.frame()
-        wait_until(lambda: not server._workers)
+        wait_until(lambda: not server._connection_threads)
         assert max(map(len, stream.getvalue().splitlines())) < 250
         assert len(stream.getvalue()) < 3000
 
-    def test_what_is_wrong_is_said(self, serve):
+    def test_a_problem_is_printed_in_red(self, serve):
         stream = io.StringIO()
         with connected(serve(Echo, tap=Printer(stream, colour=True).tap)) as client:
-            client.send(frame(TEXT, b"x", key=None))
+            client.send(frame(TEXT, b"x", key=b""))
             client.closed()
         assert "\x1b[31mTEXT, FIN, 1 byte: 'x'; WRONG: " in stream.getvalue()
 
@@ -87,7 +89,7 @@ class TestPrinter:
         talk(server, ssl.create_default_context(cafile=certificate[0]))
         assert "got  GET /chat?x=1 HTTP/1.1" in stream.getvalue()
 
-    def test_without_a_tap_a_transport_has_no_line_for_one(self, serve):
+    def test_a_transport_without_a_tap_runs_no_code_for_one(self, serve):
         server = serve()
         with connected(server):
             wait_until(lambda: server.handlers)
@@ -99,13 +101,13 @@ class TestPrinter:
 class TestRecorder:
     """``--trace FILE``, and what ``decode --replay FILE`` draws again."""
 
-    def test_what_was_recorded_is_explained_again_as_it_was(self, serve):
-        file, seen = io.StringIO(), []
+    def test_a_replay_explains_a_record_as_it_was_explained_live(self, serve):
+        file, live = io.StringIO(), []
 
         class Both(Recorder):
-            def tell(self, one):
-                seen.append(one)
-                super().tell(one)
+            def on_record(self, record):
+                live.append(record)
+                super().on_record(record)
 
         server = serve(Echo, tap=Both(file).tap, compression=Compression(threshold=0))
         with connected(server, None) as client:
@@ -114,15 +116,14 @@ class TestRecorder:
             assert client.frame() == (TEXT, b"dribbled")
             client.send(close())
             client.closed()
-        wait_until(lambda: not server._workers)
-        records = file.getvalue().splitlines()
-        assert all(json.loads(record)["peer"].startswith("127.0.0.1:") for record in records)
-        assert [one.descriptions for one in replay(records)] == [one.descriptions for one in seen]
-        assert [list(lines(one))[1:] for one in replay(records)] == [list(lines(one))[1:] for one in seen]
+        wait_until(lambda: not server._connection_threads)
+        rows = file.getvalue().splitlines()
+        assert all(json.loads(row)["peer"].startswith("127.0.0.1:") for row in rows)
+        assert [record.descriptions for record in replay(rows)] == [record.descriptions for record in live]
+        printed = [[list(trace_lines(record))[1:] for record in records] for records in (replay(rows), live)]
+        assert printed[0] == printed[1]
 
     def test_decode_replay_draws_it_again(self, serve, tmp_path, capsys):
-        from wsref.cli.main import main
-
         file = tmp_path / "trace.jsonl"
         with file.open("w") as stream:
             server = serve(Echo, tap=Recorder(stream).tap)
@@ -130,7 +131,7 @@ class TestRecorder:
                 client.send(text("hi") + frame(3))
                 client.frame()
                 client.closed()
-            wait_until(lambda: not server._workers)
+            wait_until(lambda: not server._connection_threads)
         assert main(["decode", "--replay", str(file)]) == 1  # something was wrong: opcode 3
         printed = capsys.readouterr().out
         for words in ("got  GET / HTTP/1.1", "TEXT frame from a client", "masking key", "opcode 0x3 is reserved"):
@@ -138,49 +139,49 @@ class TestRecorder:
         assert main(["decode", "--replay", str(tmp_path / "none")]) == 1
         assert "cannot read" in capsys.readouterr().err
         assert main(["decode", "--replay", __file__]) == 1
-        assert "line 1 is no record of --trace" in capsys.readouterr().err
+        assert "line 1 is not a record of --trace" in capsys.readouterr().err
 
     @pytest.mark.parametrize("line", ["", "{}", "[]", '{"at": 1, "peer": "x", "sent": true, "data": "zz"}', "null"])
-    def test_a_line_that_is_no_record_is_named(self, line):
-        with pytest.raises(ValueError, match="line 1 is no record of --trace"):
+    def test_a_line_that_is_not_a_record_is_named(self, line):
+        with pytest.raises(ValueError, match="line 1 is not a record of --trace"):
             list(replay([line]))
 
 
 class TestWire:
-    """The page's wire panel, by hand."""
+    """The page's wire panel"""
 
     @pytest.fixture
     def server(self, serve):
-        handler, watches = with_wire()
-        return serve(handler, tap=watches.tap)
+        handler, subscriptions = with_wire()
+        return serve(handler, tap=subscriptions.tap)
 
-    def told(self, client):
+    def message(self, client):
         opcode, payload = client.frame()
         assert opcode == TEXT
         return json.loads(payload)
 
-    def test_a_watcher_is_told_what_passes_on_the_connection_with_its_token(self, server):
+    def test_a_page_sees_the_trace_of_the_connection_with_its_token(self, server):
         with connected(server, f"/wire?of={TOKEN}") as watcher:
-            wait_until(lambda: server.handlers and server.handlers[0]._watch)
+            wait_until(lambda: server.handlers and server.handlers[0]._subscription)
             with connected(server, f"/echo?wire={TOKEN}") as client:
                 client.send(text("hi"))
                 assert client.frame() == (TEXT, b"hi")
-                what = [self.told(watcher) for _ in range(4)]
+                what = [self.message(watcher) for _ in range(4)]
                 assert [one["sent"] for one in what] == [False, True, False, True]
                 assert what[0]["what"].startswith("GET /echo?wire=")
                 assert what[1]["what"] == "HTTP/1.1 101 Switching Protocols"
                 assert what[2]["what"] == "TEXT, FIN, masked, 2 bytes: 'hi'"
                 watcher.send(text(str(what[2]["number"])))
-                picture = self.told(watcher)
+                picture = self.message(watcher)
                 assert picture["svg"].startswith("<svg ")
                 assert "TEXT" in picture["text"]
                 client.send(frame(9, b"?"))
                 assert client.frame() == (PONG, b"?")
-                assert self.told(watcher)["what"].startswith("PING")
+                assert self.message(watcher)["what"].startswith("PING")
 
-    def test_other_connections_are_nobodys_business(self, server):
+    def test_a_page_sees_no_other_connection(self, server):
         with connected(server, f"/wire?of={TOKEN}") as watcher:
-            wait_until(lambda: server.handlers and server.handlers[0]._watch)
+            wait_until(lambda: server.handlers and server.handlers[0]._subscription)
             for path in ("/echo", "/echo?wire=", f"/echo?wire={TOKEN[::-1]}"):
                 with connected(server, path) as client:
                     client.send(text("secret"))
@@ -191,32 +192,32 @@ class TestWire:
             assert watcher.frame()[0] == CLOSE  # and nothing before it
 
     @pytest.mark.parametrize("token", ["", "short", TOKEN.upper(), TOKEN + "0"])
-    def test_a_token_that_is_none_is_refused(self, server, token):
+    def test_an_invalid_token_is_refused(self, server, token):
         with connected(server, f"/wire?of={token}") as client:
             assert client.frame()[1][:2] == b"\x03\xf0"  # 1008
             client.send(close(1008))
 
-    def test_a_token_cannot_be_taken_over(self, server):
+    def test_a_token_cannot_be_used_by_a_second_page(self, server):
         with connected(server, f"/wire?of={TOKEN}"):
-            wait_until(lambda: server.handlers and server.handlers[0]._watch)
+            wait_until(lambda: server.handlers and server.handlers[0]._subscription)
             with connected(server, f"/wire?of={TOKEN}") as second:
                 assert second.frame()[1][:2] == b"\x03\xf0"
                 second.send(close(1008))
 
-    def test_what_is_not_there_is_not_shown(self, server):
+    def test_an_unknown_picture_is_not_sent(self, server):
         with connected(server, f"/wire?of={TOKEN}") as watcher:
             for nonsense in ("99", "x", "-1", "9" * 20, "1; drop"):
                 watcher.send(text(nonsense))
             watcher.send(close())
             assert watcher.frame()[0] == CLOSE
 
-    def test_a_request_that_is_no_http_is_no_matter(self, server):
+    def test_a_request_that_is_not_http_does_no_harm(self, server):
         for wire in (b"garbage\r\n\r\n", b"\xff\r\n", b"GET\r\n\r\n", upgrade("/echo?wire=%zz")):
             with connected(server, None) as client:
                 client.send(wire)
                 client.more()
 
-    def test_the_page_is_told_whether_there_is_a_panel(self):
+    def test_the_page_says_whether_there_is_a_panel(self):
         from wsref.network.server import PAGE
 
         page = PAGE.read_bytes()

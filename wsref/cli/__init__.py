@@ -3,10 +3,11 @@
 ================  ========  ==============================================================
 module            chapter   in one line
 ================  ========  ==============================================================
-terminal                    what the commands share: colour or not, the log
+terminal                    what the commands share: colour, the log, the trace
+serve             1-11      ``python -m wsref serve``: the demo server
 connect           0         ``python -m wsref connect``: a client to type at
-decode                      ``python -m wsref decode``: a paste to a picture
+decode                      ``python -m wsref decode``: pasted bytes, drawn
 check             1-11      ``python -m wsref check``: grade a server
-main              1-11      ``python -m wsref serve``, and the command line itself
+main                        the parser, and :func:`main`
 ================  ========  ==============================================================
 """

@@ -1,15 +1,14 @@
 r"""Chapter 0: ``python -m wsref connect URL``: a client to type at.
 
-On a terminal, each line that is typed is sent as a text message; ``/help`` lists what else
-there is.  Two things happen at a time there, somebody types and messages come, so there are
-two threads: the main thread reads lines, the other one prints messages.  What comes is
-printed above the line that is being typed.
+On a terminal, each typed line is sent as a text message; ``/help`` lists the commands.  Input and
+messages arrive independently, so there are two threads: the main thread reads lines, the other
+one prints messages.  A message is printed above the line that is being typed.
 
-As a filter (``echo hi | python -m wsref connect URL``) each line of standard input is sent,
-and each message goes to standard output, one a line.
+As a filter (``echo hi | python -m wsref connect URL``), each line of standard input is sent, and
+each message is one line of standard output.
 
-What a server sends never reaches a terminal as it is: it could move the cursor, or change
-what was printed before::
+Bytes from a server are escaped before they reach a terminal: else they could move the cursor, or
+change the lines above::
 
     >>> print(escaped("two\nlines, and \x1b[31mred"))
     two⏎lines, and \x1b[31mred
@@ -30,57 +29,60 @@ import ssl
 import sys
 import threading
 import time
-import unicodedata
 from collections.abc import Callable, Iterator
 
-from ..network.client import HandshakeFailed, WebSocket, connect, how_it_ended, is_normal, parse_url
-from ..network.transport import Tap
+from ..network.client import WebSocket, connect, how_it_ended, is_normal
+from ..network.tap import Tap
+from ..protocol.client_handshake import HandshakeFailed
 from ..protocol.deflate import Compression
 from ..protocol.errors import ConnectionClosed
-from ..protocol.http11 import TOKEN
-from .terminal import CommandError, seconds, tracer, wants_colour
+from ..protocol.spec import TOKEN
+from ..protocol.url import parse_url
+from ..wire.words import columns
+from .terminal import CommandError, open_trace, seconds, wants_colour
 
 try:
-    import readline  # with it, input() has history and editing, and tells what has been typed so far
-except ImportError:  # a Python that was built without it
+    import readline  # gives input() history and editing, and has the text that was typed so far
+except ImportError:  # Python was built without it
     readline = None  # type: ignore[assignment]
 
-#: Whether it calls us when it has printed the prompt.  (libedit, which may stand in for it, may not.)
+#: Whether readline can call a function after it printed the prompt.  (libedit may replace it, and may not.)
 HAS_HOOK = readline is not None and hasattr(readline, "set_pre_input_hook")
 
 PROMPT = "> "
 
-#: Characters of a message, and bytes of a binary one, that are printed on a terminal.
+#: Characters of a text message, and bytes of a binary one, that are printed on a terminal.
 MAX_SHOWN = 2000
 
-#: Seconds between two attempts to wake a thread that waits for somebody to type.
-RING = 0.05
+#: Seconds between two attempts to wake the thread that waits for input.
+WAKE_INTERVAL = 0.05
 
 HELP = """\
-  TEXT                   send TEXT as a text message; a TEXT that begins with a slash: //TEXT
-  /ping                  send a Ping, and say how long its Pong took
+  TEXT                   send TEXT as a text message; type //TEXT if it begins with a slash
+  /ping                  send a Ping, and print how long its Pong took
   /binary HEX            send a binary message: /binary 00 ff 68690a
   /big N                 send a text of N bytes
   /close [CODE [REASON]] close, with code 1000 or another
-  /help                  this
-  Ctrl-D closes with 1000 and ends, Ctrl-C too."""
+  /help                  list these commands
+  Ctrl-D or Ctrl-C closes with 1000 and ends the program."""
 
 
 # -- The command line ---------------------------------------------------------------
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """The flags of ``connect``."""
+    """Add the flags of ``connect``."""
     parser = commands.add_parser(
         "connect",
         help="connect to a WebSocket server, and talk to it",
         description="Connect to a WebSocket server, and talk to it.",
         epilog="on a terminal:\n" + HELP + "\n\n"
-        "as a filter (standard input or output is no terminal):\n"
-        "  Each line of standard input is sent as a text message.  Each message that comes is a\n"
-        "  line of standard output: text as it is, binary in hex.  After the end of the input it\n"
-        "  waits until nothing has come for --wait seconds, or the server closes.\n\n"
-        "exit code: 0, a normal close; 1, no connection or another end; 2, usage; 130, Ctrl-C",
+        "as a filter (standard input or output is not a terminal):\n"
+        "  Each line of standard input is sent as a text message.  Each received message is one\n"
+        "  line of standard output: text as it is, binary in hex.  After the end of the input, the\n"
+        "  command ends --wait seconds after the last message, or when the server closes.\n\n"
+        "exit code: 0, a normal close; 1, no connection, or it was lost; 2, a wrong command line;\n"
+        "130, Ctrl-C",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
@@ -93,7 +95,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="append",
         default=[],
         type=_header,
-        help="send this header too; may be given several times",
+        help="send this header as well; may be given several times",
     )
     add(
         "--subprotocol",
@@ -104,23 +106,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=_subprotocol,
         help="offer this subprotocol; may be given several times, the best first",
     )
-    add("--origin", help="send this Origin, as a browser's page from there would")
-    add("--insecure", action="store_true", help="wss: take any certificate, so anybody may be listening")
-    add("--timeout", metavar="SECONDS", type=seconds, default=10.0, help="to connect within (default: %(default)g)")
+    add("--origin", help="send this Origin, as a browser does for a page from there")
+    add("--insecure", action="store_true", help="wss: accept any certificate, so any machine in between can read along")
+    add("--timeout", metavar="SECONDS", type=seconds, default=10.0, help="limit for connecting (default: %(default)g)")
     add(
         "--trace",
         metavar="FILE",
         nargs="?",
         const="-",
-        help="explain every byte that passes, to standard error; or, to FILE, as JSON lines for decode --replay "
-        "(after the URL)",
+        help="explain all bytes on standard error; or record them in FILE, as JSON lines for decode --replay "
+        "(write it after the URL)",
     )
     add(
         "--wait",
         metavar="SECONDS",
         type=seconds,
         default=1.0,
-        help="as a filter: how long to wait for another message after the input's end (default: %(default)g)",
+        help="as a filter: how long to wait for another message after the end of the input (default: %(default)g)",
     )
     add(
         "--no-compression",
@@ -149,33 +151,33 @@ def _header(text: str) -> tuple[str, str]:
 
 def _subprotocol(text: str) -> str:
     if not re.fullmatch(TOKEN, text):
-        raise argparse.ArgumentTypeError(f"a subprotocol is one word, without separators, not {text!a}")
+        raise argparse.ArgumentTypeError(f"a subprotocol is one word without separators, not {text!a}")
     return text
 
 
 def run(options: argparse.Namespace) -> int:
-    """``python -m wsref connect``.
+    """Connect, and exchange messages until the connection or the input ends.
 
     Returns:
         The exit code.
     Raises:
-        CommandError: no connection.
+        CommandError: The connection failed.
     """
     try:
-        above = Above()
-        printer = tracer(options.trace, above)
-        where = parse_url(options.url)
-        ws = _open(options, None if printer is None else printer.client_tap(f"{where.host}:{where.port}"))
+        output = TraceOutput()
+        printer = open_trace(options.trace, output)
+        url = parse_url(options.url)
+        ws = _open(options, None if printer is None else printer.client_tap(f"{url.host}:{url.port}"))
         if not (sys.stdin.isatty() and sys.stdout.isatty()):
             return Filter(ws, options.wait).run()
-        above.terminal = Terminal(ws)
-        return above.terminal.run()
+        output.terminal = Terminal(ws)
+        return output.terminal.run()
     except KeyboardInterrupt:
-        return 130  # while connecting, or for the second time: then nothing is waited for
+        return 130  # while connecting, or a second time: end without a closing handshake
 
 
-class Above(io.StringIO):
-    """Where a trace is printed: standard error, or above the line that is being typed."""
+class TraceOutput(io.StringIO):
+    """The stream of a trace: standard error, or above the line that is being typed."""
 
     terminal: Terminal | None = None
 
@@ -190,10 +192,10 @@ class Above(io.StringIO):
 
 
 def _open(options: argparse.Namespace, tap: Tap | None) -> WebSocket:
-    """Connect, or say in one line why not."""
+    """Connect, or raise an error of one line."""
     context = None
     if options.insecure:
-        say("warning: --insecure: nobody knows who is at the other end")
+        notify("warning: --insecure: the server is not authenticated")
         if parse_url(options.url).secure:
             context = ssl.create_default_context()
             context.check_hostname = False
@@ -210,10 +212,10 @@ def _open(options: argparse.Namespace, tap: Tap | None) -> WebSocket:
             tap=tap,
         )
     except ValueError as error:
-        if isinstance(error, ssl.SSLCertVerificationError):  # which is a ValueError too
+        if isinstance(error, ssl.SSLCertVerificationError):  # a ValueError, too
             raise CommandError(
-                f"the server's certificate is not to be trusted: {error.verify_message}; "
-                "trust another one by SSL_CERT_FILE=FILE, or take any by --insecure"
+                f"the server's certificate is not trusted: {error.verify_message}; "
+                "trust another one by SSL_CERT_FILE=FILE, or accept any by --insecure"
             ) from None
         print(f"wsref: {error}", file=sys.stderr)
         raise SystemExit(2) from None
@@ -223,18 +225,18 @@ def _open(options: argparse.Namespace, tap: Tap | None) -> WebSocket:
         raise CommandError(str(error.strerror or error)) from None
 
 
-# -- What is printed ------------------------------------------------------------------
+# -- Output ---------------------------------------------------------------------------
 
 
-def say(notice: str, colour: str = "2") -> None:
-    """A line about the connection, to standard error."""
+def notify(notice: str, colour: str = "2") -> None:
+    """Print a line about the connection to standard error."""
     if wants_colour(sys.stderr):
         notice = f"\x1b[{colour}m{notice}\x1b[0m"
     print(notice, file=sys.stderr, flush=True)
 
 
 def escaped(text: str) -> str:
-    r"""Fit for a terminal: one line, and no character that a terminal would obey.
+    r"""Return a text on one line, without characters that control a terminal.
 
     >>> print(escaped("tab\there, café"), escaped("\u202eright to left"))
     tab\there, café \u202eright to left
@@ -242,10 +244,10 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() else "⏎" if c == "\n" else ascii(c)[1:-1] for c in text)
 
 
-def shown_message(message: str | bytes) -> str:
-    """A message as a terminal's line.
+def message_line(message: str | bytes) -> str:
+    """Return a message as a line for a terminal.
 
-    >>> print(shown_message("hi"), shown_message(bytes([0, 255])), shown_message(""))
+    >>> print(message_line("hi"), message_line(bytes([0, 255])), message_line(""))
     hi (binary, 2 bytes) 00 ff (an empty text)
     """
     rest = f" ... ({len(message)} {'bytes' if isinstance(message, bytes) else 'characters'})"
@@ -255,72 +257,68 @@ def shown_message(message: str | bytes) -> str:
     return (escaped(message[:MAX_SHOWN]) + rest) or "(an empty text)"
 
 
-def columns(text: str) -> int:
-    """How many columns of a terminal a text takes: a Chinese character takes two.
-
-    >>> columns("ab"), columns("中文")
-    (2, 4)
-    """
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    return len(text) + wide - sum(unicodedata.combining(character) > 0 for character in text)
-
-
 # -- The conversation -------------------------------------------------------------------
 
 
-class Talk:
-    """What terminal and filter have in common: a thread that prints what comes.
+class Conversation:
+    """The common part of :class:`Terminal` and :class:`Filter`: a second thread prints the messages.
 
     The main thread reads lines, in :meth:`read_lines`.
+
+    Attributes:
+        ws: The connection.
+        ended: Set after the last message.
+        last_message: ``time.monotonic()`` of the last message.
+        output_closed: The reader of our standard output has gone.
     """
 
     def __init__(self, ws: WebSocket) -> None:
         self.ws = ws
-        self.over = threading.Event()  # nothing will come any more
-        self.heard = time.monotonic()  # seconds: when the last message came
-        self.unwritable = False  # nobody reads our standard output any more
+        self.ended = threading.Event()
+        self.last_message = time.monotonic()
+        self.output_closed = False
 
     def run(self) -> int:
-        """Until it is over; the exit code."""
+        """Run until the connection or the input ends; return the exit code."""
         ws = self.ws
-        agreed = [f"subprotocol {ws.protocol}"] if ws.protocol else []
-        agreed += [ws.extensions] if ws.extensions else []
-        say(f"connected to {ws.url}" + (f" ({escaped('; '.join(agreed))})" if agreed else ""))
+        negotiated = [f"subprotocol {ws.protocol}"] if ws.protocol else []
+        negotiated += [ws.extensions] if ws.extensions else []
+        notify(f"connected to {ws.url}" + (f" ({escaped('; '.join(negotiated))})" if negotiated else ""))
         printer = threading.Thread(target=self._print_messages, name="wsref prints", daemon=True)
         printer.start()
         interrupted = False
         try:
             self.read_lines()
         except ConnectionClosed:
-            pass  # how it ended is said below
+            pass  # the last notice says how it ended
         except KeyboardInterrupt:
-            interrupted = not self.over.is_set()
+            interrupted = not self.ended.is_set()
         ws.close()
         printer.join()
-        if ws.closed is not None and not self.unwritable:
-            say(how_it_ended(ws.closed))
+        if ws.closed is not None and not self.output_closed:
+            notify(how_it_ended(ws.closed))
         if interrupted:
             return 130
-        return 0 if ws.closed is not None and is_normal(ws.closed) and not self.unwritable else 1
+        return 0 if ws.closed is not None and is_normal(ws.closed) and not self.output_closed else 1
 
     def _print_messages(self) -> None:
         try:
             for message in self.ws:
-                self.heard = time.monotonic()
+                self.last_message = time.monotonic()
                 self.show(message)
         except ConnectionClosed:
             pass
-        except BrokenPipeError:  # "| head -1" has seen enough
-            self.unwritable = True
+        except BrokenPipeError:  # the reader, such as head, has ended
+            self.output_closed = True
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's last flush is silent
-        self.over.set()
+        self.ended.set()
         self.wake()
 
     def read_lines(self) -> None:
-        """Read lines and send them, until they end or it is over.
+        """Read lines and send them, until the input or the connection ends.
 
         Raises:
-            ConnectionClosed, KeyboardInterrupt: that, too, is an end.
+            ConnectionClosed, KeyboardInterrupt: These end it, too.
         """
         raise NotImplementedError
 
@@ -329,42 +327,42 @@ class Talk:
         raise NotImplementedError
 
     def wake(self) -> None:
-        """It is over: end :meth:`read_lines` (in the printing thread)."""
+        """End :meth:`read_lines` (in the printing thread)."""
         raise NotImplementedError
 
 
-class Filter(Talk):
-    """Standard input to messages, messages to standard output.
+class Filter(Conversation):
+    """Sends the lines of standard input, and prints messages to standard output.
 
     Args:
-        wait: Seconds without a message, after the end of the input.
+        wait: Seconds without a message after which it ends, once the input has ended.
     """
 
     def __init__(self, ws: WebSocket, wait: float) -> None:
         super().__init__(ws)
         self._wait = wait
-        self._bell, self._bell_rope = socket.socketpair()  # its end wakes who waits for input
+        self._wake_r, self._wake_w = socket.socketpair()  # the end of this stream wakes _lines
 
     def read_lines(self) -> None:
-        """Each line is a text message; then wait for what comes."""
-        with self._bell:
+        """Send each line as a text message; then wait for messages."""
+        with self._wake_r:
             for n, line in enumerate(self._lines(), 1):
                 try:
                     text = line.decode()
                 except UnicodeDecodeError:
-                    say(f"line {n} of the input is not UTF-8: not sent", "33")
+                    notify(f"line {n} of the input is not UTF-8: not sent", "33")
                     continue
                 self.ws.send(text)
         since = time.monotonic()
-        while (left := max(self.heard, since) + self._wait - time.monotonic()) > 0:
-            if self.over.wait(left):
+        while (left := max(self.last_message, since) + self._wait - time.monotonic()) > 0:
+            if self.ended.wait(left):
                 return
 
     def _lines(self) -> Iterator[bytes]:
-        """Lines as they come, and none when it is over: a read of a pipe cannot be woken."""
+        """Yield lines as they arrive, until :meth:`wake`: nothing can wake a blocking read of a pipe."""
         rest, source = b"", sys.stdin.fileno()
         while True:
-            if not _is_readable(source, self._bell):
+            if not _is_readable(source, self._wake_r):
                 return
             data = os.read(source, 65536)
             if not data:
@@ -375,59 +373,59 @@ class Filter(Talk):
             yield rest
 
     def show(self, message: str | bytes) -> None:
-        """Text as it is, unless this is a terminal; binary in hex."""
+        """Print text as it is, unless standard output is a terminal; binary in hex."""
         if sys.stdout.isatty():
-            line = shown_message(message)
+            line = message_line(message)
         else:
             line = message.hex(" ") if isinstance(message, bytes) else message
         print(line, flush=True)
 
     def wake(self) -> None:
-        """Ring."""
-        self._bell_rope.close()
+        """End :meth:`read_lines`."""
+        self._wake_w.close()
 
 
-def _is_readable(source: int, bell: socket.socket) -> bool:
-    """Wait until there is input, True, or the bell rings, False."""
+def _is_readable(source: int, wake_r: socket.socket) -> bool:
+    """Wait for input, True, or for the end of ``wake_r``, False."""
     with selectors.DefaultSelector() as selector:
-        selector.register(bell, selectors.EVENT_READ)
+        selector.register(wake_r, selectors.EVENT_READ)
         try:
             selector.register(source, selectors.EVENT_READ)
-        except PermissionError:  # a plain file is readable at any time, and epoll will not hear of it
+        except PermissionError:  # epoll refuses a plain file, which is always readable
             return not selector.select(0)
-        return all(key.fileobj is not bell for key, _ in selector.select())
+        return all(key.fileobj is not wake_r for key, _ in selector.select())
 
 
-class Terminal(Talk):
-    """Lines that somebody types, and messages above them."""
+class Terminal(Conversation):
+    """Sends typed lines, and prints messages above the line that is being typed."""
 
     def __init__(self, ws: WebSocket) -> None:
         super().__init__(ws)
-        self._screen = threading.Lock()  # hold it to print, and for the next one
-        self._typing = False  # whether the prompt and what has been typed stand in the last line
-        self._left = threading.Event()  # nobody is typing, nor will be
+        self._screen = threading.Lock()  # held to print, and to change _typing
+        self._typing = False  # the last line of the screen is the prompt and the typed text
+        self._done_reading = threading.Event()  # read_lines has ended
         self._colour = wants_colour(sys.stdout)
 
     def read_lines(self) -> None:
-        """Do what each line says, until Ctrl-D."""
-        say("type a line to send it; /help lists what else there is")
-        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # if it was ignored, wake() could not
+        """Run each line as a command, until Ctrl-D."""
+        notify("type a line to send it; /help lists the commands")
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # wake() needs it, also if it was ignored
         if HAS_HOOK:
             readline.set_pre_input_hook(self._begin_typing)
         try:
-            while not self.over.is_set():
-                self._do(self._input())
+            while not self.ended.is_set():
+                self._run_line(self._input())
         except EOFError:
             print()
         finally:
-            self._left.set()
+            self._done_reading.set()
             signal.signal(signal.SIGINT, before)
             if HAS_HOOK:
                 readline.set_pre_input_hook(None)
 
     def _input(self) -> str:
-        """A line, typed."""
-        self._screen.acquire()  # nothing is printed between here and the prompt
+        """Read a typed line."""
+        self._screen.acquire()  # print nothing between here and the prompt
         try:
             if not HAS_HOOK:
                 self._begin_typing()
@@ -442,12 +440,11 @@ class Terminal(Talk):
             self._screen.release()
 
     def _begin_typing(self) -> None:
-        """The prompt stands there: from now on messages may be printed, above it."""
+        """The prompt is printed: from now on messages may be printed above it."""
         self._typing = True
         self._screen.release()
 
-    def _do(self, line: str) -> None:
-        """What a line says."""
+    def _run_line(self, line: str) -> None:
         if not line.startswith("/") or line.startswith("//"):
             return self._try(lambda: self.ws.send(line[1:] if line.startswith("//") else line))
         command, _, rest = line.partition(" ")
@@ -460,56 +457,57 @@ class Terminal(Talk):
         elif command == "/close":
             self._try(lambda: self._close(rest))
         elif command == "/help":
-            say(HELP)
+            notify(HELP)
         else:
-            say(f"there is no command {shlex.quote(escaped(command))}; /help lists them; // begins a text", "33")
+            name = shlex.quote(escaped(command))
+            notify(f"unknown command {name}: /help lists the commands; // begins a text with a slash", "33")
 
     def _try(self, action: Callable[[], None]) -> None:
         try:
             action()
         except (ValueError, TimeoutError) as error:
-            say(f"not done: {escaped(str(error))}", "33")
+            notify(f"not done: {escaped(str(error))}", "33")
 
     def _ping(self) -> None:
-        say(f"Pong after {self.ws.ping() * 1000:.1f} ms")
+        notify(f"Pong after {self.ws.ping() * 1000:.1f} ms")
 
     def _close(self, rest: str) -> None:
         code, _, reason = rest.strip().partition(" ")
         if code and not re.fullmatch("[0-9]{1,5}", code):
             raise ValueError(f"a close code is a number, not {code}")
         self.ws.close(int(code or 1000), reason)
-        self.over.wait()
+        self.ended.wait()
 
     def show(self, message: str | bytes) -> None:
-        """Above the line that is being typed."""
-        line = f"< {shown_message(message)}"
+        """Print a message above the line that is being typed."""
+        line = f"< {message_line(message)}"
         self.print_above(f"\x1b[32m{line}\x1b[0m" if self._colour else line)
 
     def print_above(self, line: str) -> None:
-        """Above the line that is being typed, which is drawn again."""
+        """Print a line above the one that is being typed, and draw that one again."""
         with self._screen:
             typed = PROMPT + (readline.get_line_buffer() if readline is not None else "") if self._typing else ""
             rows = columns(typed) // shutil.get_terminal_size().columns
-            up = f"\x1b[{rows}A" if rows else ""  # to the first row of what has been typed; clear from there
+            up = f"\x1b[{rows}A" if rows else ""  # to the first row of the typed text; clear from there
             sys.stdout.write(f"{up}\r\x1b[J{line}\n{typed}" if self._typing else f"{line}\n")
             sys.stdout.flush()
 
     def wake(self) -> None:
-        """Interrupt ``input()``, which nothing but a signal can.
+        """Interrupt ``input()``: only a signal can.
 
-        Python's handler for SIGINT raises KeyboardInterrupt in the main thread; that it was
-        not Ctrl-C, :attr:`over` says.  The signal is sent while the main thread is typing,
-        and again if it came too early to be noticed.
+        Python's handler of SIGINT raises KeyboardInterrupt in the main thread; ``ended`` tells it
+        from a Ctrl-C.  The signal is sent while the main thread waits for input, and again until
+        the thread notices it.
         """
-        while not self._left.is_set():
+        while not self._done_reading.is_set():
             with self._screen:
                 if self._typing:
                     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-            self._left.wait(RING)
+            self._done_reading.wait(WAKE_INTERVAL)
 
 
 def big_text(size: str) -> str:
-    """A text of so many bytes.
+    """Return a text of this many bytes.
 
     >>> big_text("12")
     '0123456789ab'

@@ -1,8 +1,7 @@
-r"""``python -m wsref decode``: a paste to a picture.
+r"""``python -m wsref decode``: pasted bytes, explained and drawn.
 
-Whoever debugs a WebSocket has bytes on a screen, in some form: a hex stream, a dump, a
-list in a program.  :func:`parse_paste` takes them all, and
-:mod:`wsref.wire.describe` says what the bytes are::
+Every tool writes bytes in its own form: a hex stream, a dump, a list in a program.
+:func:`parse_paste` reads all of these forms, and :mod:`wsref.wire.describe` explains the bytes::
 
     $ python -m wsref decode 81 85 37 fa 21 3d 7f 9f 4d 51 58
     $ xxd -p capture.bin | python -m wsref decode --client
@@ -22,81 +21,89 @@ import shutil
 import sys
 from collections.abc import Sequence
 
-from ..protocol.deflate import Agreement
-from ..protocol.errors import shown
+from ..protocol.deflate import DeflateParameters
+from ..protocol.errors import quote_ascii
 from ..protocol.http11 import Headers
-from ..wire.describe import Description, agreed, explain, svg_of
-from ..wire.trace import lines, replay
+from ..wire.describe import explain
+from ..wire.describe_http import negotiated
+from ..wire.description import Description
+from ..wire.svg import svg_of
+from ..wire.trace import replay, trace_lines
 from .terminal import CommandError, wants_colour
 
 _HELP = """\
 The bytes may be written as: hex, with or without 0x, spaces, colons, commas or line
 ends; \\x81\\x05; b'\\x81\\x05Hello' and [0x81, 0x05] of Python, {0x81, 0x05} of C;
 [129, 5] of JavaScript, whose numbers are decimal; <Buffer 81 05> of Node; the dumps of
-xxd, hexdump -C, Wireshark and browsers, with their offsets and their letters; or, if it is
-HTTP, as the text itself.  Without bytes, and for "-", standard input is read.
+xxd, hexdump -C, Wireshark and browsers, with their offsets and their letters; HTTP also as
+text.  Without bytes, or with "-", they are read from standard input.
 
-Exit code: 0, nothing is wrong with the bytes; 1, something is; 2, no bytes were found.
+Exit code: 0, the bytes are valid; 1, they break a rule; 2, there are no bytes, or a wrong
+command line.
 """
 
 
 class PasteError(ValueError):
-    """A paste that is no bytes; says which character, and where."""
+    """A paste that cannot be read as bytes; the message names the character and its place."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """The command line's part about ``decode``."""
+    """Add the flags of ``decode``."""
     parser = commands.add_parser(
         "decode",
-        help="draw the bytes of frames and handshakes, and say what is wrong with them",
-        description="Draw the bytes of frames and handshakes, bit by bit, and say what is wrong with them.",
+        help="draw the bytes of frames and handshakes, and list their problems",
+        description="Draw the bytes of frames and handshakes, bit by bit, and list their problems.",
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("bytes", metavar="HEX", nargs="*", help="the bytes, in any of the forms below")
-    add("--base64", action="store_true", help="they are written in base64")
+    add("bytes", metavar="HEX", nargs="*", help="the bytes, in one of the forms below")
+    add("--base64", action="store_true", help="the bytes are written in base64")
     side = parser.add_mutually_exclusive_group()
-    masked = "(default: the MASK bit tells)"
-    side.add_argument(
-        "--client", dest="masked", action="store_const", const=True, help=f"a client has sent them {masked}"
-    )
-    side.add_argument("--server", dest="masked", action="store_const", const=False, help="a server has")
-    add("--key", metavar="KEY", help="the Sec-WebSocket-Key that a 101 answers: is the answer right?")
+    masked = "(default: the MASK bit decides)"
+    side.add_argument("--client", dest="masked", action="store_const", const=True, help=f"a client sent them {masked}")
+    side.add_argument("--server", dest="masked", action="store_const", const=False, help="a server sent them")
+    add("--key", metavar="KEY", help="the Sec-WebSocket-Key of the request: check that a 101 answers it")
     add(
         "--deflate",
         metavar="PARAMETERS",
         type=_deflate,
-        default=Agreement(),
-        help="what was agreed on for permessage-deflate, such as 'client_no_context_takeover', or 'off' "
-        "(default: the terms that can read the most)",
+        default=DeflateParameters(),
+        help="the negotiated parameters of permessage-deflate, such as 'client_no_context_takeover', or 'off' "
+        "(default: the parameters that read the bytes of every sender)",
     )
-    add("--replay", metavar="FILE", help="draw again what --trace FILE has recorded; - for standard input")
+    add("--replay", metavar="FILE", help="draw what --trace FILE recorded; - for standard input")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--svg", action="store_true", help="write an SVG picture")
     form.add_argument("--json", action="store_true", help="write JSON")
 
 
-def _deflate(text: str) -> Agreement | None:
+def _deflate(text: str) -> DeflateParameters | None:
     if text in ("off", "none", "no"):
         return None
     words = text.strip("; ")
     words = words if words.startswith("permessage-deflate") else f"permessage-deflate; {words}".rstrip("; ")
     try:
-        return agreed(Headers([("Sec-WebSocket-Extensions", words)]))
+        return negotiated(Headers([("Sec-WebSocket-Extensions", words)]))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def run(options: argparse.Namespace) -> int:
-    """``python -m wsref decode``."""
+    """Draw bytes.
+
+    Returns:
+        The exit code.
+    Raises:
+        CommandError: The key is not ASCII, or the file of ``--replay`` cannot be read.
+    """
     if options.replay is not None:
         return _replay(options)
     text = " ".join(options.bytes)
     if not options.bytes or options.bytes == ["-"]:
         if sys.stdin.isatty():
-            print("Paste the bytes, then press Ctrl-D on a line of its own.", file=sys.stderr)
+            print("Paste the bytes, then press Enter and Ctrl-D.", file=sys.stderr)
         text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
     try:
         data = _base64(text) if options.base64 else parse_paste(text)
@@ -104,7 +111,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"wsref: {error}", file=sys.stderr)
         return 2
     if not data:
-        print("wsref: there are no bytes; try: python -m wsref decode 81 05 48 65 6c 6c 6f", file=sys.stderr)
+        print("wsref: no bytes; try: python -m wsref decode 81 05 48 65 6c 6c 6f", file=sys.stderr)
         return 2
     if options.key is not None and not options.key.isascii():
         raise CommandError("a key is ASCII: 24 characters of base64")
@@ -114,19 +121,19 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _replay(options: argparse.Namespace) -> int:
-    """``decode --replay FILE``: each head and frame, under the line that the trace had for it."""
+    """Draw each head and frame of a recorded trace, below its line of the trace."""
     wrong = False
     try:
         with contextlib.ExitStack() as stack:
             file = sys.stdin if options.replay == "-" else stack.enter_context(open(options.replay, encoding="utf-8"))
-            for seen in replay(file):
+            for record in replay(file):
                 if not (options.svg or options.json):
-                    for line in lines(seen, colour=wants_colour(sys.stdout)):
+                    for line in trace_lines(record, colour=wants_colour(sys.stdout)):
                         if not line.startswith("    "):
                             print(line)
-                if seen.descriptions:
-                    draw(seen.descriptions, options)
-                    wrong = wrong or any(description.problems for description in seen.descriptions)
+                if record.descriptions:
+                    draw(record.descriptions, options)
+                    wrong = wrong or any(description.problems for description in record.descriptions)
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -137,11 +144,11 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def draw(descriptions: Sequence[Description], options: argparse.Namespace) -> None:
-    """Write descriptions to standard output: as a picture for the terminal, SVG or JSON.
+    """Write descriptions to standard output: as text, SVG or JSON.
 
     Args:
         descriptions: In order.
-        options: ``svg`` and ``json`` say in which form.
+        options: With ``svg`` and ``json``.
     """
     if options.svg:
         text = svg_of(descriptions)
@@ -152,11 +159,11 @@ def draw(descriptions: Sequence[Description], options: argparse.Namespace) -> No
         width = min(shutil.get_terminal_size().columns, 100) if sys.stdout.isatty() else 80
         text = "\n\n".join(description.text(colour, width) for description in descriptions)
     try:
-        # A terminal that knows no box drawing (LANG=C) gets question marks, not a traceback.
+        # A terminal without box drawing (LANG=C) gets question marks, not a traceback.
         encoding = sys.stdout.encoding or "utf-8"
         print(text.encode(encoding, "replace").decode(encoding), flush=True)
     except BrokenPipeError:
-        # The reader, such as head, has seen enough.  Python flushes once more at its end.
+        # The reader, such as head, has ended.  Python flushes once more at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -164,10 +171,10 @@ def draw(descriptions: Sequence[Description], options: argparse.Namespace) -> No
 
 
 def parse_paste(text: str) -> bytes:
-    r"""The bytes that a paste means, whichever tool has written it.
+    r"""Return the bytes of a paste, in the form of any common tool.
 
     Raises:
-        PasteError: it is nothing of the kind; which character, and where.
+        PasteError: It cannot be read as bytes; the message names the character and its place.
 
     >>> forms = ["8105", "81 05", "81:05", "0x81, 0x05", r"\x81\x05", "{0x81, 0x05};", "[129, 5]", "<Buffer 81 05>"]
     >>> {parse_paste(form).hex() for form in forms}
@@ -211,23 +218,26 @@ def _is_http_text(text: str) -> bool:
 
 
 def _http_text(text: str) -> bytes:
-    """HTTP as a terminal or an editor shows it: the ends of its lines and its empty line are put back."""
+    """Return HTTP that was copied from a terminal or an editor, with CRLF and the empty line restored."""
     lines = text.strip().replace("\r\n", "\n")
     head, _, body = lines.partition("\n\n")
     head = "\r\n".join(line.rstrip(" \t") for line in head.split("\n"))
     return f"{head}\r\n\r\n{body}".encode("utf-8", "surrogateescape")
 
 
-#: The first line of a dump begins with offset 0: ``00000000:`` of xxd, ``0000`` and blanks
-#: of Wireshark, ``00000000`` and blanks of hexdump -C.
+#: The first line of a dump begins with offset 0: ``00000000:`` in xxd, ``0000`` and blanks in
+#: Wireshark, ``00000000`` and blanks in hexdump -C.
 _DUMP_BEGINS = re.compile(r"\s*0{4,16}(?::|[ \t]{2,})[ \t]*[0-9A-Fa-f]{2}")
 _DUMP_LINE = re.compile(r"[ \t]*([0-9A-Fa-f]{4,16})(:?)(?:[ \t]+|$)(.*)")
 
 
 def _dump(text: str) -> bytes:
-    """Offset, hex, letters.  The letters may look like hex: the hex ends before the wide gap, or after 16 bytes."""
-    data = b""
-    same = False  # hexdump writes "*" for lines like the last one
+    """Read lines of offset, hex and letters.
+
+    Letters may look like hex, so the hex ends at a wide gap or after 16 bytes.
+    """
+    data = bytearray()
+    same = False  # hexdump writes "*" in place of lines that repeat the last one
     for number, line in enumerate(text.splitlines(), 1):
         if line.strip() == "*":
             same = True
@@ -235,7 +245,7 @@ def _dump(text: str) -> bytes:
         found = _DUMP_LINE.fullmatch(line.rstrip())
         if not found:
             if line.strip():
-                raise PasteError(f"line {number} is not one of a dump, offset and hex: {shown(line.strip())}")
+                raise PasteError(f"line {number} is not offset and hex, as in a dump: {quote_ascii(line.strip())}")
             continue
         offset, colon, rest = int(found[1], 16), found[2], found[3]
         if same and len(data) >= 16:
@@ -245,7 +255,7 @@ def _dump(text: str) -> bytes:
         hexes = re.split(gap, rest, maxsplit=1)[0]
         octets = re.match(r"(?:[0-9A-Fa-f]{2}[ \t]{0,2}){0,16}", hexes)
         data += bytes.fromhex(octets[0] if octets else "")
-    return data
+    return bytes(data)
 
 
 _LITERAL = re.compile(r"""(?:[\w.]+\()?(?P<bytes>b?)(?P<quote>["'])(?P<inside>.*)(?P=quote)[,;)]*""", re.DOTALL)
@@ -255,25 +265,25 @@ _NAMED = {"0": 0, "a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, "e
 
 
 def _escapes(text: str) -> bytes:
-    r"""``\x81\x05Hello``, as C and Python write it."""
+    r"""Read ``\x81\x05Hello``, as C and Python write it."""
     only_hex = re.fullmatch(r"(?:\\x[0-9A-Fa-f]{2}|\s|[\"'])*", text)
-    data = b""
+    data = bytearray()
     for found in _ESCAPE.finditer(text):
         octet, named, unknown, letter = found.groups()
         if unknown is not None:
-            raise PasteError(f"an escape that is unknown: {shown(unknown)} {_place(text, found.start())}")
+            raise PasteError(f"this escape is unknown: {quote_ascii(unknown)} {_place(text, found.start())}")
         if octet is not None:
             data += bytes.fromhex(octet)
         elif named is not None:
-            data += bytes([_NAMED[named]])
+            data.append(_NAMED[named])
         elif not only_hex:
             data += letter.encode("utf-8", "surrogateescape")
-    return data
+    return bytes(data)
 
 
-#: ``[129, 5]``, with the name of a type before it: numbers in brackets are decimal ...
+#: ``[129, 5]``, perhaps after the name of a type: numbers in brackets are decimal ...
 _NUMBERS = re.compile(r"[A-Za-z_0-9 \t]*(?:\([0-9]+\))?[ \t]*\(?[\[{(]([\s0-9A-Fa-fx,]*)[\]})][)}\];]*")
-#: ... unless one of them cannot be: ``0x81``, ``fa``, ``05``.
+#: ... unless one of them is not: ``0x81``, ``fa``, ``05``.
 _HEX_INSIDE = re.compile(r"[A-Fa-fx]|\b0[0-9]|[0-9]\s+[0-9]")
 
 
@@ -295,7 +305,7 @@ _DECLARATION = re.compile(
 
 
 def _hex(text: str) -> bytes:
-    """Hex digits, in whatever company."""
+    """Read hex digits, with or without prefixes, separators and a declaration around them."""
     digits, where = [], []
     at = found.end() if (found := _DECLARATION.match(text)) else 0
     while at < len(text):
@@ -304,7 +314,7 @@ def _hex(text: str) -> bytes:
             continue
         token = _TOKEN.match(text, at)
         if not token:
-            raise PasteError(f"this is not hex: {_character(text[at])} {_place(text, at)}")
+            raise PasteError(f"this is not hex: {text[at]!a} {_place(text, at)}")
         if token["short"]:
             digits.append("0" + token["short"])
         else:
@@ -314,12 +324,8 @@ def _hex(text: str) -> bytes:
     joined = "".join(digits)
     if len(joined) % 2:
         word, start = next((word, start) for word, start in zip(digits, where, strict=True) if len(word) % 2)
-        raise PasteError(f"half a byte: {shown(word)} {_place(text, start)}; a byte is two hex digits")
+        raise PasteError(f"half a byte: {quote_ascii(word)} {_place(text, start)}; a byte is two hex digits")
     return bytes.fromhex(joined)
-
-
-def _character(character: str) -> str:
-    return ascii(character)
 
 
 def _place(text: str, at: int) -> str:

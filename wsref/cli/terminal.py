@@ -1,4 +1,4 @@
-"""What the commands share: colour or not, the log, and how to say that it cannot be done."""
+"""What the commands share: colour, the log, the trace, and the error that ends a command."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ from ..wire.trace import Printer, Recorder
 
 
 class CommandError(Exception):
-    """It cannot be done: one line for standard error, and exit code 1."""
+    """The command failed: one line on standard error, and exit code 1."""
 
 
 def wants_colour(stream: TextIO) -> bool:
-    """NO_COLOR and FORCE_COLOR decide (https://no-color.org); else whether it is a terminal."""
+    """Return whether to write ANSI colours to a stream.
+
+    NO_COLOR and FORCE_COLOR decide (https://no-color.org); without them, a terminal gets colours.
+    """
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("TERM") == "dumb" and not os.environ.get("FORCE_COLOR"):
@@ -26,10 +29,10 @@ def wants_colour(stream: TextIO) -> bool:
 
 
 def seconds(text: str) -> float:
-    """An argument of a command line that is a time.
+    """Parse a time on the command line.
 
     Raises:
-        argparse.ArgumentTypeError: it is no number above 0.
+        argparse.ArgumentTypeError: It is not a number above 0.
     """
     try:
         number = float(text)
@@ -41,14 +44,14 @@ def seconds(text: str) -> float:
 
 
 class LogFormatter(logging.Formatter):
-    """``12:34:56 127.0.0.1:50000 101: '/echo'``; warnings and errors say so, and in colour."""
+    """``12:34:56 127.0.0.1:50000 101: '/echo'``; warnings and errors begin with their level, in colour."""
 
     def __init__(self, colour: bool) -> None:
         super().__init__("%(asctime)s %(message)s", "%H:%M:%S")
         self._colour = colour
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record, one line (and a traceback, if there is one)."""
+        """Return one line for a record, and its traceback if it has one."""
         line = super().format(record)
         clock, rest = line[:8], line[8:]
         word = f" {record.levelname.lower()}:" if record.levelno >= logging.WARNING else ""
@@ -59,7 +62,7 @@ class LogFormatter(logging.Formatter):
 
 
 def set_up_log(level: str, stream: TextIO) -> None:
-    """The log of the command line: to standard error."""
+    """Send the log of the command line to a stream."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LogFormatter(wants_colour(stream)))
     logger = logging.getLogger("wsref")
@@ -68,14 +71,14 @@ def set_up_log(level: str, stream: TextIO) -> None:
     logger.propagate = False
 
 
-def tracer(file: str | None, stream: TextIO | None = None) -> Printer | None:
-    """What ``--trace [FILE]`` asks for.
+def open_trace(file: str | None, stream: TextIO | None = None) -> Printer | None:
+    """Open the trace that ``--trace [FILE]`` asks for.
 
     Args:
-        file: Where to record; ``-``: print; None: there is no trace.
-        stream: Where to print; None: standard error.
+        file: To record to; ``-``: print instead; None: no trace.
+        stream: To print to; None: standard error.
     Raises:
-        CommandError: the file cannot be written.
+        CommandError: The file cannot be written.
     """
     if file is None:
         return None

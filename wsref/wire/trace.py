@@ -1,8 +1,8 @@
-"""Every byte that passes, explained: for a terminal, for a file, for the page.
+"""The trace of a connection: its bytes in both directions, explained on a terminal or recorded in a file.
 
-A *tap* (:data:`wsref.network.transport.Tap`) is told of bytes in both directions.  Here they go
-to a :class:`wsref.wire.describe.Explainer` for each direction, and what it makes of them to
-whoever wants to know.
+A *tap* (:data:`wsref.network.tap.Tap`) is called with all bytes of a connection.  A
+:class:`TraceTap` gives them to an :class:`~wsref.wire.describe.Explainer` for each direction, and
+makes :class:`Record` of them.
 """
 
 from __future__ import annotations
@@ -15,101 +15,113 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TextIO
 
-from ..network.transport import Tap, Tapped
+from ..network.tap import Tap, Tapped
 from .describe import Explainer
-from .picture import Description
+from .description import Description
 
-#: Bytes of a frame that are shown in hex on a line.
-SHOWN = 32
+#: Bytes of a frame that a line shows in hex.
+MAX_HEX = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Something that passed: a head, a frame, or the end of TCP."""
+class Record:
+    """Bytes that were sent or received at once, and the heads and frames that they complete."""
 
     at: float  # seconds since 1970
     peer: str  # host:port
     sent: bool  # by us; else received
     by_server: bool  # else by the client
-    data: bytes  # that completed it; b"" received: the peer has ended TCP
-    descriptions: tuple[Description, ...]  # none: it is not complete yet
+    data: bytes  # received b"" is the end of TCP
+    descriptions: tuple[Description, ...]  # empty: the bytes complete nothing
+
+    @property
+    def is_end(self) -> bool:
+        """Whether the peer ended TCP."""
+        return not self.data and not self.sent
 
 
-class Watcher:
+class TraceTap:
     """A tap that explains both directions of one connection.
 
     Args:
-        peer: ``host:port``, for the record.
-        tell: Called for all bytes that pass, in the thread that sends or receives them, so
-            it must not wait.
-        we_are_the_server: Which end we are: clients mask.
+        peer: ``host:port``, for the records.
+        on_record: Called with each record, in the thread that sends or receives the bytes:
+            it must not block.
+        is_server: Whether our end is the server; clients mask.
     """
 
-    def __init__(self, peer: str, tell: Callable[[Seen], None], *, we_are_the_server: bool = True) -> None:
+    def __init__(self, peer: str, on_record: Callable[[Record], None], *, is_server: bool = True) -> None:
         self._peer = peer
-        self._tell = tell
+        self._on_record = on_record
         self._client = Explainer(masked=True, opening=True)
         self._server = Explainer(masked=False, opening=True)
-        self._we_are_the_server = we_are_the_server
+        self._is_server = is_server
 
     def __call__(self, sent: bool, data: bytes, at: float | None = None) -> None:
-        """Bytes passed."""
-        by_server = sent is self._we_are_the_server
+        """Explain bytes.
+
+        Args:
+            sent: By us; else received.
+            data: Bytes; received b"" is the end of TCP.
+            at: Seconds since 1970; None: now.
+        """
+        by_server = sent is self._is_server
         explainer = self._server if by_server else self._client
         descriptions = explainer.feed(data)
-        # Each side's handshake says what the other's bytes mean.
+        # Each handshake says how to read the bytes of the other side.
         if by_server:
             if any(description.kind == "response" for description in descriptions):
                 self._client.deflate = self._server.deflate
         else:
             self._server.key = self._client.key
-        self._tell(Seen(time.time() if at is None else at, self._peer, sent, by_server, data, tuple(descriptions)))
+        at = time.time() if at is None else at
+        self._on_record(Record(at, self._peer, sent, by_server, data, tuple(descriptions)))
 
     def pending(self, *, sent: bool) -> Description | None:
-        """What has begun in one direction and is not complete; None: nothing has."""
-        return (self._server if sent is self._we_are_the_server else self._client).pending()
+        """Return the incomplete head or frame of one direction; None: nothing is incomplete."""
+        return (self._server if sent is self._is_server else self._client).pending()
 
 
 # -- On a terminal ------------------------------------------------------------------
 
 
-def lines(seen: Seen, *, colour: bool = False) -> Iterator[str]:
-    """What passed, a line for each thing and its first bytes below it; nothing if none is complete."""
-    clock = datetime.fromtimestamp(seen.at).strftime("%H:%M:%S.%f")[:-3]
-    arrow = "sent" if seen.sent else "got "
-    begin = f"{clock} {seen.peer} {arrow} "
+def trace_lines(record: Record, *, colour: bool = False) -> Iterator[str]:
+    """Yield a line for each head or frame, and below it its bytes, indented by four blanks."""
+    clock = datetime.fromtimestamp(record.at).strftime("%H:%M:%S.%f")[:-3]
+    verb = "sent" if record.sent else "got "
+    begin = f"{clock} {record.peer} {verb} "
     if colour:
-        begin = f"\x1b[2m{clock} {seen.peer}\x1b[0m \x1b[1m{arrow}\x1b[0m "
-    if not seen.data and not seen.sent:
+        begin = f"\x1b[2m{clock} {record.peer}\x1b[0m \x1b[1m{verb}\x1b[0m "
+    if record.is_end:
         yield begin + "the end of TCP"
-    for description in seen.descriptions:
+    for description in record.descriptions:
         line = description.one_line
         yield begin + (f"\x1b[31m{line}\x1b[0m" if colour and description.problems else line)
-        for below in _below(description):
-            yield f"    \x1b[2m{below}\x1b[0m" if colour else f"    {below}"
+        for detail in _details(description):
+            yield f"    \x1b[2m{detail}\x1b[0m" if colour else f"    {detail}"
 
 
-def _below(description: Description) -> Iterator[str]:
-    """A head's lines; a frame's bytes, its header, its payload as it came, and unmasked."""
+def _details(description: Description) -> Iterator[str]:
+    """Yield the lines of a head; or the header of a frame, and its payload as received and unmasked."""
     if description.kind != "frame":
         for field in description.fields:
             yield f"{field.name}: {field.value}"
         return
     payload = description.payload
     yield f"header  {description.raw.hex(' ')}"
-    if payload is not None and payload.here:
-        more = f" ... ({payload.here} bytes)" if payload.here > SHOWN else ""
-        yield f"payload {payload.wire[:SHOWN].hex(' ')}{more}"
+    if payload is not None and payload.received:
+        more = f" ... ({payload.received} bytes)" if payload.received > MAX_HEX else ""
+        yield f"payload {payload.wire[:MAX_HEX].hex(' ')}{more}"
         if payload.masking_key:
-            yield f"     is {payload.plain[:SHOWN].hex(' ')}{more}"
+            yield f"     is {payload.plain[:MAX_HEX].hex(' ')}{more}"
 
 
 class Printer:
-    """Prints what passes on all connections, one thing at a time.
+    """Prints the records of all connections, one at a time.
 
     Args:
-        stream: Where to.
-        colour: Whether it is a terminal that likes colour.
+        stream: To print to.
+        colour: With ANSI colours.
     """
 
     def __init__(self, stream: TextIO, *, colour: bool = False) -> None:
@@ -117,61 +129,61 @@ class Printer:
         self._colour = colour
         self._lock = threading.Lock()
 
-    def tell(self, seen: Seen) -> None:
-        """Something passed."""
-        text = "".join(line + "\n" for line in lines(seen, colour=self._colour))
+    def on_record(self, record: Record) -> None:
+        """Print a record."""
+        self._write("".join(line + "\n" for line in trace_lines(record, colour=self._colour)))
+
+    def _write(self, text: str) -> None:
         if text:
             with self._lock:
                 self._stream.write(text)
                 self._stream.flush()
 
     def tap(self, transport: Tapped, peer: str) -> Tap:
-        """For :class:`~wsref.network.server.WebSocketServer`."""
-        return Watcher(peer, self.tell)
+        """The ``tap`` of a :class:`~wsref.network.server.WebSocketServer`."""
+        return TraceTap(peer, self.on_record)
 
     def client_tap(self, peer: str) -> Tap:
-        """For :func:`wsref.network.client.connect`."""
-        return Watcher(peer, self.tell, we_are_the_server=False)
+        """Return the ``tap`` for :func:`wsref.network.client.connect`."""
+        return TraceTap(peer, self.on_record, is_server=False)
 
 
 # -- In a file -----------------------------------------------------------------------
 
 
 class Recorder(Printer):
-    """Writes what passes on all connections as JSON, one object a line."""
+    """Writes the records of all connections as JSON, one object a line."""
 
-    def tell(self, seen: Seen) -> None:
-        """Something passed."""
-        record = {
-            "at": round(seen.at, 6),
-            "peer": seen.peer,
-            "sent": seen.sent,
-            "by_server": seen.by_server,
-            "data": seen.data.hex(),
-            "what": [description.one_line for description in seen.descriptions],
+    def on_record(self, record: Record) -> None:
+        """Write a record."""
+        row = {
+            "at": round(record.at, 6),
+            "peer": record.peer,
+            "sent": record.sent,
+            "by_server": record.by_server,
+            "data": record.data.hex(),
+            "what": [description.one_line for description in record.descriptions],
         }
-        with self._lock:
-            self._stream.write(json.dumps(record) + "\n")
-            self._stream.flush()
+        self._write(json.dumps(row) + "\n")
 
 
-def replay(records: Iterable[str]) -> Iterator[Seen]:
-    """What a :class:`Recorder` has written, explained again.
+def replay(rows: Iterable[str]) -> Iterator[Record]:
+    """Read the lines that a :class:`Recorder` wrote, and explain their bytes again.
 
     Raises:
-        ValueError: a line is no such record; says which.
+        ValueError: A line is not a record; the message names the line.
     """
-    watchers: dict[str, Watcher] = {}
-    seen: list[Seen] = []
-    for number, line in enumerate(records, 1):
+    taps: dict[str, TraceTap] = {}
+    records: list[Record] = []
+    for number, line in enumerate(rows, 1):
         try:
-            record = json.loads(line)
-            peer, sent, at = str(record["peer"]), bool(record["sent"]), float(record["at"])
-            data = bytes.fromhex(record["data"])
-            we_are_the_server = bool(record["by_server"]) is sent
+            row = json.loads(line)
+            peer, sent, at = str(row["peer"]), bool(row["sent"]), float(row["at"])
+            data = bytes.fromhex(row["data"])
+            is_server = bool(row["by_server"]) is sent
         except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"line {number} is no record of --trace: {error}") from None
-        watcher = watchers.setdefault(peer, Watcher(peer, seen.append, we_are_the_server=we_are_the_server))
-        watcher(sent, data, at)
-        yield from seen
-        seen.clear()
+            raise ValueError(f"line {number} is not a record of --trace: {error}") from None
+        tap = taps.setdefault(peer, TraceTap(peer, records.append, is_server=is_server))
+        tap(sent, data, at)
+        yield from records
+        records.clear()

@@ -1,0 +1,342 @@
+"""``python -m wsref serve``: the demo server, or the server after a chapter of the book."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import os
+import re
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from typing import Any, TextIO
+
+from ..apps.panel import page_with_wire, with_wire
+from ..network.server import WebSocketServer
+from ..protocol.deflate import Compression
+from ..protocol.limits import Limits
+from ..protocol.origin import is_loopback
+from ..steps import LAST, SEEN, handler_at, page_at
+from ..steps.source import source_at
+from .terminal import CommandError, open_trace, set_up_log
+
+DEFAULT_HOST = "127.0.0.1"
+DEFAULT_PORT = 8765
+
+
+# -- The command line ---------------------------------------------------------------
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the flags of ``serve``."""
+    parser = commands.add_parser(
+        "serve",
+        help="serve an echo, a chat, and a page that talks to them",
+        description="Serve an echo at / and /echo, a chat at /chat, and, to browsers, a page that talks to them.",
+        epilog=limits_table(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    add = parser.add_argument
+    add("--host", default=DEFAULT_HOST, help="address to listen on (default: %(default)s, this machine only)")
+    add("--port", type=_port, default=DEFAULT_PORT, help="port to listen on, 0 for any (default: %(default)s)")
+    add("--certfile", metavar="FILE", help="speak TLS (https:// and wss://) with this certificate chain, in PEM")
+    add("--keyfile", metavar="FILE", help="the private key, in PEM, if it is not in the certfile")
+    add(
+        "--allow-origin",
+        metavar="ORIGIN",
+        action="append",
+        default=[],
+        type=_origin,
+        help="let pages from this origin connect, such as https://example.com; null for pages opened as files; "
+        "* for all; may be given several times (default: only pages from this server)",
+    )
+    add(
+        "--step",
+        metavar="N",
+        type=_step,
+        default=LAST,
+        help=f"run the server as it is after chapter N, 1 to {LAST}",
+    )
+    add("--source", action="store_true", help="with --step: print the program instead of running it")
+    add(
+        "--trace",
+        metavar="FILE",
+        nargs="?",
+        const="-",
+        help="explain all bytes of all connections on standard error; or record them in FILE, as JSON lines for "
+        "decode --replay",
+    )
+    add(
+        "--wire",
+        action=argparse.BooleanOptionalAction,
+        help="show on the page the bytes of its connection (default: on, if the server listens on this machine only, "
+        "without --trace and --step)",
+    )
+    add(
+        "--no-compression",
+        dest="compression",
+        action="store_const",
+        const=None,
+        default=Compression(),
+        help="decline permessage-deflate",
+    )
+    add(
+        "--max-message-size",
+        metavar="BYTES",
+        type=int,
+        default=Limits().max_message_size,
+        help="refuse longer messages with 1009 (default: %(default)s)",
+    )
+    add(
+        "--max-connections",
+        metavar="N",
+        type=int,
+        default=Limits().max_connections,
+        help="refuse more connections at a time with 503 (default: %(default)s)",
+    )
+    add(
+        "--log-level",
+        choices=("debug", "info", "warning", "error"),
+        default="info",
+        help="the lowest level that is logged to standard error (default: %(default)s)",
+    )
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
+    return int(text)
+
+
+def _step(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,2}", text) or int(text) not in SEEN:
+        chapters = "\n".join(f"  {step:2}  {seen}" for step, seen in SEEN.items())
+        raise argparse.ArgumentTypeError(f"a step is a chapter from 1 to {LAST}, not {text!r}:\n{chapters}")
+    return int(text)
+
+
+def _origin(text: str) -> str:
+    """Write an origin as browsers do: origins are compared as text."""
+    if text in ("*", "null"):
+        return text
+    found = re.fullmatch(r"([a-z][a-z0-9+.\-]*)://([a-z0-9.\-_]+|\[[0-9a-f:.]+\])(:[0-9]+)?", text.lower().rstrip("/"))
+    if not found:
+        raise argparse.ArgumentTypeError(f"an origin is SCHEME://HOST or SCHEME://HOST:PORT, not {text!r}")
+    default = {"http": ":80", "https": ":443"}.get(found[1])
+    return found[0].removesuffix(default) if default and found[3] == default else found[0]
+
+
+def limits_table() -> str:
+    """Return :class:`~wsref.protocol.limits.Limits` as a table."""
+    rows = [(row.name, f"{row.default:.10g} {row.metadata['unit']}", row.metadata["why"]) for row in fields(Limits)]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    lines = (f"  {name:{widths[0]}}  {value:{widths[1]}}  {why}" for name, value, why in rows)
+    return "limits (the names are those of wsref.Limits):\n" + "\n".join(lines)
+
+
+# -- The server ------------------------------------------------------------------------
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serve until Ctrl-C or SIGTERM.
+
+    Returns:
+        The exit code.
+    Raises:
+        CommandError: The server cannot start.
+    """
+    if options.source:
+        print(source_at(options.step), end="")
+        return 0
+    set_up_log(options.log_level, sys.stderr)
+    server = _make_server(options)
+    tune_process()
+    with stop_signals() as wait_for_signal, server:
+        server.start()
+        print_line(startup_message(server, options.step), sys.stdout)
+        wait_for_signal()
+        print_line("\nClosing: 1001 to every client.", sys.stderr)
+    return 0
+
+
+def _make_server(options: argparse.Namespace) -> WebSocketServer[Any]:
+    if options.certfile and options.step < LAST:
+        raise CommandError(f"TLS comes in chapter 11: leave out --step {options.step}, or --certfile")
+    try:
+        limits = Limits(max_message_size=options.max_message_size, max_connections=options.max_connections)
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    context = tls_context(options.certfile, options.keyfile)
+    raise_open_files_limit(limits.max_connections)
+    handler, page, printer = handler_at(options.step), page_at(options.step), open_trace(options.trace)
+    tap = None if printer is None else printer.tap
+    if options.wire is None:
+        options.wire = is_loopback(options.host) and tap is None and options.step == LAST
+    elif options.wire and (tap is not None or options.step < LAST):
+        raise CommandError("--wire cannot be used with --trace or --step")
+    if options.wire:
+        handler, subscriptions = with_wire()
+        page, tap = page_with_wire(page), subscriptions.tap
+    try:
+        return WebSocketServer(
+            (options.host, options.port),
+            handler,
+            page=page,
+            tap=tap,
+            limits=limits,
+            allowed_origins=options.allow_origin,
+            ssl_context=context,
+            compression=options.compression,
+        )
+    except (OSError, UnicodeError) as error:
+        raise CommandError(explain_bind_error(error, options.host, options.port)) from None
+
+
+def startup_message(server: WebSocketServer[Any], step: int = LAST) -> str:
+    """Return the first lines that ``serve`` prints: the one URL to open."""
+    scheme, address = server.url.split("://")
+    all_addresses = address.startswith(("0.0.0.0:", "[::]:"))
+    if all_addresses:
+        address = "localhost:" + address.rpartition(":")[2]
+    lines = [f"Open {scheme.replace('ws', 'http')}://{address}/ in a browser.  Ctrl-C ends it.", ""]
+    if step < LAST:
+        lines.append(f"  After chapter {step} of {LAST}: {SEEN[step]}.")
+    else:
+        lines.append(f"  {scheme}://{address}/echo  sends back what you send")
+        lines.append(f"  {scheme}://{address}/chat  sends it to everyone")
+    if all_addresses:
+        lines.append("\n  It listens on all addresses of this machine: others on your network can connect.")
+    return "\n".join(lines)
+
+
+def print_line(text: str, stream: TextIO) -> None:
+    """Print, and ignore that the reader has gone (``python -m wsref | head -1``)."""
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # else Python reports the error at exit
+
+
+# -- The process -------------------------------------------------------------------------
+
+
+def tune_process() -> None:
+    """Make the settings of the whole process that speed up a server."""
+    # Seconds.  A thread that waits for Python's lock asks for it after this time, and with 1,000 busy
+    # clients hundreds of threads wait: 17 k messages/s, and 5 k with Python's default of 0.005.
+    sys.setswitchinterval(0.02)
+    # Bytes, allocated and freed.  From then on glibc keeps up to twice this size for reuse, instead of
+    # new pages for each large message: an echo of 1 MiB text runs at 347 MiB/s, else at 295.
+    # (mallopt(3): M_MMAP_THRESHOLD is dynamic.)
+    bytes(2 * 1024 * 1024)
+
+
+def raise_open_files_limit(connections: int) -> None:
+    """Raise this process's limit of open files, often 1024, to what the connections need."""
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = connections + 256  # refused connections, the listener, files, Python's own
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[Callable[[], object]]:
+    """Catch Ctrl-C and SIGTERM, and yield a function that waits for one; a second one ends the process at once.
+
+    Python runs a signal handler in the main thread, between two of its instructions.  So the
+    handler must not take a lock that the main thread may hold (no ``Event``, no ``shutdown``).
+    The system may deliver the signal to another thread while the main thread sleeps: the byte
+    that ``set_wakeup_fd`` makes Python write, in any thread, wakes it.
+    """
+    wake_r, wake_w = socket.socketpair()
+    wake_w.setblocking(False)
+    signals = 0
+
+    def on_signal(number: int, frame: object) -> None:
+        nonlocal signals
+        signals += 1
+        if signals > 1:
+            os._exit(130)
+
+    def wait() -> None:
+        while not signals:
+            wake_r.recv(1)
+
+    fd_before = signal.set_wakeup_fd(wake_w.fileno(), warn_on_full_buffer=False)
+    # SIGHUP: the window of the terminal was closed.  nohup makes the process ignore it.
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, on_signal) for number in numbers}
+    try:
+        yield wait
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(fd_before)
+        wake_r.close()
+        wake_w.close()
+
+
+# -- TLS, and errors -----------------------------------------------------------------------
+
+
+def tls_context(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | None:
+    """Return a context for TLS as a server; None: no certificate, so no TLS.
+
+    Raises:
+        CommandError: A file is missing or not PEM, or the key is not the certificate's.
+    """
+    if certfile is None:
+        if keyfile is not None:
+            raise CommandError("--keyfile needs --certfile")
+        return None
+    for file in filter(None, (certfile, keyfile)):
+        try:
+            with open(file, "rb"):
+                pass
+        except OSError as error:
+            raise CommandError(f"cannot read {file}: {error.strerror}") from None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION
+    try:
+        context.load_cert_chain(certfile, keyfile, password=_no_password)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            raise CommandError(f"the key in {keyfile} is not that of the certificate in {certfile}") from None
+        if keyfile is None:
+            what = f"{certfile} has no certificate with its private key, in PEM; name a separate key file by --keyfile"
+        else:
+            what = f"{certfile} is not a certificate in PEM, or {keyfile} is not a private key in PEM"
+        raise CommandError(what) from None
+    return context
+
+
+def _no_password() -> str:
+    raise CommandError("the private key has a password; decrypt it first: openssl pkey -in KEY -out PLAIN")
+
+
+def explain_bind_error(error: OSError | UnicodeError, host: str, port: int) -> str:
+    """Return why the server cannot listen, and what to do."""
+    if isinstance(error, UnicodeError):
+        return f"cannot listen on {host!a}: not the name of a host"
+    if isinstance(error, socket.gaierror):
+        return f"cannot listen on {host!a}: no such host ({error.strerror})"
+    if error.errno == errno.EADDRINUSE:
+        return f"cannot listen on {host} port {port}: it is in use; try another, --port {port % 65535 + 1}"
+    if error.errno == errno.EACCES:
+        return f"cannot listen on {host} port {port}: not permitted (ports below 1024 belong to root)"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"cannot listen on {host}: not an address of this machine"
+    return f"cannot listen on {host} port {port}: {error.strerror or error}"

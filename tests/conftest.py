@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -47,6 +48,19 @@ def wait_until(true: Callable[[], object], seconds: float = DEADLINE) -> None:
         time.sleep(0.002)
 
 
+@contextlib.contextmanager
+def free_port() -> Iterator[int]:
+    """A port of loopback that belongs to this test: nobody listens there, but a server of the test may.
+
+    A socket that does not listen holds the port, so the system gives it to no other program and to no
+    other worker of pytest-xdist.  ``SO_REUSEADDR`` lets a server share it.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
 def open_files() -> int:
     return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
 
@@ -75,15 +89,20 @@ def serve() -> Iterator[Callable[..., WebSocketServer]]:
 def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
     """All that wsref logs, whatever the level.
 
-    A command that a test runs in this process leaves its own log handler behind, which writes
-    to a stream that pytest closes: so it goes with the test.
+    A command that a test runs in this process leaves a log handler behind, which writes to a
+    stream that pytest closes, and a logger that does not propagate, to which pytest then adds
+    handlers of its own: so both are undone before and after each test.
     """
     logger = logging.getLogger("wsref")
-    before = logger.handlers[:]
-    logger.propagate = True
+
+    def undo() -> None:
+        logger.handlers.clear()
+        logger.propagate = True
+
+    undo()
     caplog.set_level(logging.DEBUG, "wsref")
     yield caplog
-    logger.handlers[:] = before
+    undo()
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """A client for tests that sends what it is told, right or wrong, byte by byte if need be.
 
-Its encoder and decoder are its own, some lines of struct and XOR, so that a mistake in
-wsref's cannot hide behind the same mistake here.
+Its frames come from framing.py and its decoder is its own: neither shares code with wsref, so a mistake in
+wsref cannot hide behind the same mistake here.
 """
 
 from __future__ import annotations
@@ -12,9 +12,26 @@ import ssl
 import struct
 from collections.abc import Iterator
 
+from framing import BINARY, CLOSE, PING, PONG, TEXT, close, frame, text
+
+__all__ = [
+    "ACCEPT",
+    "BINARY",
+    "CLOSE",
+    "KEY",
+    "PING",
+    "PONG",
+    "TEXT",
+    "RawClient",
+    "close",
+    "connected",
+    "frame",
+    "text",
+    "upgrade",
+]
+
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 §1.3
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
 
 def upgrade(path: str = "/", **headers: str | None) -> bytes:
@@ -29,30 +46,6 @@ def upgrade(path: str = "/", **headers: str | None) -> bytes:
     fields.update({name.replace("_", "-"): value for name, value in headers.items()})
     lines = [f"{name}: {value}" for name, value in fields.items() if value is not None]
     return "\r\n".join([f"GET {path} HTTP/1.1", *lines, "", ""]).encode("latin-1")
-
-
-def frame(
-    opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, key: bytes | None = b"\1\2\3\4"
-) -> bytes:
-    """One frame, masked unless ``key`` is None."""
-    first, mask, n = fin << 7 | rsv << 4 | opcode, 0 if key is None else 128, len(payload)
-    if n < 126:
-        head = struct.pack("!BB", first, mask | n)
-    elif n < 65536:
-        head = struct.pack("!BBH", first, mask | 126, n)
-    else:
-        head = struct.pack("!BBQ", first, mask | 127, n)
-    if key is None:
-        return head + payload
-    return head + key + bytes(octet ^ key[i & 3] for i, octet in enumerate(payload))
-
-
-def text(message: str) -> bytes:
-    return frame(TEXT, message.encode())
-
-
-def close(code: int = 1000, reason: str = "") -> bytes:
-    return frame(CLOSE, struct.pack("!H", code) + reason.encode())
 
 
 class RawClient:

@@ -282,7 +282,7 @@ def test_a_server_that_goes_down_says_1001_and_the_page_does_not_storm_it(driver
 
 def test_a_connection_that_the_server_cuts_shows_1006(page: Page, server: WebSocketServer) -> None:
     for handler in server.handlers:
-        handler.cut("a test")
+        handler._abort("a test")
     page.sees("close", 'code 1006 (no Close came), reason "", wasClean false')
     assert "without a Close" in page["over-why"].text
     page.driver.get_log("browser")

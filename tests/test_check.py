@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from xml.etree import ElementTree
 
 import pytest
-from conftest import DEADLINE, wait_until
+from conftest import DEADLINE, free_port, wait_until
 
 import wsref
 from wsref import Compression, Echo, Limits, running
@@ -182,7 +182,8 @@ class TestGoodServers:
     @pytest.mark.parametrize("server", ["wsref", "the reference server"])
     def test_every_case_passes(self, server):
         opened = running(Demo, compression=Compression()) if server == "wsref" else serving(ReferenceServer)
-        with opened as url:
+        with opened as started:
+            url = started if isinstance(started, str) else started.url
             report = grade(parse_target(url), CASES)
         assert [(v.case.id, v.outcome, v.why) for v in report.verdicts if v.outcome is not Outcome.PASS] == []
         assert len(report.verdicts) == len(CASES)
@@ -191,8 +192,8 @@ class TestGoodServers:
     @pytest.mark.parametrize("step", range(1, 12))
     def test_a_step_passes_its_own_chapters_and_fails_something_of_the_next(self, step):
         options = {} if step < 9 else {"compression": Compression()}
-        with running(step=step, **options) as url:
-            report = grade(parse_target(url + "/"), select(until=step + 1))
+        with running(step=step, **options) as server:
+            report = grade(parse_target(server.url + "/"), select(until=step + 1))
         failed = {verdict.case.id: verdict.why for verdict in report.failed}
         assert {name: why for name, why in failed.items() if int(name.split(".")[0]) <= step} == {}
         assert step == 11 or any(int(name.split(".")[0]) == step + 1 for name in failed)
@@ -279,9 +280,8 @@ class TestItEnds:
     """A dead or hanging server ends the run in bounded time, with a clear word"""
 
     def test_no_server_listens(self, capsys):
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-        code, out, err = run(capsys, f"ws://127.0.0.1:{port}/", "--timeout", "20")
+        with free_port() as port:
+            code, out, err = run(capsys, f"ws://127.0.0.1:{port}/", "--timeout", "20")
         assert (code, out) == (1, "")
         assert f"cannot grade ws://127.0.0.1:{port}/: no connection to 127.0.0.1:{port}: Connection refused" in err
 
@@ -333,12 +333,12 @@ class TestItEnds:
     def test_a_plain_url_for_a_server_that_speaks_tls_and_the_other_way_round(self, capsys, certificate):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
-        with running(Echo, ssl_context=context) as url:
-            code, _, err = run(capsys, url.replace("wss", "ws"))
+        with running(Echo, ssl_context=context) as server:
+            code, _, err = run(capsys, server.url.replace("wss", "ws"))
         assert code == 1
         assert "wss://" in err
-        with running(Echo) as url:
-            code, _, err = run(capsys, url.replace("ws", "wss"))
+        with running(Echo) as server:
+            code, _, err = run(capsys, server.url.replace("ws", "wss"))
         assert code == 1
         assert "its URL begins with ws://" in err
 
@@ -346,13 +346,13 @@ class TestItEnds:
     def test_wss_is_graded_with_a_certificate_that_is_trusted_or_with_insecure(self, capsys, certificate):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(*certificate)
-        with running(Echo, ssl_context=context) as url:
-            code, _, err = run(capsys, url, "--only", "4")
+        with running(Echo, ssl_context=context) as server:
+            code, _, err = run(capsys, server.url, "--only", "4")
             assert code == 1
             assert "its certificate is not trusted: self-signed certificate" in err
             assert "--insecure" in err
             for flags in (["--insecure"], ["--cafile", certificate[0]]):
-                code, out, _ = run(capsys, url, "--only", "4", "--only", "6.length", *flags)
+                code, out, _ = run(capsys, server.url, "--only", "4", "--only", "6.length", *flags)
                 assert code == 0, out
 
     @pytest.mark.parametrize(
@@ -421,8 +421,8 @@ class TestRunner:
             grade(parse_target(url), [case])
 
     def test_a_run_leaves_no_thread(self):
-        with running(Demo, limits=Limits(shutdown_timeout=0.3)) as url:
-            grade(parse_target(url), FEW)
+        with running(Demo, limits=Limits(shutdown_timeout=0.3)) as server:
+            grade(parse_target(server.url), FEW)
         wait_until(lambda: not [t for t in threading.enumerate() if "check" in t.name])
 
     @pytest.mark.parametrize("url", ["http://a/", "ws://", "ws://a/#x", "ws://a:99999/", "ws://u:p@a/", "ws://a /", ""])

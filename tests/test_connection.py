@@ -107,10 +107,10 @@ class TestEvents:
 
     def test_missing_is_what_the_frame_still_needs(self):
         connection, _ = fed(Role.SERVER, frame(2, b"x" * 100)[:50])
-        assert connection.missing == 56
+        assert connection.bytes_needed == 56
         connection.receive(frame(2, b"x" * 100)[50:])
         assert take(connection) == [Message(b"x" * 100)]
-        assert connection.missing == 0
+        assert connection.bytes_needed == 0
 
     def test_a_connection_begins_open(self):
         assert Connection(Role.CLIENT).state is State.OPEN
@@ -370,7 +370,7 @@ class TestClosing:
             connection = Connection(role)
             connection.close(code)
             connection.receive(close(1000, key=key_to(role)))
-            assert connection.next_event().sent == sent
+            assert connection.next_event().sent_code == sent
 
 
 class TestTheEndOfTCP:
@@ -394,7 +394,7 @@ class TestTheEndOfTCP:
     def test_the_end_after_both_closes_is_no_event(self, role):
         connection, events = fed(role, close(key=key_to(role)), b"")
         assert len(events) == 1
-        assert events[0].clean
+        assert events[0].was_clean
         assert connection.state is State.CLOSED
 
     @ROLES
@@ -438,7 +438,7 @@ class TestFailing:
         rest = text("late", key=key) + frame(9, key=key) + close(1000, key=key)
         connection, events = fed(role, text("ok", key=key) + frame(3, key=key) + rest, rest, b"")
         assert [type(event) for event in events] == [Message, Closed]
-        assert connection.missing == 0
+        assert connection.bytes_needed == 0
 
     @ROLES
     def test_a_failure_after_our_close_is_an_event_but_no_second_close(self, role):
@@ -446,7 +446,7 @@ class TestFailing:
         connection.close(1001)
         connection.receive(frame(3, key=key_to(role)))
         (event,) = take(connection)
-        assert (event.reply, event.sent, event.clean, event.by_us) == (b"", 1001, False, True)
+        assert (event.reply, event.sent_code, event.was_clean, event.initiated_locally) == (b"", 1001, False, True)
         assert isinstance(event.error, ProtocolError)
 
     @ROLES
@@ -480,7 +480,7 @@ class TestFailing:
     def test_nothing_is_missing_and_nothing_kept_after_a_failure_within_a_frame(self):
         connection, events = fed(Role.SERVER, frame(1, b"\xff" * 1000)[:50])
         assert [type(event) for event in events] == [Closed]
-        assert connection.missing == 0
+        assert connection.bytes_needed == 0
 
     @ROLES
     def test_http_where_a_frame_was_expected_fails_with_1002(self, role):
@@ -604,7 +604,7 @@ class TestThreads:
             assert len(wires) == 3, "a thread has died"
             sent = [wire for wire in [*wires, event.reply] if wire]
             assert len(sent) == 1
-            assert event.by_us == (not event.reply)
+            assert event.initiated_locally == (not event.reply)
             assert connection.state is State.CLOSING
 
     def test_a_second_thread_waits_until_it_is_settled_who_sends_the_close(self):
@@ -648,7 +648,7 @@ class TestThreads:
         monkeypatch.setattr(os, "urandom", urandom)
         assert unframe(connection.close(1001)) == [(0x88, b"\x03\xe9")]
         (event,) = seen
-        assert (event.reply, event.sent, event.by_us) == (b"", 1001, True)
+        assert (event.reply, event.sent_code, event.initiated_locally) == (b"", 1001, True)
         assert connection.state is (State.CLOSED if wire == b"" else State.CLOSING)
 
 

@@ -16,7 +16,7 @@ from rawclient import TEXT, RawClient, connected, upgrade
 
 from wsref import Compression, Connection, Echo, Message, Role
 from wsref.protocol.deflate import accept_response, build_offer
-from wsref.protocol.handshake import parse_extensions
+from wsref.protocol.extensions import parse_extensions
 
 WORDS = [f"message {n}: the quick brown fox jumps over the lazy dog, {n * 7919 % 1000}. " for n in range(30)]
 MESSAGES = ["", "hi", *WORDS, "x" * 100_000, "".join(WORDS) * 20, random.Random(7).randbytes(70_000), bytes(300_000)]
@@ -138,7 +138,7 @@ class TestAsAClient:
                 (line,) = (line for line in head.split("\r\n") if line.startswith("Sec-WebSocket-Extensions: "))
                 (answer,) = parse_extensions(line.partition(": ")[2])
                 connection = Connection(
-                    Role.CLIENT, agreement=accept_response(answer.parameters, wish), compression=wish
+                    Role.CLIENT, parameters=accept_response(answer.parameters, wish), compression=wish
                 )
                 for message in MESSAGES[::3]:
                     client.send(connection.send(message))

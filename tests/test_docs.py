@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import inspect
 import re
+import shlex
 import shutil
 import sys
 import textwrap
@@ -186,7 +187,7 @@ class TestRunning:
         command = (
             "-s -i http://127.0.0.1:8765/ -X POST -H 'Connection: Upgrade' -H 'Upgrade: websocket' -H 'Host: a.example'"
         )
-        ours = f"python {runner.FIXED / 'curl.py'}"
+        ours = f"python {shlex.quote(str(runner.FIXED / 'curl.py'))}"
         server = "python -m wsref --port 8765 --trace"
 
         def seen(program: str) -> tuple[str, list[str]]:
@@ -250,7 +251,7 @@ class TestGenerated:
     def test_a_fault_has_its_words_and_its_answer(self, tables):
         found = {(fault.answer, fault.reason, fault.section) for fault in tables.faults()}
         assert (1002, "a control frame (…) holds at most 125 bytes", "§5.5") in found
-        assert (1009, "a frame declares … bytes, and the message may have … more", "§10.4") in found
+        assert (1009, "a frame declares … bytes; the message may have … more", "§10.4") in found
         assert (414, "the request line is longer than … bytes", "RFC 9110 §15.5.15") in found
 
     def test_the_picture_of_the_states_has_all_of_them(self):
@@ -270,6 +271,18 @@ class TestGenerated:
 
 class TestLabs:
     """wsbook.labs: notebooks are executed when they, or the package, have changed."""
+
+    def test_a_change_in_a_folder_of_the_package_is_noticed(self, tmp_path):
+        sphinx_is_there()
+        from wsbook import labs
+
+        notebook, module = tmp_path / "01.ipynb", tmp_path / "package" / "protocol" / "frames.py"
+        module.parent.mkdir(parents=True)
+        notebook.write_text("{}")
+        module.write_text("1")
+        before = labs.made_from(notebook, tmp_path / "package")
+        module.write_text("2")
+        assert labs.made_from(notebook, tmp_path / "package") != before
 
     RUN = textwrap.dedent("""
         import json

@@ -17,7 +17,7 @@ from rawclient import CLOSE, PING, PONG, TEXT, connected, frame, text, upgrade
 from test_browser import CHROMEDRIVER, CHROMIUM, FLAGS, MISSING, started
 
 from wsref import ConnectionClosed, HandshakeFailed, WebSocketHandler, connect
-from wsref.cli.main import tls_context
+from wsref.cli.serve import tls_context
 
 try:
     from selenium import webdriver
@@ -90,7 +90,7 @@ class TestAuthentication:
         import authentication
 
         class Impatient(authentication.Members):
-            PATIENCE = 0.2
+            IDLE_TIMEOUT = 0.2
 
         return serve(Impatient).url
 
@@ -189,7 +189,7 @@ class TestServers:
             )
             assert (done.returncode, done.stdout) == (0, "hi\n"), done.stderr
             done = run(sys.executable, "-m", "wsref", "connect", url, cwd=tmp_path)
-            assert done.returncode == 1 and "not to be trusted" in done.stderr
+            assert done.returncode == 1 and "certificate is not trusted" in done.stderr
 
 
 @pytest.fixture
@@ -298,7 +298,7 @@ class TestPrograms:
                 type(self).visits += 1
                 self.send(f"visit {self.visits}")
                 if self.visits == 1:
-                    self.cut("for the test")
+                    self._abort("for the test")
                 elif self.visits == 2:
                     self.close(1001)
                 else:

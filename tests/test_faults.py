@@ -33,7 +33,7 @@ def healthy(serve):
         assert client.frame() == (TEXT, b"still well")
         client.send(close())
         assert client.closed() == (1000, "")
-    wait_until(lambda: not server._workers)
+    wait_until(lambda: not server._connection_threads)
     assert server.counts.opened == server.counts.closed
     assert not server.handlers
 
@@ -60,7 +60,7 @@ class TestTheClientGoes:
                 client.send(PLACES[place])
                 if how == "RST":
                     client.reset()
-        wait_until(lambda: len(server._workers) == 1)
+        wait_until(lambda: len(server._connection_threads) == 1)
 
     def test_in_the_handshake(self, healthy):
         server, _ = healthy
@@ -68,7 +68,7 @@ class TestTheClientGoes:
             with connected(server, None) as client:
                 client.send(upgrade()[:n])
                 client.reset()
-        wait_until(lambda: len(server._workers) == 1)
+        wait_until(lambda: len(server._connection_threads) == 1)
 
     def test_by_kill_9(self, healthy):
         server, _ = healthy
@@ -86,7 +86,7 @@ class TestTheClientGoes:
         with child:
             assert child.stdout.readline() == b"there\n"
             child.kill()
-        wait_until(lambda: len(server._workers) == 1)
+        wait_until(lambda: len(server._connection_threads) == 1)
 
     def test_while_we_wait_for_its_close(self, serve):
         class Handler(Echo):
@@ -137,7 +137,7 @@ class TestFloods:
             (frame(TEXT, fin=False) + frame(0, fin=False) * 1024, 1008),
             (frame(TEXT, b"ok\xff", fin=False), 1007),
             (frame(TEXT, b"ok\xff" + bytes(1000))[:11], 1007),
-            (frame(TEXT, b"hello", key=None), 1002),
+            (frame(TEXT, b"hello", key=b""), 1002),
         ],
     )
     def test_what_may_not_be_is_refused_before_more_of_it_comes(self, healthy, wire, code):
@@ -203,7 +203,7 @@ class TestManyConnections:
         finally:
             for client in clients:
                 client.socket.close()
-        wait_until(lambda: not server._workers)
+        wait_until(lambda: not server._connection_threads)
 
     def test_100_who_say_nothing_do_not_keep_out_the_101st(self, serve):
         server = serve(limits=Limits(head_timeout=1, shutdown_timeout=0.5))
@@ -228,6 +228,8 @@ class TestTheSystemRunsOut:
         calls = []
 
         def fail(sock):
+            if sock is not server.socket:
+                return accept(sock)
             calls.append(time.monotonic())
             raise OSError(errno.EMFILE, "Too many open files")
 
@@ -240,7 +242,7 @@ class TestTheSystemRunsOut:
                 patch.setattr(socket.socket, "accept", accept)
                 assert " 101 " in waiting.head()  # it was kept waiting, not lost
         complaints = log.text.count("cannot accept connections")
-        assert 1 <= complaints <= 1 + (calls[-1] - calls[0]), "at most one a second"
+        assert 1 <= complaints <= 1 + (calls[-1] - calls[0]), f"at most one a second: {log.text}"
 
     def test_signals_that_interrupt_calls_lose_nothing(self, serve):
         """PEP 475."""

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from vectors import KEY, ZERO, frame, prop, xor
 
-from wsref.protocol import frames
+from wsref.protocol import masking
 from wsref.protocol.errors import ProtocolError
-from wsref.protocol.frames import Frame, Header, apply_mask, build_frame, build_header, parse_frame, parse_header
+from wsref.protocol.frames import Frame, Header, build_frame, build_header, parse_frame, parse_header
+from wsref.protocol.masking import apply_mask
 from wsref.protocol.spec import Opcode
 
 #: §5.7, in its order: (the bytes, first byte's meaning, payload, masking key).
@@ -173,7 +174,7 @@ class TestMasking:
             data = bytes((i * 7 + size) % 256 for i in range(size))
             assert apply_mask(data, key) == xor(data, key)
 
-    @pytest.mark.parametrize("near", [512, frames._TRANSLATE_FROM, 4096, 65536])
+    @pytest.mark.parametrize("near", [512, masking._TRANSLATE_FROM, 4096, 65536])
     def test_lengths_around_every_threshold_against_the_oracle(self, near):
         for size in range(near - 5, near + 6):
             data = bytes((i * 13 + 5) % 256 for i in range(size))

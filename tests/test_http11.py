@@ -140,6 +140,27 @@ class TestGoodHeads:
         request, _ = parse_request(head(first=b"GET " + target.encode() + b" HTTP/1.1"))
         assert (request.path, request.query) == (path, query)
 
+    @pytest.mark.parametrize(
+        ("lines", "cookies"),
+        [
+            ([], {}),
+            ([""], {}),
+            (["id=42; theme=dark"], {"id": "42", "theme": "dark"}),
+            (["id=42;theme=dark;"], {"id": "42", "theme": "dark"}),
+            (["id=a=b"], {"id": "a=b"}),
+            (['id="4 2"'], {"id": "4 2"}),
+            (["id=; x"], {"id": ""}),
+            (["id=first; id=second"], {"id": "first"}),
+            (["odd; id=42"], {"id": "42"}),
+            (["a[0]=1; =2; b c=3; id=42"], {"id": "42"}),
+            (["json={1,2}; id=42"], {"json": "{1,2}", "id": "42"}),
+            (["id=42", "theme=dark"], {"id": "42", "theme": "dark"}),
+        ],
+    )
+    def test_a_cookie_that_is_not_valid_hides_no_other(self, lines, cookies):
+        request, _ = parse_request(head(*(b"Cookie: " + line.encode() for line in lines)))
+        assert request.cookies == cookies
+
     @pytest.mark.parametrize("version", [(1, 0), (1, 1), (1, 2), (1, 9)])
     def test_every_minor_version_of_http_1_is_read(self, version):
         request, _ = parse_request(head(first=b"GET / HTTP/%d.%d" % version))

@@ -200,7 +200,7 @@ class TestUTF8:
             assert server.next_event() is None
             server.receive(wire[6 + i : 7 + i])
             if (event := server.next_event()) is not None:
-                assert event.error.code == event.sent == 1007
+                assert event.error.code == event.sent_code == 1007
                 failed = i
                 break
         assert failed == (None if index is None else len(before) + index)
@@ -410,7 +410,7 @@ class TestLimits:
         finally:
             tracemalloc.stop()
         assert peak < 64 * 1024
-        assert server.missing == (1 << 61) - 1
+        assert server.bytes_needed == (1 << 61) - 1
 
 
 class TestOpcodeAndPayload:

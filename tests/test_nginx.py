@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, found, require, wait_until
+from conftest import DEADLINE, found, free_port, require, wait_until
 from rawclient import KEY, connected, upgrade
 
 from wsref import ConnectionClosed, Echo, HandshakeFailed, Limits, WebSocketHandler, connect
@@ -23,12 +23,6 @@ from wsref import ConnectionClosed, Echo, HandshakeFailed, Limits, WebSocketHand
 pytestmark = pytest.mark.slow
 
 FILES = Path(__file__).parents[1] / "docs" / "howto" / "nginx"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def with_ports(text: str, listens: int, behind: int) -> str:
@@ -51,7 +45,7 @@ def proxy(tmp_path: Path) -> Iterator[Proxy]:
         def start(
             server: object, site: str = "wsref.conf", change: Callable[[str], str] = lambda text: text
         ) -> types.SimpleNamespace:
-            port, behind = free_port(), server.server_address[1]  # type: ignore[attr-defined]
+            port, behind = stack.enter_context(free_port()), server.server_address[1]  # type: ignore[attr-defined]
             whole = (FILES / "nginx.conf").read_text()
             (tmp_path / "nginx.conf").write_text(whole.replace("include wsref.conf;", f"include {site};"))
             (tmp_path / site).write_text(change(with_ports((FILES / site).read_text(), port, behind)))

@@ -241,9 +241,9 @@ class TestConversation:
     @pytest.mark.parametrize(
         "wire, code",
         [
-            (frame(TEXT, b"hi", key=None), 1002),
+            (frame(TEXT, b"hi", key=b""), 1002),
             (frame(3), 1002),
-            (frame(TEXT, rsv=4), 1002),
+            (frame(TEXT, rsv=0x40), 1002),
             (frame(PING, b"x" * 126), 1002),
             (frame(PING, fin=False), 1002),
             (frame(0), 1002),

@@ -96,6 +96,7 @@ class TestTheFile:
             "socket.create_connection",
             "socket.create_server",
             "lab.Sleeper",
+            "lab.speaking",
             "WebSocketServer",
         )
         for name, tree in code_of(path):
@@ -121,11 +122,11 @@ def test_the_examples_in_lab_and_run():
 @pytest.fixture
 def trace():
     trace = lab.Trace("<Ann>")
-    with wsref.running(wsref.Echo, tap=trace.tap) as url:
-        with wsref.connect(url, compression=None) as ws:
+    with wsref.running(wsref.Echo, tap=trace.tap) as server:
+        with wsref.connect(server.url, compression=None) as ws:
             ws.send("<b>")
             ws.recv()
-        lab.exchange(url, lab.handshake() + bytes.fromhex("8100"))
+        lab.exchange(server.url, lab.handshake() + bytes.fromhex("8100"))
     return trace
 
 
@@ -221,8 +222,8 @@ class TestASleeper:
         wait_until(lambda: threading.active_count() <= before + 2)
 
     def test_that_is_refused_raises_and_leaves_no_socket(self):
-        with wsref.running(step=1) as url, pytest.raises(ConnectionError, match="did not answer 101"):
-            lab.Sleeper(url)
+        with wsref.running(step=1) as server, pytest.raises(ConnectionError, match="did not answer 101"):
+            lab.Sleeper(server.url)
 
 
 def test_exchange_gives_all_that_comes_until_the_server_hangs_up(serve):
@@ -232,7 +233,7 @@ def test_exchange_gives_all_that_comes_until_the_server_hangs_up(serve):
     assert answer.endswith(bytes.fromhex("880203e8"))
 
 
-def test_a_conversation_of_ones_own_has_an_end(serve):
+def test_a_conversation_of_ones_own_has_an_end():
     heard, raised = [], []
 
     def talk(receive, send):
@@ -243,10 +244,19 @@ def test_a_conversation_of_ones_own_has_an_end(serve):
         except EOFError as error:
             raised.append(error)
 
-    answer = lab.exchange(serve(lab.speaks(talk, patience=0.2)).url, lab.handshake() + b"behind the head")
+    with lab.speaking(talk, patience=0.2) as server:
+        answer = lab.exchange(server.url, lab.handshake() + b"behind the head")
     assert answer.startswith(b"HTTP/1.1 101 ") and answer.endswith(b"\r\n\r\nbehind the head")
     wait_until(lambda: raised)
     assert heard == [b""]
+
+
+def test_a_conversation_of_ones_own_begins_with_a_101_only():
+    with lab.speaking(lambda receive, send: send(b"talking")) as server:
+        plain = lab.exchange(server.url, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", patience=5)
+        bad = lab.exchange(server.url, lab.handshake().replace(b"websocket", b"h2c"), patience=5)
+    assert plain.startswith(b"HTTP/1.1 426 ") and bad.startswith(b"HTTP/1.1 400 ")
+    assert b"talking" not in plain + bad
 
 
 @pytest.mark.slow
@@ -301,7 +311,7 @@ def notebook(folder: Path, *cells: tuple[str, list[str]] | str) -> Path:
     return path
 
 
-SERVER = "import wsref\nwith wsref.running() as url:\n    raise RuntimeError('as it happens')"
+SERVER = "import wsref\nwith wsref.running() as server:\n    raise RuntimeError('as it happens')"
 YOURS = ("def two(): ...", ["exercise"])
 CHECK = ("import lab\nwith lab.exercise('two'):\n    assert two() == 2, 'no'", ["check"])
 

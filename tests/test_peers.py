@@ -12,7 +12,7 @@ import pytest
 from conftest import DEADLINE, found, require
 
 from wsref import Echo, Limits
-from wsref.cli.main import tls_context
+from wsref.cli.serve import tls_context
 
 MESSAGES = ["", "hi", "héllo €😀", "x" * 125, "x" * 126, "x" * 65_535, "x" * 65_536, b"", b"\x00\xff", bytes(200_000)]
 

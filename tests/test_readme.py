@@ -92,18 +92,18 @@ def test_the_five_line_server_runs(tmp_path):
     program = program.replace("8765", "0").replace("server.serve_forever()", "print(server.url)")
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert done.stdout.startswith("ws://127.0.0.1:"), done.stderr
-    with running() as url:
-        client = client.replace("ws://127.0.0.1:8765", url)
+    with running() as server:
+        client = client.replace("ws://127.0.0.1:8765", server.url)
         done = subprocess.run([sys.executable, "-c", client], capture_output=True, text=True, timeout=30)
         assert done.stdout == "hi\n", done.stderr
 
 
 def test_the_client_in_a_pipe_and_refused():
     handler, watches = with_wire()
-    with running(handler, tap=watches.tap) as url:
+    with running(handler, tap=watches.tap) as server:
 
         def run(path: str, words: str = "") -> str:
-            command = [sys.executable, "-m", "wsref", "connect", url + path, "--wait", "0.3"]
+            command = [sys.executable, "-m", "wsref", "connect", server.url + path, "--wait", "0.3"]
             done = subprocess.run(command, input=words, capture_output=True, text=True, timeout=30)
             return done.stdout or done.stderr
 
@@ -149,3 +149,4 @@ class TestLongDescription:
         addresses = re.findall(r"(?:clone |git\+)(https://\S+)", README.read_text("utf-8"))
         assert len(addresses) == 2
         assert set(addresses) == {metadata.url}
+        assert f"<{metadata.url}/issues>" in README.with_name("SECURITY.md").read_text("utf-8")

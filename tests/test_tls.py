@@ -12,7 +12,7 @@ from conftest import DEADLINE, wait_until
 from rawclient import BINARY, CLOSE, PING, TEXT, close, connected, frame, text, upgrade
 
 from wsref import Echo, Limits, WebSocketHandler
-from wsref.cli.main import tls_context
+from wsref.cli.serve import tls_context
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ class TestTLS:
             client.send(cut)
             client.socket.shutdown(socket.SHUT_WR)
             client.rest()
-        wait_until(lambda: not server._workers)
+        wait_until(lambda: not server._connection_threads)
         assert "TLS handshake" in log.text
         assert "unexpected" not in log.text
 
@@ -105,7 +105,7 @@ class TestTLS:
                 for _ in range(1000):
                     raw.sendall(b"x")
                     threading.Event().wait(0.01)
-        wait_until(lambda: not server._workers)
+        wait_until(lambda: not server._connection_threads)
 
     def test_a_peer_that_makes_tls_refuse_to_write_hurts_nobody_else(self, serve, contexts, log):
         """As one does that stops inside a KeyUpdate: OpenSSL says "want read" to a write."""

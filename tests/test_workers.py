@@ -13,7 +13,7 @@ from conftest import DEADLINE, wait_until
 
 from wsref import Limits
 from wsref.fast import threads as workers
-from wsref.fast.threads import MAX_SPARE, Workers
+from wsref.fast.threads import MAX_IDLE, ReusedThreads
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def make():
     made, before = [], set(threading.enumerate())
 
     def make(most=100):
-        made.append(Workers(most))
+        made.append(ReusedThreads(most))
         return made[-1]
 
     yield make
@@ -88,11 +88,11 @@ class TestWorkers:
     def test_only_so_many_wait(self, make):
         before = threading.active_count()
         workers = make()
-        tasks = [Task(workers) for _ in range(MAX_SPARE + 10)]
+        tasks = [Task(workers) for _ in range(MAX_IDLE + 10)]
         for task in tasks:
             task.finish()
         assert workers.wait(DEADLINE)
-        wait_until(lambda: threading.active_count() - before == MAX_SPARE)
+        wait_until(lambda: threading.active_count() - before == MAX_IDLE)
 
     def test_too_much_work_is_refused_and_what_is_done_makes_room(self, make):
         workers = make(2)
@@ -167,10 +167,10 @@ class TestWorkers:
         task.finish()
         assert pool.wait(DEADLINE)
         assert task.called == "busy"
-        assert task.thread.name == "wsref spare"
+        assert task.thread.name == "wsref idle"
 
     def test_a_spare_thread_ends_after_a_while(self, make, monkeypatch):
-        monkeypatch.setattr(workers, "PATIENCE", 0.01)
+        monkeypatch.setattr(workers, "IDLE_TIMEOUT", 0.01)
         pool = make()
         task = Task(pool)
         task.finish()
@@ -181,7 +181,7 @@ class TestWorkers:
         assert pool.wait(DEADLINE)
 
     def test_nothing_is_lost_when_patience_ends_just_as_work_comes(self, make, monkeypatch):
-        monkeypatch.setattr(workers, "PATIENCE", 0.0)
+        monkeypatch.setattr(workers, "IDLE_TIMEOUT", 0.0)
         pool, done = make(10_000), []
         for i in range(2000):
             assert pool.start("quick", lambda i=i: done.append(i))
@@ -233,14 +233,14 @@ class TestOfAServer:
 
         class Handler(WebSocketHandler):
             def on_open(self):
-                seen.append((threading.current_thread(), threading.current_thread().name, f"wsref {self.name}"))
+                seen.append((threading.current_thread(), threading.current_thread().name, f"wsref {self._name}"))
 
         server = serve(Handler, limits=Limits(max_connections=1))
         for _ in range(5):
             with connected(server) as client:
                 client.send(b"\x88\x80\0\0\0\0")
                 assert client.closed()[0] == 1005
-            wait_until(lambda: not server._workers)
+            wait_until(lambda: not server._connection_threads)
         wait_until(lambda: len(seen) == 5)
         assert len({thread for thread, _, _ in seen}) == 1
         assert [name for _, name, _ in seen] == [name for _, _, name in seen]

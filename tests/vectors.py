@@ -1,7 +1,6 @@
-"""What the tests of the sans-I/O floors share.
+"""What the tests of the sans-I/O modules share: bytes in every cut, and the events of a connection.
 
-The builders here are written from RFC 6455 §5.2 with plain loops, and use nothing of
-``wsref.protocol.frames``: an oracle that shares code with what it judges would agree with its bugs.
+The frames come from framing.py, which shares no code with wsref.
 """
 
 from __future__ import annotations
@@ -9,76 +8,34 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from framing import KEY, ZERO, close, frame, more, text, unframe, xor
 from hypothesis import settings
 
 from wsref.protocol.connection import Closed, Connection, Event
 from wsref.protocol.limits import Limits
 from wsref.protocol.spec import Role
 
-KEY = bytes.fromhex("37fa213d")  # the masking key of §5.7
-ZERO = bytes(4)  # a masking key too: payload in the clear, and quick to build
+__all__ = [
+    "KEY",
+    "ZERO",
+    "all_splits",
+    "close",
+    "events_of",
+    "every_way",
+    "failure",
+    "frame",
+    "more",
+    "outcome",
+    "plain",
+    "prop",
+    "take",
+    "text",
+    "unframe",
+    "xor",
+]
 
 #: How a property is tested: the same examples on each run, and few enough for a slow machine.
 prop = settings(deadline=None, derandomize=True, max_examples=150)
-
-
-def xor(payload: bytes, key: bytes) -> bytes:
-    """§5.3, as it is written there."""
-    return bytes(octet ^ key[i % 4] for i, octet in enumerate(payload))
-
-
-def frame(
-    opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, key: bytes = KEY, form: int | None = None
-) -> bytes:
-    """A frame; ``key=b""`` for one from a server; ``form``: 7, 16 or 64 bits for the length, however short it is."""
-    size = len(payload)
-    if form is None:
-        form = 7 if size < 126 else 16 if size < 65536 else 64
-    mask = 0x80 if key else 0
-    head = bytes([(0x80 if fin else 0) | rsv | opcode])
-    if form == 7:
-        head += bytes([mask | size])
-    elif form == 16:
-        head += bytes([mask | 126, size >> 8, size & 255])
-    else:
-        head += bytes([mask | 127]) + bytes((size >> shift) & 255 for shift in range(56, -1, -8))
-    if not key:
-        return head + payload
-    return head + key + (payload if key == ZERO else xor(payload, key))
-
-
-def text(words: str | bytes, *, fin: bool = True, key: bytes = KEY) -> bytes:
-    """A text frame."""
-    return frame(1, words.encode() if isinstance(words, str) else words, fin=fin, key=key)
-
-
-def more(words: str | bytes, *, fin: bool = True, key: bytes = KEY) -> bytes:
-    """A continuation frame."""
-    return frame(0, words.encode() if isinstance(words, str) else words, fin=fin, key=key)
-
-
-def close(code: int | None = 1000, reason: str | bytes = b"", *, key: bytes = KEY) -> bytes:
-    """A Close frame."""
-    reason = reason.encode() if isinstance(reason, str) else reason
-    return frame(8, (b"" if code is None else bytes([code >> 8, code & 255])) + reason, key=key)
-
-
-def unframe(wire: bytes) -> list[tuple[int, bytes]]:
-    """``[(first byte, payload), ...]`` of whole frames, masked or not; nothing may be left over."""
-    found, at = [], 0
-    while at < len(wire):
-        first, second = wire[at], wire[at + 1]
-        size, at = second & 127, at + 2
-        if size >= 126:
-            width = 2 if size == 126 else 8
-            size, at = int.from_bytes(wire[at : at + width], "big"), at + width
-        key = wire[at : at + 4] if second & 128 else b""
-        at += len(key)
-        payload = wire[at : at + size]
-        assert len(payload) == size, "half a frame"
-        found.append((first, xor(payload, key) if key else payload))
-        at += size
-    return found
 
 
 # -- Every way in which bytes may come ------------------------------------------
@@ -113,7 +70,16 @@ def plain(event: Event) -> tuple[Any, ...]:
     reply = unframe(event.reply)
     if isinstance(event, Closed):
         error = event.error and (event.error.code, event.error.section, str(event.error))
-        return ("Closed", event.code, event.reason, event.sent, event.clean, event.by_us, error, reply)
+        return (
+            "Closed",
+            event.code,
+            event.reason,
+            event.sent_code,
+            event.was_clean,
+            event.initiated_locally,
+            error,
+            reply,
+        )
     return (type(event).__name__, type(event.data).__name__, event.data, reply)
 
 

@@ -13,7 +13,7 @@ network    sockets and threads: the server and the client             protocol, 
 wire       seeing the wire: bytes described and drawn                 protocol, network
 apps       what ``python -m wsref`` serves: echo, chat, the page      protocol, network, wire
 steps      the server after each chapter of the book                  protocol, network, apps
-check      a grader for any WebSocket server, on a codec of its own   wire
+check      a grader for any WebSocket server, with its own codec      wire
 cli        ``python -m wsref``: the commands                          all of them
 =========  =========================================================  ==========================
 
@@ -38,11 +38,14 @@ And a client these::
 """
 
 from .apps.demo import Chat, Echo
-from .network.client import HandshakeFailed, WebSocket, connect
-from .network.server import Delivery, WebSocketHandler, WebSocketServer
+from .network.client import WebSocket, connect
+from .network.handler import WebSocketHandler
+from .network.server import Delivery, WebSocketServer
+from .protocol.client_handshake import HandshakeFailed
 from .protocol.connection import Closed, Connection, Message, Ping, Pong
 from .protocol.deflate import Compression
 from .protocol.errors import ConnectionClosed, HTTPError, ProtocolError
+from .protocol.http11 import Request
 from .protocol.limits import Limits
 from .protocol.spec import CloseCode, Opcode, Role, State
 from .steps import running
@@ -66,6 +69,7 @@ __all__ = [
     "Ping",
     "Pong",
     "ProtocolError",
+    "Request",
     "Role",
     "State",
     "WebSocket",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ch01
 import pytest
-from rawclient import connected, upgrade
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -23,12 +22,18 @@ def test_a_head_that_does_not_end():
         ch01.head_of([HEAD[:-1]])
 
 
-def test_a_request_for_coffee(serve):
-    server = serve(ch01.Teapot)
-    with connected(server, None) as client:
-        client.send(b"GET /coffee HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert client.head().startswith("HTTP/1.1 418 ")
-        assert b"this is a teapot" in client.rest()
-    with connected(server, None) as client:
-        client.send(upgrade("/tea"))
-        assert client.head().startswith("HTTP/1.1 101 ")
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (HEAD.replace(b"/", b"/coffee", 1), 418),
+        (HEAD.replace(b"/", b"/tea", 1), 200),
+        (HEAD.replace(b"/ ", b"/coffee?milk=1 ", 1), 418),
+        (HEAD[:-2], 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/2.0\r\n\r\n", 505),
+    ],
+)
+def test_a_teapot_answers(data, status):
+    answer = ch01.answer_to(data)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert (b"this is a teapot" in answer) == (status == 418)

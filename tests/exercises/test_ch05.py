@@ -7,22 +7,19 @@ import pytest
 from rawclient import connected, upgrade
 
 from wsref import Echo
+from wsref.protocol.http11 import build_response, parse_request
 
 
 @pytest.mark.parametrize(
     "line, status",
     [("GET /health", 200), ("GET /", 426), ("POST /health", 426), ("GET /healthy", 426)],
 )
-def test_a_load_balancer_is_told_that_it_lives(serve, line, status):
-    with connected(serve(ch05.Healthy), None) as client:
-        client.send(f"{line} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-        assert client.head().startswith(f"HTTP/1.1 {status} ")
-        assert (client.rest() == b"ok\n") == (status == 200)
-
-
-def test_it_is_a_websocket_server_all_the_same(serve):
-    with connected(serve(ch05.Healthy), None) as client:
-        client.open("/health")
+def test_a_load_balancer_is_told_that_it_lives(line, status):
+    request, _ = parse_request(f"{line} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    response = ch05.fallback(request)
+    assert response.status == status
+    assert (response.body == b"ok\n") == (status == 200)
+    assert ch05.is_a_good_426(build_response(response)) == (status == 426)
 
 
 def test_our_426_is_a_good_one_and_others_are_not(serve):

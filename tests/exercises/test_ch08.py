@@ -23,4 +23,4 @@ def test_the_fourth_message_comes_too_late(serve):
             assert ws.recv() == f"{number + 1} of 3"
         with pytest.raises(wsref.ConnectionClosed):
             ws.recv()
-    assert (ws.closed.code, ws.closed.reason, ws.closed.clean) == (4000, "that was the third", True)
+    assert (ws.closed.code, ws.closed.reason, ws.closed.was_clean) == (4000, "that was the third", True)

@@ -1,7 +1,7 @@
 """Chapter 10: two small applications: an echo and a chat.
 
-They are what ``python -m wsref`` serves, and what a program that uses wsref looks
-like: a handler is a class, and its hooks are what happens.
+``python -m wsref`` serves them.  They show how a program uses wsref: a handler is a class, and
+its hooks are called for what happens.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Collection
+from typing import ClassVar
 
-from ..network.server import WebSocketHandler
+from ..network.handler import WebSocketHandler
 from ..protocol.spec import CloseCode
 
 
@@ -23,30 +24,32 @@ class Echo(WebSocketHandler):
 
 
 class Chat(WebSocketHandler):
-    """What one says, all see: ``ws://host/chat?name=Ann``.
+    """A chat: every client gets what one says: ``ws://host/chat?name=Ann``.
 
-    Every message is one line of text: ``Ann: hello``, or ``* Ann has joined``.  Names
-    have no colon and begin with no star, and lines are joined, so nobody can speak for
-    another.  It goes out by ``server.broadcast``: who does not read delays nobody.
+    Every message is one line of text: ``Ann: hello``, or ``* Ann has joined``.  Names have no
+    colon and begin with no star, and lines are joined, so a client cannot speak for another.
+    Lines go out by ``server.broadcast``: a client that does not read delays no other.
     """
 
     MAX_NAME = 32  # characters
 
     nick = ""
-    _joining = threading.Lock()  # two who come at once shall not get one name
+    _members: ClassVar[list[Chat]] = []  # of all chats in this process, in the order of their arrival
+    _lock = threading.Lock()  # guards it: two clients that join at the same time must not get one name
 
     def on_open(self) -> None:
-        """Find a name that is free, and tell everyone."""
+        """Find a free name, and tell everyone."""
         wanted = self.request.query.get("name", [""])[0]
         wanted = "".join(filter(str.isprintable, wanted)).replace(":", "").strip(" *")[: self.MAX_NAME] or "guest"
-        names = itertools.chain([wanted], (f"{wanted} {n}" for n in itertools.count(2)))
-        with self._joining:
-            others = {other.nick for other in self.room() if other is not self}
-            self.nick = next(name for name in names if name not in others)
-        self.say(f"* {self.nick} has joined; here: {', '.join(sorted(others - {''} | {self.nick}))}")
+        candidates = itertools.chain([wanted], (f"{wanted} {n}" for n in itertools.count(2)))
+        with self._lock:
+            taken = {member.nick for member in self.room()}
+            self.nick = next(name for name in candidates if name not in taken)
+            self._members.append(self)
+        self.say(f"* {self.nick} has joined; here: {', '.join(sorted(taken | {self.nick}))}")
 
     def on_message(self, message: str | bytes) -> None:
-        """Tell everyone what was said."""
+        """Tell everyone what the client said."""
         if isinstance(message, bytes):
             self.close(CloseCode.UNSUPPORTED_DATA, "the chat is text")
         else:
@@ -54,12 +57,14 @@ class Chat(WebSocketHandler):
 
     def on_close(self, code: int, reason: str) -> None:
         """Tell the others."""
+        with self._lock:
+            self._members.remove(self)
         self.say(f"* {self.nick} has left")
 
     def room(self) -> list[Chat]:
-        """All who are in the same chat: connected to this server, at this path."""
+        """The members of the same chat: on this server, at this path."""
         path = self.request.path
-        return [other for other in self.server.handlers if isinstance(other, Chat) and other.request.path == path]
+        return [member for member in self._members if member.server is self.server and member.request.path == path]
 
     def say(self, line: str) -> None:
         """Send a line to everyone in the room."""
@@ -73,19 +78,19 @@ class Demo(Chat):
     subprotocols = ("chat", "echo")  # for trying out what a browser does with one
 
     def on_open(self) -> None:
-        """A newcomer to the chat is announced."""
+        """Announce a client that joins the chat."""
         self.chats = self.request.path == "/chat"
         if self.chats:
             super().on_open()
 
     def on_message(self, message: str | bytes) -> None:
-        """Say it to all, or send it back."""
+        """Send it to everyone in the chat, or back."""
         if self.chats:
             super().on_message(message)
         else:
             self.send(message)
 
     def on_close(self, code: int, reason: str) -> None:
-        """Who leaves the chat is missed."""
+        """Announce a client that leaves the chat."""
         if self.chats:
             super().on_close(code, reason)

@@ -1,16 +1,15 @@
-"""Chapter 6: the page's wire panel: a connection as the server saw it.
+"""Chapter 6: the page's wire panel: the bytes of a connection, as the server sees them.
 
-Browsers hide from scripts what passes: heads, frames, pings and pongs.  So the page asks
-the server.  It makes up a token, opens ``/wire?of=TOKEN``, and then the connection that it
-wants to see, with ``?wire=TOKEN``: what passes there is told here, in JSON, live.
+Browsers hide heads, frames, pings and pongs from scripts.  So the page asks the server.  It makes
+up a token, opens ``/wire?of=TOKEN`` (a *subscription*), and then the connection to watch, with
+``?wire=TOKEN``.  The server sends the trace of that connection to the subscription, in JSON.
 
-A trace is everybody's data.  The token is 128 random bits, and known to the page alone
-that made it; and the panel is there on loopback only, unless asked for.
+A trace shows everything that passes, so it must not reach another user.  The token is 128 random
+bits, known only to the page that made it; and by default the panel exists on loopback only.
 
-A server without it runs the very code it would run if there were none.  Where it is on
-and nobody watches, a connection pays for one more call each way: of 32-byte messages sent
-in a pipeline it echoes 91 where a server without it echoes 100 (medians of 5 rounds in
-one run).
+A server without a panel runs no code for it.  With a panel, a connection that no page watches
+pays for one more call in each direction: it echoes 91 pipelined messages of 32 bytes where a server
+without a panel echoes 100 (medians of 5 rounds in one run).
 """
 
 from __future__ import annotations
@@ -21,153 +20,154 @@ import threading
 from collections import deque
 from urllib.parse import parse_qs, urlsplit
 
-from ..network.transport import Tap, Tapped
+from ..network.tap import Tap, Tapped
 from ..protocol.errors import ConnectionClosed
 from ..protocol.frames import Frame, build_frame
 from ..protocol.spec import CloseCode, Opcode
-from ..wire.picture import Description
-from ..wire.trace import Seen, Watcher
+from ..wire.description import Description
+from ..wire.trace import Record, TraceTap
 from .demo import Demo
 
-#: What a page may call its connections.
+#: The form of a token.
 TOKEN = re.compile(r"[0-9a-f]{32}")
 
-#: How many of the last things that passed can be asked for as a picture.
-KEPT = 500
+#: How many of the last heads and frames a page can ask for as a picture.
+MAX_KEPT = 500
 
-#: Bytes.  The token stands in the request line; it is not looked for any further.
-MOST_OF_HEAD = 8 * 1024
+#: Bytes.  The token is in the request line; the search for it ends here.
+MAX_REQUEST_LINE = 8 * 1024
 
 
-class Watch:
-    """A page that watches: its ``/wire`` connection, and what it has been told."""
+class Subscription:
+    """A page's ``/wire`` connection, and the descriptions that were sent to it."""
 
     def __init__(self, handler: WireDemo) -> None:
         self._handler = handler
         self._lock = threading.Lock()
-        self._kept: deque[tuple[int, Description]] = deque(maxlen=KEPT)
+        self._kept: deque[tuple[int, Description]] = deque(maxlen=MAX_KEPT)
         self._count = 0
 
-    def tell(self, seen: Seen) -> None:
-        """Something has passed on a connection that this page watches."""
-        at = round(seen.at * 1000)  # milliseconds, as JavaScript counts
-        if not seen.data and not seen.sent:
-            self._post({"at": at, "sent": False, "what": "the end of TCP"})
-        for description in seen.descriptions:
+    def on_record(self, record: Record) -> None:
+        """Send a record of the connection that the page watches."""
+        at = round(record.at * 1000)  # milliseconds, as in JavaScript
+        if record.is_end:
+            self._send({"at": at, "sent": False, "what": "the end of TCP"})
+        for description in record.descriptions:
             with self._lock:
                 number, self._count = self._count, self._count + 1
                 self._kept.append((number, description))
-            what, wrong = description.one_line, bool(description.problems)
-            self._post({"number": number, "at": at, "sent": seen.sent, "what": what, "wrong": wrong})
+            line, wrong = description.one_line, bool(description.problems)
+            self._send({"number": number, "at": at, "sent": record.sent, "what": line, "wrong": wrong})
 
-    def show(self, number: int) -> None:
-        """The page asks for a picture."""
+    def send_picture(self, number: int) -> None:
+        """Send the picture of the head or frame of this number, if it is still kept."""
         with self._lock:
-            found = [description for at, description in self._kept if at == number]
+            found = [description for kept, description in self._kept if kept == number]
         if found:
-            self._post({"number": number, "svg": found[0].svg(), "text": found[0].text()})
+            self._send({"number": number, "svg": found[0].svg(), "text": found[0].text()})
 
-    def _post(self, words: dict[str, object]) -> None:
-        wire = build_frame(Frame(Opcode.TEXT, json.dumps(words).encode()))
+    def _send(self, message: dict[str, object]) -> None:
+        frame = build_frame(Frame(Opcode.TEXT, json.dumps(message).encode()))
         try:
-            self._handler.post(wire)
+            self._handler._send_nowait(frame)
         except ConnectionClosed:
-            pass  # the page has gone, or does not read
+            pass  # the page closed it, or does not read
 
 
-class Watches:
-    """Who watches what, on one server: a tap for each connection, off unless it is asked for."""
+class Subscriptions:
+    """The subscriptions of one server, by token; its ``tap`` attaches new connections to them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._by_token: dict[str, Watch] = {}
+        self._by_token: dict[str, Subscription] = {}
 
     def tap(self, transport: Tapped, peer: str) -> Tap:
-        """For :class:`~wsref.network.server.WebSocketServer`: what is told of a new connection's bytes."""
-        return Opening(self, transport, peer)
+        """The ``tap`` of a :class:`~wsref.network.server.WebSocketServer`."""
+        return RequestLineTap(self, transport, peer)
 
-    def find(self, token: str) -> Watch | None:
-        """The page that has made this token."""
+    def find(self, token: str) -> Subscription | None:
+        """Return the subscription with this token, or None."""
         with self._lock:
             return self._by_token.get(token)
 
-    def begin(self, token: str, watch: Watch) -> bool:
-        """A page begins to watch; False if another has this token."""
+    def add(self, token: str, subscription: Subscription) -> bool:
+        """Add a subscription; False: another page has this token."""
         with self._lock:
-            return self._by_token.setdefault(token, watch) is watch
+            return self._by_token.setdefault(token, subscription) is subscription
 
-    def end(self, token: str) -> None:
-        """A page has gone."""
+    def remove(self, token: str) -> None:
+        """Remove a subscription whose page closed."""
         with self._lock:
             self._by_token.pop(token, None)
 
 
-class Opening:
-    """A tap until the request line is here, and tells whether somebody wants to watch."""
+class RequestLineTap:
+    """A tap that reads the request line, then replaces itself by a :class:`~wsref.wire.trace.TraceTap` or by None."""
 
-    def __init__(self, watches: Watches, transport: Tapped, peer: str) -> None:
-        self._watches = watches
+    def __init__(self, subscriptions: Subscriptions, transport: Tapped, peer: str) -> None:
+        self._subscriptions = subscriptions
         self._transport = transport
         self._peer = peer
         self._head = b""
 
     def __call__(self, sent: bool, data: bytes) -> None:
-        """Bytes passed."""
+        """Collect bytes until the request line is complete."""
         self._head += data
         line, newline, _ = self._head.partition(b"\r\n")
-        if not newline and not sent and data and len(self._head) < MOST_OF_HEAD:
+        if not newline and not sent and data and len(self._head) < MAX_REQUEST_LINE:
             return
         self._transport.tap = None
         if not sent and newline and line.count(b" ") == 2:
             query = parse_qs(urlsplit(line.split(b" ")[1].decode("latin-1")).query)
-            watch = self._watches.find(query.get("wire", [""])[0])
-            if watch is not None:
-                self._transport.tap = watcher = Watcher(self._peer, watch.tell)
-                watcher(False, self._head)
+            subscription = self._subscriptions.find(query.get("wire", [""])[0])
+            if subscription is not None:
+                self._transport.tap = tap = TraceTap(self._peer, subscription.on_record)
+                tap(False, self._head)
 
 
 class WireDemo(Demo):
-    """The chat, the echo, and at ``/wire`` what passes on the page's other connection."""
+    """The chat and the echo, and at ``/wire`` the trace of the page's other connection."""
 
     paths = (*Demo.paths, "/wire")
-    watches = Watches()  # of the server that this class was made for, see with_wire
+    subscriptions = Subscriptions()  # each server has its own: with_wire
 
-    _watches = False
-    _watch: Watch | None = None
+    _is_wire = False
+    _subscription: Subscription | None = None
     _token = ""
 
     def on_open(self) -> None:
-        """A page begins to watch."""
+        """Add a subscription, if this is ``/wire``."""
         super().on_open()
-        self._watches = self.request.path == "/wire"
-        if self._watches:
+        self._is_wire = self.request.path == "/wire"
+        if self._is_wire:
             self._token = self.request.query.get("of", [""])[0]
-            watch = Watch(self)
-            if TOKEN.fullmatch(self._token) and self.watches.begin(self._token, watch):
-                self._watch = watch
+            subscription = Subscription(self)
+            if TOKEN.fullmatch(self._token) and self.subscriptions.add(self._token, subscription):
+                self._subscription = subscription
             else:
                 self.close(CloseCode.POLICY_VIOLATION, "of=TOKEN must be 32 digits of 0-9a-f, and new")
 
     def on_message(self, message: str | bytes) -> None:
-        """A page asks for a picture, by its number."""
-        if not self._watches:
+        """Answer a page that asks for a picture, by its number."""
+        if not self._is_wire:
             super().on_message(message)
-        elif self._watch is not None and isinstance(message, str) and re.fullmatch("[0-9]{1,9}", message):
-            self._watch.show(int(message))
+        elif self._subscription is not None and isinstance(message, str) and re.fullmatch("[0-9]{1,9}", message):
+            self._subscription.send_picture(int(message))
 
     def on_close(self, code: int, reason: str) -> None:
-        """A page has gone."""
+        """Remove the subscription."""
         super().on_close(code, reason)
-        if self._watch is not None:
-            self.watches.end(self._token)
+        if self._subscription is not None:
+            self.subscriptions.remove(self._token)
 
 
 def page_with_wire(page: bytes) -> bytes:
-    """The client page, its wire panel switched on."""
+    """Return the client page with its wire panel switched on."""
     return page.replace(b'<meta name="wire" content="off">', b'<meta name="wire" content="on">')
 
 
-def with_wire() -> tuple[type[WireDemo], Watches]:
-    """The demo with a wire panel, for one server: its handler, and whose ``tap`` the server needs."""
-    watches = Watches()
-    return type("WireDemo", (WireDemo,), {"watches": watches, "__doc__": WireDemo.__doc__}), watches
+def with_wire() -> tuple[type[WireDemo], Subscriptions]:
+    """Return the demo with a wire panel, for one server: its handler, and the subscriptions with their ``tap``."""
+    subscriptions = Subscriptions()
+    handler = type("WireDemo", (WireDemo,), {"subscriptions": subscriptions, "__doc__": WireDemo.__doc__})
+    return handler, subscriptions

@@ -1,10 +1,9 @@
-"""Chapter 10: threads for connections, and what becomes of a thread when its connection ends.
+"""Chapter 10: threads that take one connection after another.
 
-``socketserver.ThreadingMixIn`` starts a thread for each connection and forgets it.  A server
-must know how many it has, to turn away what is too many, and to wait for them when it ends.
-And starting one is dear: the system makes a stack, and Python waits until the thread says
-that it runs.  So a thread that has done its work stays for a while and takes the next:
-a server that does nothing but opening handshakes does 1.5 times as many.
+Starting a thread is expensive: the system makes a stack, and Python waits until the thread
+reports that it runs.  So a thread that has done its work waits a while and takes the next: a
+server that does nothing but opening handshakes does 1.5 times as many.  The plain form, a
+new thread for each connection, is :class:`wsref.network.overload.ConnectionThreads`.
 """
 
 from __future__ import annotations
@@ -17,84 +16,81 @@ from collections.abc import Callable
 
 logger = logging.getLogger("wsref")
 
-#: Threads that wait for work at most, beyond those that have some; each keeps some 25 KiB.
-MAX_SPARE = 16
+#: Idle threads that are kept at most; each takes some 25 KiB.
+MAX_IDLE = 16
 
-#: Seconds that one waits before it ends.
-PATIENCE = 10.0
+#: Seconds after which an idle thread ends.
+IDLE_TIMEOUT = 10.0
 
-#: What a thread is called meanwhile, and what it does.
+#: The name of a thread while it works, and its work.
 Work = tuple[str, Callable[[], None]]
 
 
-class Workers:
-    """Threads, each with one piece of work at a time.
-
-    ``len`` says how many have work.
+class ReusedThreads:
+    """Threads that do one piece of work after another; ``len`` is the number at work.
 
     Args:
-        most: How many may have work at a time.
+        max_threads: At work at the same time.
 
-    >>> workers = Workers(most=1000)
+    >>> threads = ReusedThreads(max_threads=1000)
     >>> done = threading.Event()
-    >>> workers.start("a name", done.set), done.wait(5), workers.wait(5)
+    >>> threads.start("a name", done.set), done.wait(5), threads.wait(5)
     (True, True, True)
-    >>> workers.end()
+    >>> threads.end()
     """
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._lock = threading.Condition()  # for the three; notified when work is done
-        self._busy = 0  # threads that have work
-        self._spare = 0  # threads that wait for work and have not been counted on
+    def __init__(self, max_threads: int) -> None:
+        self._max_threads = max_threads
+        self._changed = threading.Condition()  # guards the next three; notified when work is done
+        self._busy = 0  # threads at work
+        self._idle = 0  # threads that wait for work and are not yet promised any
         self._ended = False
-        self._next: queue.SimpleQueue[Work | None] = queue.SimpleQueue()  # for the spare ones; None: end
+        self._next: queue.SimpleQueue[Work | None] = queue.SimpleQueue()  # for idle threads; None: end
 
     def __len__(self) -> int:
         return self._busy
 
     def start(self, name: str, work: Callable[[], None]) -> bool:
-        """Have a thread do this.
+        """Do ``work`` in a thread.
 
         Args:
-            name: The thread's, while it does.
-            work: What is to be done.
+            name: Of the thread, while it works.
+            work: What it does.
         Returns:
-            False if it will not be done: too many threads have work, or the system has no
-            thread left.
+            False if it will not be done: too many threads are at work, or the system has none left.
         """
-        with self._lock:
-            if self._busy >= self._most:
+        with self._changed:
+            if self._busy >= self._max_threads:
                 return False
             self._busy += 1
-            if self._spare:
-                self._spare -= 1
+            if self._idle:
+                self._idle -= 1
                 self._next.put((name, work))
                 return True
-        first = [(name, work)]  # the thread takes it out: Thread keeps its arguments
+        first = [(name, work)]  # the thread takes it out of the list: Thread keeps its arguments
         try:
             threading.Thread(target=self._run, args=(first,), name=name, daemon=True).start()
         except RuntimeError:  # "can't start new thread"
-            with self._lock:
+            with self._changed:
                 self._busy -= 1
             return False
         return True
 
-    def wait(self, seconds: float) -> bool:
-        """Wait until no thread has work; whether that came about in time."""
-        with self._lock:
-            return self._lock.wait_for(lambda: not self._busy, seconds)
+    def wait(self, timeout: float) -> bool:
+        """Wait until no thread is at work, at most ``timeout`` seconds; return whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._busy, timeout)
 
     def end(self) -> None:
-        """Those that are spare end now, and the others when they have done their work."""
-        with self._lock:
+        """End the idle threads now, and the others when their work is done."""
+        with self._changed:
             self._ended = True
-            for _ in range(self._spare):
+            for _ in range(self._idle):
                 self._next.put(None)
-            self._spare = 0
+            self._idle = 0
 
     def _run(self, first: list[Work]) -> None:
-        """A thread's life."""
+        """The life of a thread."""
         todo: Work | None = first.pop()
         while todo is not None:
             stays = False
@@ -102,32 +98,32 @@ class Workers:
                 self._do(*todo)
                 stays = True
             finally:
-                with self._lock:
+                with self._changed:
                     self._busy -= 1
-                    stays = stays and not self._ended and self._spare < MAX_SPARE
-                    self._spare += stays
-                    self._lock.notify_all()
-            del todo  # and all that it holds: it need not wait for the next
+                    stays = stays and not self._ended and self._idle < MAX_IDLE
+                    self._idle += stays
+                    self._changed.notify_all()
+            del todo  # and everything that it holds: it need not wait for the next
             todo = self._wait_for_work() if stays else None
 
     def _do(self, name: str, work: Callable[[], None]) -> None:
-        """One piece of work, in a context of its own (:mod:`contextvars`), as in a thread of its own."""
+        """Do one piece of work, in a new context (:mod:`contextvars`), as a new thread would."""
         thread = threading.current_thread()
         thread.name = name
         try:
             contextvars.Context().run(work)
-        except BaseException:  # it should have looked after that itself
+        except BaseException:  # the work should have handled it
             logger.exception("%s: unexpected", name)
-        thread.name = "wsref spare"
+        thread.name = "wsref idle"
 
     def _wait_for_work(self) -> Work | None:
-        """The next piece of work; None: end."""
+        """Return the next piece of work; None: end."""
         try:
-            return self._next.get(timeout=PATIENCE)
+            return self._next.get(timeout=IDLE_TIMEOUT)
         except queue.Empty:
-            with self._lock:
-                if self._spare:
-                    self._spare -= 1
+            with self._changed:
+                if self._idle:
+                    self._idle -= 1
                     return None
-            # All who wait have been counted on, this thread too: its work is on the way.
+            # Every idle thread is promised work, this one too: it is about to arrive.
             return self._next.get()

@@ -1,10 +1,20 @@
 """Sockets and threads: what carries the protocol's bytes, for a server and for a client.
 
+In the order in which to read them.  For the first reading leave out ``tls``, ``tap``,
+``overload`` and ``client``.
+
 ================  ========  ==============================================================
 module            chapter   in one line
 ================  ========  ==============================================================
-transport         10, 11    the only code that touches a connected socket: TCP, TLS, deadlines
-server            1-11      threads and hooks; ``handle()`` is the contents page
+send_queue        10        frames that a client does not take at once
+transport         10        the only code that touches a connected socket: deadlines, one writer
+tls               11        TLS over it, safe for two threads
+tap                         a transport that shows the bytes that pass
+backlog           10        one thread that writes to all clients that do not keep up
+overload          10        a thread for each connection, and an answer for too many
+channel           8, 10     an open connection: what server and client share
+server            10        accepts connections, knows them, broadcasts, ends them
+handler           1-11      one connection; ``handle()`` is the contents page
 client            0         the browser's ``WebSocket``, for Python
 ================  ========  ==============================================================
 """

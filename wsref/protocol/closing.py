@@ -4,9 +4,8 @@ RFC 6455 §5.5.1 and §7.  Each side sends one Close frame; when both have been
 sent, the server closes the TCP connection.  A Close may carry a code, two bytes,
 and a reason, UTF-8.
 
-Some codes are only words: 1005 ("there was no code"), 1006 ("there was no Close")
-and 1015 ("TLS failed") are what an endpoint tells its own program; they never
-travel.
+Some codes never travel: with 1005 ("there was no code"), 1006 ("there was no Close") and 1015
+("TLS failed") an endpoint reports to its own program.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from __future__ import annotations
 from .errors import ProtocolError
 from .spec import MAX_CONTROL_PAYLOAD, NEVER_SENT, CloseCode, Role, State
 
-#: The life of a connection, from the moment it is OPEN: (state, what happens) to
-#: the next state.  The documentation draws its diagram from this very table.
+#: The life of a connection from OPEN on: (state, what happens) to the next state.  The
+#: documentation draws its diagram from this table.
 TRANSITIONS: dict[tuple[State, str], State] = {
     (State.OPEN, "send Close"): State.CLOSING,  # §7.1.2, §7.1.3
     (State.OPEN, "receive Close"): State.CLOSING,  # §5.5.1: we owe a Close, then TCP ends
     (State.OPEN, "fail"): State.CLOSING,  # §7.1.7: a Close with the error's code, then TCP ends
-    (State.OPEN, "TCP ends"): State.CLOSED,  # §7.1.5: nobody said Close: 1006
-    (State.CLOSING, "receive Close"): State.CLOSING,  # both Closes have been: clean (§7.1.4)
+    (State.OPEN, "TCP ends"): State.CLOSED,  # §7.1.5: no Close: 1006
+    (State.CLOSING, "receive Close"): State.CLOSING,  # both sides sent a Close: clean (§7.1.4)
     (State.CLOSING, "fail"): State.CLOSING,  # one Close each is enough
     (State.CLOSING, "TCP ends"): State.CLOSED,  # §7.1.4
 }
@@ -30,8 +29,8 @@ TRANSITIONS: dict[tuple[State, str], State] = {
 def may_travel(code: int) -> bool:
     """Whether a Close frame may carry this code.
 
-    §7.4.1 names 1000 to 1011 and 1015, IANA has added 1012 to 1014; §7.4.2 gives
-    3000-3999 to libraries and 4000-4999 to applications; all else is reserved.
+    §7.4.1 names 1000 to 1011 and 1015, IANA added 1012 to 1014; §7.4.2 gives 3000-3999 to
+    libraries and 4000-4999 to applications; the rest is reserved.
 
     >>> [code for code in (999, 1000, 1004, 1005, 1006, 1014, 1015, 2999, 3000, 4999, 5000) if may_travel(code)]
     [1000, 1014, 3000, 4999]
@@ -40,7 +39,7 @@ def may_travel(code: int) -> bool:
 
 
 def parse_close_payload(payload: bytes) -> tuple[int, str]:
-    """What a Close frame says: ``(code, reason)``.  Inverse: :func:`build_close_payload`.
+    """Read the payload of a Close: ``(code, reason)``.  Inverse: :func:`build_close_payload`.
 
     Returns:
         1005 as the code of an empty payload (§7.1.5).
@@ -58,7 +57,7 @@ def parse_close_payload(payload: bytes) -> tuple[int, str]:
     if not payload:
         return int(CloseCode.NO_STATUS), ""
     if len(payload) == 1:
-        raise ProtocolError("a Close payload of 1 byte: a code has 2", "§5.5.1")
+        raise ProtocolError("a Close payload of 1 byte; a code has 2", "§5.5.1")
     code = int.from_bytes(payload[:2], "big")
     if not may_travel(code):
         raise ProtocolError(f"close code {code} may not be sent in a Close frame", "§7.4")
@@ -73,18 +72,17 @@ def parse_close_payload(payload: bytes) -> tuple[int, str]:
 
 
 def build_close_payload(code: int | None = CloseCode.NORMAL, reason: str = "", *, role: Role = Role.SERVER) -> bytes:
-    """Write what a Close frame says.  Inverse: :func:`parse_close_payload`.
+    """Write the payload of a Close.  Inverse: :func:`parse_close_payload`.
 
     Args:
-        code: A code that may travel; None for an empty payload, which the peer's
-            program will see as 1005.
+        code: A code that may travel; None for an empty payload, which the peer's program sees
+            as 1005.
         reason: At most 123 bytes of UTF-8.
-        role: §7.4.1: 1010 is a client's complaint about a server; a server has no
-            use for it.
+        role: Our end.  §7.4.1: only a client sends 1010, about a server.
     Raises:
-        TypeError: the code is no int or the reason no str.
-        ValueError: a code that may not travel, a reason without a code, or one that
-            is too long.
+        TypeError: The code is not an int or the reason not a str.
+        ValueError: A code that may not travel, a reason without a code, or a reason that is
+            too long.
 
     >>> build_close_payload(1000, "bye").hex(" ")
     '03 e8 62 79 65'
@@ -98,9 +96,9 @@ def build_close_payload(code: int | None = CloseCode.NORMAL, reason: str = "", *
     if not isinstance(code, int):
         raise TypeError(f"a close code is an int, not {type(code).__name__}")
     if not may_travel(code):
-        raise ValueError(f"close code {int(code)} may not be sent (§7.4); 1000 and 3000 to 4999 are yours")
+        raise ValueError(f"close code {int(code)} may not be sent (§7.4); use 1000, or 3000 to 4999")
     if code == CloseCode.MANDATORY_EXTENSION and role is Role.SERVER:
-        raise ValueError("close code 1010 is for clients: it says that the server lacks an extension (§7.4.1)")
+        raise ValueError("only a client sends close code 1010: it says that the server lacks an extension (§7.4.1)")
     payload = int(code).to_bytes(2, "big") + reason.encode()
     if len(payload) > MAX_CONTROL_PAYLOAD:
         raise ValueError(f"a reason has at most 123 bytes of UTF-8 (§5.5), not {len(payload) - 2}")

@@ -1,43 +1,40 @@
-"""Chapters 6 to 8: one endpoint of a connection: bytes in, events out.
+"""Chapters 6 to 9: one endpoint of a connection: bytes in, events out.
 
-All of the protocol, and no socket: what a server, a client, a notebook, a fuzzer
-and a test have in common.  Its user carries bytes::
+The whole protocol without a socket: a server, a client, a notebook, a fuzzer and a test all
+use it.  Its user carries the bytes::
 
     connection = Connection(Role.SERVER)
-    connection.receive(data)                       # whatever came, in any pieces
+    connection.receive(data)                       # received bytes, in pieces of any size
     while (event := connection.next_event()) is not None:
         ...                                        # a Message, a Ping, a Pong, or Closed
-        transport.write(event.reply)               # what we owe the peer for it
+        transport.write(event.reply)               # the bytes that answer it
 
-Events are *pulled*, one at a time: the state moves when an event is taken, not
-when its bytes came in.  So if two hundred messages and a Close come in one packet,
-two hundred replies can leave before the Close is answered, and a program that is
-slow with one event has the next one wait in the network, not in memory.
+Events are *pulled*, one at a time: the state changes when an event is taken, not when its
+bytes arrive.  So if two hundred messages and a Close come in one packet, two hundred replies
+can leave before the Close is answered.  And while a program is busy with one event, the next
+one waits in the network, not in memory.
 
-What the peer does wrong is an event (:class:`Closed`, with the Close frame that
-tells it); what the caller does wrong is an exception.
+The peer's error is an event (:class:`Closed`, with the Close frame that answers it); the
+caller's error is an exception.
 """
 
 from __future__ import annotations
 
 import os
-import struct
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from .closing import TRANSITIONS, build_close_payload, parse_close_payload
-from .deflate import Agreement, Compression, Deflater, Inflater
+from .deflate import Compression, DeflateParameters, Deflater, Inflater
 from .errors import ConnectionClosed, ProtocolError
-from .frames import Frame, Header, apply_mask, build_frame, build_header, parse_header, unmasked
+from .frames import Frame, Header, build_frame, build_header, parse_header
 from .limits import Limits
-from .messages import Assembler, decode, opcode_and_payload
+from .masking import apply_mask, unmask_range
+from .messages import Assembler, opcode_and_payload
 from .spec import (
     CONTROL,
-    FIN,
-    LENGTH_16,
-    MASK,
     MASKING_KEY_BYTES,
     MAX_CONTROL_PAYLOAD,
     RSV1,
@@ -47,29 +44,10 @@ from .spec import (
     State,
 )
 
-#: A member of an enumeration, looked up once: each ``State.OPEN`` takes 0.08 µs (CPython 3.11).
-_OPEN = State.OPEN
-
-#: First bytes of a message that is one frame: not compressed, and compressed.
-_TEXT, _BINARY = int(FIN | Opcode.TEXT), int(FIN | Opcode.BINARY)
-_COMPRESSED = _COMPRESSED_TEXT, _COMPRESSED_BINARY = _TEXT | RSV1, _BINARY | RSV1
-
-#: A short frame's first bytes and its masking key, as a number with the first octet lowest.
-_START = struct.Struct("<BBI")
-#: Times so many, that number is as if the key were written so many times in a row.
-_KEY_TIMES = [int.from_bytes(b"\1\0\0\0" * times, "little") for times in range(LENGTH_16 // 4 + 2)]
-_int_from_bytes = int.from_bytes  # looked up once: 0.1 µs less for each message
-
-#: Headers of frames from a server: of less than 126 bytes, and of less than 64 KiB.
-_SHORT, _MEDIUM = struct.Struct("!BB"), struct.Struct("!BBH")
-
-#: Bytes.  A payload of this size is worth a call of its own for the header.
-APART = 32 * 1024
-
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A whole message: ``str`` if it was text, ``bytes`` if it was binary.  §6.2."""
+    """A whole message: ``str`` for text, ``bytes`` for binary.  §6.2."""
 
     data: str | bytes
     reply: ClassVar[bytes] = b""  # the protocol asks for no answer to a message
@@ -77,7 +55,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """The peer asks whether we are there; ``reply`` is the Pong.  §5.5.2."""
+    """The peer's question whether we are alive; ``reply`` is the Pong.  §5.5.2."""
 
     data: bytes
     reply: bytes
@@ -85,7 +63,7 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """The peer's answer to a Ping of ours, or a sign of life unasked.  §5.5.3."""
+    """The peer's answer to our Ping, or an unsolicited sign of life.  §5.5.3."""
 
     data: bytes
     reply: ClassVar[bytes] = b""
@@ -93,28 +71,27 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The connection has ended; the last event there is.
+    """The end of the connection, and its last event.
 
     Attributes:
-        code: What the peer's Close said; 1005 if it had no code, 1006 if there was
-            no Close (§7.1.5).
-        reason: What the peer's Close said besides.
-        sent: The code of the Close that we have sent or are to send (``reply``): 1005
-            if it has none, None if there is no such Close.
-        clean: Whether both have sent a Close (§7.1.4).  If it was ours that came first,
-            and the peer's answered it, then all we sent before has reached its program;
-            of nothing else can that be said.
-        by_us: Whether the end began here: with our Close, with an error, or because a peer was
-            given up (on a server) that was silent or did not read.
-        error: The rule that the peer broke, if that is why.
-        reply: The Close that we owe, or b"".
+        code: From the peer's Close; 1005 if it had no code, 1006 if there was no Close (§7.1.5).
+        reason: From the peer's Close.
+        sent_code: The code of our Close, which was sent before or is in ``reply``: 1005 if it has
+            none; None if there is no Close of ours.
+        was_clean: Whether both sides sent a Close (§7.1.4).  If ours came first and the peer's
+            answered it, then everything that we sent before has reached its program; nothing
+            else proves that.
+        initiated_locally: Whether this side ended the connection: by its Close, by failing it,
+            or by aborting it because the peer was silent or did not read.
+        error: The rule that the peer broke, if that is the reason.
+        reply: The Close to answer with, or b"".
     """
 
     code: int
     reason: str
-    sent: int | None
-    clean: bool
-    by_us: bool
+    sent_code: int | None
+    was_clean: bool
+    initiated_locally: bool
     error: ProtocolError | None = field(compare=False)  # exceptions are equal to themselves only
     reply: bytes
 
@@ -123,18 +100,21 @@ Event = Message | Ping | Pong | Closed
 
 
 class Connection:
-    """A WebSocket connection from the moment it is open, §5 to §7, without I/O.
+    """A WebSocket connection from the 101 on, §5 to §7, without I/O.
 
-    One thread calls :meth:`receive` and :meth:`next_event`.  :meth:`send`,
-    :meth:`ping`, :meth:`pong` and :meth:`close` may be called from any thread, under
-    one lock that is held until the bytes they return have been written: the order of
-    the calls must be the order of the bytes.
+    One thread calls :meth:`receive` and :meth:`next_event`.  :meth:`send`, :meth:`ping`,
+    :meth:`pong` and :meth:`close` may be called from any thread, under a lock of the caller's
+    that is held until the returned bytes are written: the order of the calls must be the order
+    of the bytes.
+
+    Its state is that of two directions and of the closing handshake between them, so it has
+    more attributes than most classes here.
 
     Args:
-        role: Which end we are.
-        limits: ``max_message_size`` and ``max_empty_fragments`` count here.
-        agreement: What was negotiated for compression; None: it was not.
-        compression: How we compress, where we may.
+        role: Our end.
+        limits: ``max_message_size`` and ``max_empty_fragments`` apply.
+        parameters: Of permessage-deflate, as negotiated; None: no compression.
+        compression: How we compress, if negotiated.
 
     >>> server = Connection(Role.SERVER)
     >>> server.receive(bytes.fromhex("8185 37fa213d 7f9f4d5158"))  # §5.7
@@ -151,193 +131,106 @@ class Connection:
         role: Role,
         limits: Limits = Limits(),
         *,
-        agreement: Agreement | None = None,
+        parameters: DeflateParameters | None = None,
         compression: Compression = Compression(),
     ) -> None:
         self.role = role
         self.limits = limits
         self.state = State.OPEN
 
-        self._received = b""  # bytes from the peer ...
-        self._at = 0  # ... of which these many are used
-        self._ended = False  # TCP has: nothing more will come
-        self._header: Header | None = None  # of the data frame whose payload is coming in
-        self._missing = 0  # bytes of that payload
-        self._message = Assembler(limits, compression=agreement is not None)
-        self._most = limits.max_message_size
-        self._short_cut = role is Role.SERVER  # messages() may be taken: none has begun
-        self._error: ProtocolError | None = None  # what messages() found wrong
+        self._buffer = b""  # bytes received ...
+        self._offset = 0  # ... of which this many are processed
+        self._eof = False  # the peer has ended TCP
+        self._header: Header | None = None  # of the data frame whose payload is arriving
+        self._bytes_needed = 0  # of that payload
+        self._message = Assembler(limits, compression=parameters is not None)
+        self._inflater = Inflater(parameters, role) if parameters is not None else None
+        self._deflater = Deflater(parameters, role, compression) if parameters is not None else None
 
-        self._deflater: Deflater | None = None
-        self._inflater: Inflater | None = None
-        self._rsv_allowed = 0
-        if agreement is not None:
-            self._deflater = Deflater(agreement, role, compression)
-            self._inflater = Inflater(agreement, role)
-            self._rsv_allowed = RSV1  # §5.2: an extension has defined it
-        self._masks = role is Role.CLIENT  # §5.1
-        self._plain = not self._masks and agreement is None  # what we send goes out as it is
-
-        self._closing = threading.Lock()  # two threads may close at once; one Close is sent
-        self._close_sent: int | None = None  # its code, 1005 if it has none
-        self._closed = False  # Closed has been taken: there will be no more events
+        self._closing_lock = threading.Lock()  # two threads may close at once; one Close is sent
+        self._close_sent: int | None = None  # the code of our Close, 1005 if it has none
+        self._closed = False  # Closed was taken: there are no more events
 
     # -- Receiving -----------------------------------------------------------
 
     def receive(self, data: bytes) -> None:
-        """Bytes came from the peer; b"" says that it has ended the TCP connection.
+        """Take bytes from the peer; b"" means that the peer ended TCP.
 
-        Take all events before the next call: what is not used is copied.
+        Take all events before the next call.
         """
         if not data:
-            self._ended = True
+            self._eof = True
             if self._closed:
                 self.state = State.CLOSED
-        elif self._closed:
-            pass  # §7.1.7: it is not processed, so it need not be kept
-        elif self._at == len(self._received):
-            self._received, self._at = data, 0
-        else:
-            self._received, self._at = self._received[self._at :] + data, 0
+        elif not self._closed:  # §7.1.7: after the end nothing is processed
+            self._buffer = self._buffer + data if self._buffer else data
 
     @property
-    def missing(self) -> int:
-        """Bytes of the current data frame that have not come yet: how much to read."""
-        return self._missing
+    def bytes_needed(self) -> int:
+        """Bytes still missing of the data frame that is arriving: a good size for the next read."""
+        return self._bytes_needed
+
+    def messages(self) -> Iterator[str | bytes]:
+        """The data of the messages that come next, as far as a faster subclass finds them.
+
+        Here: of none.  See :class:`wsref.fast.connection.FastConnection`.
+        """
+        return iter(())
 
     def next_event(self) -> Event | None:
-        """The next thing that happened, or None: nothing more until bytes come.
+        """Return what happened next; None: nothing until more bytes come.
 
         Cost:
-            Linear in the bytes it uses, whatever the pieces they came in.
+            Linear in the bytes that it processes, for pieces of every size.
         """
-        if self._at == len(self._received) and not self._ended:
-            self._received, self._at = b"", 0  # an idle connection keeps nothing
-            return None
-        for message in self.messages():
-            return Message(message)
-        if self._error is not None:
-            return self._fail(self._error)
         if self._closed:
             return None
         try:
-            return self._next_event()
+            event = self._next_event()
         except ProtocolError as error:
             return self._fail(error)
-
-    def messages(self) -> Iterator[str | bytes]:
-        """The data of the next events, as long as they are what comes most: short messages.
-
-        A short cut for a server's loop: messages of one frame each, under 64 KiB, that are all
-        here.  Where it ends, :meth:`next_event` must be asked: for a longer message, a control
-        frame, an error, or because nothing is left.  32 bytes of text take 0.5 µs here; 1.3 µs with
-        next_event, which looks here first; and 2.6 µs if it did not.  Take no other event, and give
-        it no bytes, while this goes on.
-        """
-        if not self._short_cut:
-            return
-        data, at, most = self._received, self._at, self._most
-        there = len(data)
-        while at + 6 <= there:
-            first, length, key = _START.unpack_from(data, at)
-            length, begin = length - MASK, at + 6  # less than 0: not masked
-            if 0 <= length < LENGTH_16:
-                end = begin + length
-                if length > most or end > there:
-                    return
-                # What apply_mask does, without the call, and the key repeated by a multiplication:
-                # 0.3 µs less, of the 1.5 that a message of 32 bytes and its reply take in Python.
-                words = (length + 3) // 4
-                mask = _KEY_TIMES[words] * key
-                masked = _int_from_bytes(data[begin:end], "little")
-                payload: bytes | bytearray = (masked ^ mask).to_bytes(4 * words, "little")[:length]
-            elif length == LENGTH_16:
-                begin = at + 8
-                length = int.from_bytes(data[at + 2 : begin - 4], "big")
-                end = begin + length
-                if not LENGTH_16 <= length <= most or end > there:
-                    return
-                payload = unmasked(data, begin, end, data[begin - 4 : begin])
-            else:
-                return
-            message: str | bytes
-            if first == _TEXT:
-                try:
-                    message = payload.decode()
-                except UnicodeDecodeError:
-                    return  # next_event says what is wrong
-            elif first == _BINARY:
-                message = bytes(payload)
-            elif first in _COMPRESSED and self._inflater is not None:
-                try:
-                    inflated = self._inflater.inflate_message(bytes(payload), most)
-                    message = decode(inflated) if first == _COMPRESSED_TEXT else inflated
-                except ProtocolError as error:
-                    self._error, self._short_cut = error, False  # next_event says so
-                    return
-            else:
-                return
-            self._at = at = end
-            yield message
+        if event is None:
+            self._buffer, self._offset = self._buffer[self._offset :], 0  # an idle connection keeps nothing
+            if self._eof:
+                return self._tcp_ended()
+        return event
 
     def _next_event(self) -> Event | None:
-        data, masked = self._received, self.role is Role.SERVER  # §5.1: clients mask, servers do not
         while True:
-            header = self._header
-            if header is None:
+            if self._header is None:
                 header = parse_header(
-                    data, self._at, masked=masked, max_payload=self._message.room, rsv_allowed=self._rsv_allowed
+                    self._buffer,
+                    self._offset,
+                    masked=self.role is Role.SERVER,  # §5.1: a client masks, a server does not
+                    max_payload=self._message.remaining,
+                    rsv_allowed=0 if self._inflater is None else RSV1,  # §5.2: the extension defines it
                 )
                 if header is None:
-                    break
-                begin = self._at + header.size
-                end = begin + header.length
+                    return None
                 if header.opcode & CONTROL:
-                    if len(data) < end:
-                        break
-                    self._at = end
-                    return self._control_frame(header, data[begin:end])
-
-                whole = header.fin and header.opcode is not Opcode.CONTINUATION and len(data) >= end
-                if whole and self._message.opcode is None and (header.rsv or header.length <= self._most):
-                    # Most messages are one frame, all here.  The lines below this block
-                    # would do: 4.5 µs for 32 bytes of text, instead of 2.7 µs.
-                    payload = data[begin:end]
-                    if masked:
-                        payload = apply_mask(payload, header.masking_key)
-                    self._at = end
-                    if header.rsv and self._inflater is not None:
-                        payload = self._inflater.inflate_message(payload, self._most)
-                    return Message(decode(payload) if header.opcode is Opcode.TEXT else payload)
-
+                    return self._control_frame(header)
                 self._message.begin_frame(header)
-                self._short_cut = False
-                self._at = begin
-                self._header, self._missing = header, header.length
-
-            # The payload, or as much of it as is here: a wrong octet of text fails
-            # the connection now, and not when the frame is complete.
-            begin = self._at
-            end = min(begin + self._missing, len(data))
-            if begin < end:
-                piece: bytes | bytearray
-                if masked:
-                    done = (header.length - self._missing) % MASKING_KEY_BYTES
-                    piece = unmasked(data, begin, end, header.masking_key[done:] + header.masking_key[:done])
-                else:
-                    piece = data[begin:end]
-                self._at = end
-                self._missing -= end - begin
-                self._add(piece)
-            if self._missing:
-                break
-            self._header = None
+                self._offset += header.size
+                self._header, self._bytes_needed = header, header.length
+            self._take_payload(self._header)
+            if self._bytes_needed:
+                return None
+            header, self._header = self._header, None
             if header.fin:
                 return self._end_message()
-        return self._tcp_ended() if self._ended else None
 
-    def _add(self, piece: bytes | bytearray) -> None:
-        """A piece of a message's payload, unmasked."""
+    def _take_payload(self, header: Header) -> None:
+        """Use what has arrived of the payload, so that invalid UTF-8 fails before the frame is complete."""
+        begin = self._offset
+        end = min(begin + self._bytes_needed, len(self._buffer))
+        if begin == end:
+            return
+        piece: bytes | bytearray = self._buffer[begin:end]
+        if header.masking_key:
+            done = (header.length - self._bytes_needed) % MASKING_KEY_BYTES
+            piece = unmask_range(self._buffer, begin, end, header.masking_key[done:] + header.masking_key[:done])
+        self._offset = end
+        self._bytes_needed -= end - begin
         if self._inflater is not None and self._message.compressed:
             for inflated in self._inflater.inflate(piece):
                 self._message.add(inflated)
@@ -345,15 +238,19 @@ class Connection:
             self._message.add(piece)
 
     def _end_message(self) -> Message:
-        """The last frame of a message is complete."""
         if self._inflater is not None and self._message.compressed:
             for inflated in self._inflater.end_message():
                 self._message.add(inflated)
-        self._short_cut = self.role is Role.SERVER
         return Message(self._message.end_message())
 
-    def _control_frame(self, header: Header, payload: bytes) -> Event:
-        """§5.5: they may come between the fragments of a message, and change nothing there."""
+    def _control_frame(self, header: Header) -> Event | None:
+        """§5.5: control frames may come between the fragments of a message, and change nothing there."""
+        begin = self._offset + header.size
+        end = begin + header.length
+        if len(self._buffer) < end:
+            return None
+        self._offset = end
+        payload = self._buffer[begin:end]
         if header.masking_key:
             payload = apply_mask(payload, header.masking_key)
         if header.opcode is Opcode.PING:
@@ -363,7 +260,7 @@ class Connection:
             return Pong(payload)
         return self._receive_close(payload)
 
-    # -- The end, in its three forms -------------------------------------------
+    # -- The three ways in which a connection ends ------------------------------
 
     def _receive_close(self, payload: bytes) -> Closed:
         """§5.5.1: "If an endpoint receives a Close frame and did not previously send a
@@ -371,37 +268,36 @@ class Connection:
         """
         code, reason = parse_close_payload(payload)
         reply = self._close_frame(payload[:2], "receive Close")  # "typically echos the status code it received"
-        self._over("receive Close")
+        self._end("receive Close")
         return Closed(int(code), reason, self._close_sent, True, not reply, None, reply)
 
     def _fail(self, error: ProtocolError) -> Closed:
-        """§7.1.7, *Fail the WebSocket Connection*: say why, and use nothing more."""
+        """§7.1.7, *Fail the WebSocket Connection*: say why, and process nothing more."""
         reason = str(error).encode()[: MAX_CONTROL_PAYLOAD - 2].decode(errors="ignore").encode()
         reply = self._close_frame(error.code.to_bytes(2, "big") + reason, "fail")
-        self._over("fail")
+        self._end("fail")
         return Closed(int(CloseCode.ABNORMAL), "", self._close_sent, False, True, error, reply)
 
     def _tcp_ended(self) -> Closed:
         """§7.1.5: "If the WebSocket Connection is Closed and no Close control frame was
         received", the code is 1006.
         """
-        self._over("TCP ends")
-        by_us = self._close_sent is not None
-        return Closed(int(CloseCode.ABNORMAL), "", self._close_sent, False, by_us, None, b"")
+        self._end("TCP ends")
+        initiated_locally = self._close_sent is not None
+        return Closed(int(CloseCode.ABNORMAL), "", self._close_sent, False, initiated_locally, None, b"")
 
-    def _over(self, cause: str) -> None:
+    def _end(self, cause: str) -> None:
         """No more events.  §7.1.7: "MUST NOT continue to attempt to process data"."""
-        with self._closing:
+        with self._closing_lock:
             self.state = TRANSITIONS[self.state, cause]
-            if self._ended and self.state is not State.CLOSED:  # TCP had ended before this was taken
+            if self._eof and self.state is not State.CLOSED:  # TCP had ended before this event was taken
                 self.state = TRANSITIONS[self.state, "TCP ends"]
             self._closed = True
-        self._received, self._at, self._header, self._missing = b"", 0, None, 0
-        self._short_cut, self._error = False, None
+        self._buffer, self._offset, self._header, self._bytes_needed = b"", 0, None, 0
 
     def _close_frame(self, payload: bytes, cause: str) -> bytes:
-        """A Close frame; or b"" if ours has been sent (each side sends one), or TCP has ended."""
-        with self._closing:
+        """A Close frame; b"" if we sent one before (each side sends one) or TCP has ended."""
+        with self._closing_lock:
             if self.state is not State.OPEN:
                 return b""
             self.state = TRANSITIONS[self.state, cause]
@@ -417,23 +313,23 @@ class Connection:
         compress: bool = True,
         fragment_size: int | None = None,
     ) -> bytes:
-        """The bytes of a message: text if it is a ``str``, else binary.
+        """Return the bytes of a message: text for a ``str``, else binary.
 
         Args:
-            message: What to send.
-            compress: Whether it may be compressed, where that was agreed and it is long
-                enough.  Say False for secrets (RFC 7692 §8).
-            fragment_size: Bytes.  If given, the message goes out in frames with at
-                most this much payload (§5.4); else in one.
+            message: To send.
+            compress: Whether it may be compressed, if that was negotiated and the message is
+                long enough.  Pass False for secrets (RFC 7692 §8).
+            fragment_size: Bytes.  If given, the message goes out in frames with at most this
+                much payload (§5.4); else in one frame.
         Raises:
-            ConnectionClosed: the connection is not open (any more).
-            TypeError, ValueError: this is no message, or not text that UTF-8 can say.
+            ConnectionClosed: The connection is not open.
+            TypeError, ValueError: Not a message, or text that UTF-8 cannot encode.
         """
+        opcode, payload, rsv = self._outgoing(message, compress)
         if fragment_size is None:
-            return b"".join(self.send_apart(message, compress=compress))
+            return self._frame(opcode, payload, rsv=rsv)
         if fragment_size < 1:
             raise ValueError(f"a fragment has at least 1 byte, not {fragment_size}")
-        opcode, payload, rsv = self._outgoing(message, compress)
         frames = []
         for start in range(0, len(payload) or 1, fragment_size):
             fragment = payload[start : start + fragment_size]
@@ -441,34 +337,18 @@ class Connection:
             opcode, rsv = Opcode.CONTINUATION, 0  # RFC 7692 §6: RSV1 on the first frame only
         return b"".join(frames)
 
-    def send_apart(
+    def send_parts(
         self, message: str | bytes | bytearray | memoryview, *, compress: bool = True
     ) -> tuple[bytes, bytes]:
-        """As :meth:`send`; but of a long message first the header, and then the payload.
+        """As :meth:`send`, in two parts to write one after the other; the second may be empty.
 
-        Joining them would copy the payload once more: of 1 MiB, a server with NumPy echoes 2.0
-        GiB/s with joined ones and 2.6 so; of 64 KiB a twentieth more.
-
-        Returns:
-            Two parts, to be sent one after the other; the second is empty if it is a short message.
+        A faster subclass leaves a long payload apart from its header, to save a copy.
         """
-        if self._plain and type(message) is str and self.state is _OPEN:
-            # What comes most.  The lines below this block would do: 0.4 µs more, where a message of
-            # 32 bytes and its reply take 1.5 besides the system call.
-            payload = message.encode()
-            if len(payload) < LENGTH_16:
-                return _SHORT.pack(_TEXT, len(payload)) + payload, b""
-            if len(payload) < APART:
-                return _MEDIUM.pack(_TEXT, LENGTH_16, len(payload)) + payload, b""
-            return build_header(Opcode.TEXT, len(payload)), payload
-        opcode, payload, rsv = self._outgoing(message, compress)
-        if not self._masks and len(payload) >= APART:
-            return build_header(opcode, len(payload), rsv=rsv), payload
-        return self._frame(opcode, payload, rsv=rsv), b""
+        return self.send(message, compress=compress), b""
 
     def _outgoing(self, message: str | bytes | bytearray | memoryview, compress: bool) -> tuple[Opcode, bytes, int]:
-        """What goes into the frames of a message: opcode, payload, RSV bits."""
-        if self.state is not _OPEN:
+        """Opcode, payload and RSV bits of a message's first frame."""
+        if self.state is not State.OPEN:
             raise ConnectionClosed(f"cannot send: the connection is {self.state.name} (RFC 6455 §6.1)")
         opcode, payload = opcode_and_payload(message)
         if self._deflater is not None and compress and len(payload) >= self._deflater.threshold:
@@ -476,19 +356,19 @@ class Connection:
         return opcode, payload, 0
 
     def ping(self, data: bytes = b"") -> bytes:
-        """The bytes of a Ping; the peer answers with a Pong that has the same data.
+        """Return the bytes of a Ping; the peer answers with a Pong that has the same data.
 
         Raises:
-            ConnectionClosed: the connection is not open.
-            ValueError: more than 125 bytes (§5.5).
+            ConnectionClosed: The connection is not open.
+            ValueError: More than 125 bytes (§5.5).
         """
         return self._ping_or_pong(Opcode.PING, data)
 
     def pong(self, data: bytes = b"") -> bytes:
-        """The bytes of a Pong that nobody asked for: "a unidirectional heartbeat", §5.5.3.
+        """Return the bytes of an unsolicited Pong, "a unidirectional heartbeat" (§5.5.3).
 
         Raises:
-            As :meth:`ping`.
+            ConnectionClosed, ValueError: As :meth:`ping`.
         """
         return self._ping_or_pong(Opcode.PONG, data)
 
@@ -501,21 +381,21 @@ class Connection:
         return self._frame(opcode, payload)
 
     def close(self, code: int | None = CloseCode.NORMAL, reason: str = "") -> bytes:
-        """The bytes of a Close; b"" if one has been sent already, or TCP has ended.
+        """Return the bytes of a Close; b"" if one was sent before, or TCP has ended.
 
-        The connection is CLOSING from now on: nothing more can be sent, and the peer's
-        Close is waited for.  Messages may come before it.
+        From now on the connection is CLOSING: nothing more can be sent, and the peer's Close
+        is awaited.  Messages may come before it.
 
         Args:
             code: 1000, 1001, ... or 3000 to 4999; None for a Close without a code.
             reason: At most 123 bytes of UTF-8.
         Raises:
-            TypeError, ValueError: see :func:`~wsref.protocol.closing.build_close_payload`.
+            TypeError, ValueError: See :func:`~wsref.protocol.closing.build_close_payload`.
         """
         return self._close_frame(build_close_payload(code, reason, role=self.role), "send Close")
 
     def _frame(self, opcode: Opcode, payload: bytes, *, fin: bool = True, rsv: int = 0) -> bytes:
-        if not self._masks:
+        if self.role is Role.SERVER:
             return build_header(opcode, len(payload), fin=fin, rsv=rsv) + payload
         # §5.3: "The masking key needs to be unpredictable", a new one for each frame.
         return build_frame(Frame(opcode, payload, fin, rsv), os.urandom(MASKING_KEY_BYTES))

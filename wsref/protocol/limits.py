@@ -1,10 +1,10 @@
-"""How much, how many, how long: every number that is a choice of ours.
+"""Every number that is our choice: how much, how many, how long.
 
-RFC 6455 §10.4 asks an implementation to protect itself against messages and
-frames that are too large, and names no size; no RFC names a patience either.
-So each choice is one row here: its default, its unit, what happens beyond it,
-and a precedent.  Each is checked *before* memory is taken for what exceeds it.
-``python -m wsref serve -h`` prints this table, and so does the documentation.
+RFC 6455 §10.4 asks an implementation to protect itself against messages and frames that are
+too large, and names no size; no RFC names a timeout either.  So each choice is one row here:
+its default, its unit, what happens beyond it, and a precedent.  Each is checked *before*
+memory is taken for what exceeds it.  ``python -m wsref serve -h`` and the documentation print
+this table.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 
 def limit(default: float, unit: str, why: str) -> Any:
-    """One row of :class:`Limits`."""
+    """Make one row of :class:`Limits`."""
     return field(default=default, metadata={"unit": unit, "why": why})
 
 
@@ -24,7 +24,7 @@ class Limits:
     """All limits of one server or one connection.
 
     Raises:
-        ValueError: a limit is not a positive number.
+        ValueError: A limit is not a positive number.
 
     >>> Limits(max_message_size=4096).max_message_size
     4096
@@ -43,18 +43,18 @@ class Limits:
     max_message_size: int = limit(1024 * 1024, "bytes", "over all fragments; more: 1009 (as in websockets)")
     max_empty_fragments: int = limit(1024, "fragments", "without payload, in one message; more: 1008")
 
-    ping_interval: float = limit(20.0, "seconds", "of silence before we ping (as in websockets)")
+    ping_interval: float = limit(20.0, "seconds", "of silence before we send a Ping (as in websockets)")
     ping_timeout: float = limit(20.0, "seconds", "of silence after our ping; longer: 1006 (as in websockets)")
-    send_timeout: float = limit(10.0, "seconds", "without the peer reading what we send; longer: 1006")
+    send_timeout: float = limit(10.0, "seconds", "in which the peer reads less than 64 KiB of our output; longer: 1006")
     close_timeout: float = limit(10.0, "seconds", "from our Close to the peer's; longer: 1006 (as in websockets)")
-    linger_timeout: float = limit(1.0, "seconds", "for the peer to end TCP after our last byte")
+    linger_timeout: float = limit(1.0, "seconds", "for the peer to end TCP after our last byte; longer: we end it")
 
     max_connections: int = limit(1024, "connections", "at a time; more: 503")
-    max_backlog: int = limit(1024 * 1024, "bytes", "of broadcasts not yet read by one client; more: dropped")
+    max_backlog: int = limit(1024 * 1024, "bytes", "of broadcasts that wait for one client; more: it is dropped")
     shutdown_timeout: float = limit(1.5, "seconds", "for clients to answer Close 1001 when the server ends")
 
     def __post_init__(self) -> None:
         for row in fields(self):
             value = getattr(self, row.name)
-            if not 0 < value < math.inf:  # written so that NaN is refused too
+            if not 0 < value < math.inf:  # written so that NaN fails, too
                 raise ValueError(f"{row.name} must be more than 0 {row.metadata['unit']}, not {value!r}")

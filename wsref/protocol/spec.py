@@ -1,7 +1,7 @@
 """Every number that the RFCs fix, each with its section.
 
-Nothing here is a choice of ours; our own choices (how large is too large, how
-long is too long) are in :mod:`wsref.protocol.limits`.
+None of them is our choice; our choices (how large is too large, how long is too long) are in
+:mod:`wsref.protocol.limits`.
 
 The frame header, as RFC 6455 §5.2 draws it::
 
@@ -24,13 +24,16 @@ from typing import Final
 
 # -- The opening handshake ---------------------------------------------------
 
-#: §1.3: appended to the key before SHA-1.  The same for everybody, for ever;
-#: a server that knows it has read the RFC, which is all it proves.
+#: RFC 9110 §5.6.2: what a method, a header's name or an element of a list consists of.
+TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+
+#: §1.3: appended to the key before SHA-1.  A constant: a server that knows it
+#: has read the RFC, which is all that it proves.
 GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 #: §4.1: the version of the protocol that the RFC describes.  8 is the number
 #: that the drafts HyBi 08 to 12 used for the same bytes on the wire; the
-#: article takes it too.  §4.4: a refusal lists all of them, the best first.
+#: article accepts it too.  §4.4: a refusal lists all of them, the best first.
 VERSIONS: Final = ("13", "8")
 
 #: §4.1 item 7: the key is this many random bytes, in base64.
@@ -62,7 +65,7 @@ MAX_CONTROL_PAYLOAD: Final = 125  # bytes, §5.5
 
 
 class Opcode(IntEnum):
-    """What a frame is.  RFC 6455 §5.2; 3-7 and 11-15 are reserved."""
+    """The kinds of frames.  RFC 6455 §5.2; 3-7 and 11-15 are reserved."""
 
     CONTINUATION = 0x0
     TEXT = 0x1
@@ -72,8 +75,8 @@ class Opcode(IntEnum):
     PONG = 0xA
 
 
-#: Looked up with ``OPCODES.get(number)``: ``Opcode(number)`` costs some twenty
-#: times as much, and this runs for every frame.
+#: Use ``OPCODES.get(number)``: ``Opcode(number)`` costs about twenty times as much, and
+#: this runs for every frame.
 OPCODES: Final[dict[int, Opcode]] = {int(opcode): opcode for opcode in Opcode}
 
 # -- Closing, §7.4 -----------------------------------------------------------
@@ -100,14 +103,14 @@ class CloseCode(IntEnum):
     TLS_HANDSHAKE = 1015
 
 
-#: §7.4.1: these are words for "there was no code"; an endpoint says them to its
-#: own program and MUST NOT put them in a Close frame.  (1004 is reserved.)
+#: §7.4.1: an endpoint reports these codes to its own program and MUST NOT put them in a
+#: Close frame.  (1004 is reserved.)
 NEVER_SENT: Final = frozenset({1004, 1005, 1006, 1015})
 
 
 class Role(IntEnum):
-    """Which end of the connection we are.  They differ in who masks (§5.1), who
-    closes TCP first (§7.1.1) and in the handshake; in nothing else.
+    """The two ends of a connection.  They differ in the handshake, in masking (§5.1) and
+    in which end closes TCP first (§7.1.1), and in nothing else.
     """
 
     SERVER = 0

@@ -19,14 +19,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
 from ..apps.demo import Demo, Echo
-from ..network.server import PAGE, READ_SIZE, WebSocketHandler, WebSocketServer
+from ..network.channel import Channel
+from ..network.handler import HEAD_READ_SIZE, WebSocketHandler
+from ..network.server import PAGE, WebSocketServer
 from ..protocol import handshake
 from ..protocol.connection import Closed
 from ..protocol.errors import ConnectionClosed, HTTPError, ProtocolError
@@ -52,121 +53,120 @@ SEEN = {
 LAST = max(SEEN)
 
 
-class BeforeChapter2(WebSocketHandler):
+class BeforeChapter2(WebSocketHandler, overrides_internals=True):
     """Nobody asks whether it is an upgrade."""
 
-    def wants_upgrade(self, request: Request) -> bool:
+    def _wants_upgrade(self, request: Request) -> bool:
         """To an HTTP server every request is a plain one."""
         return False
 
 
-class BeforeChapter3(WebSocketHandler):
+class BeforeChapter3(WebSocketHandler, overrides_internals=True):
     """Nobody asks whether it is a good one."""
 
-    def validate(self, request: Request) -> None:
+    def _validate(self, request: Request) -> None:
         """Whatever comes is good enough."""
 
 
-class BeforeChapter4(WebSocketHandler):
+class BeforeChapter4(WebSocketHandler, overrides_internals=True):
     """An upgrade is seen, and nothing can be done about it."""
 
-    def complete_upgrade(self, request: Request) -> None:
+    def _complete_upgrade(self, request: Request) -> Any:
         """Not yet."""
         raise HTTPError(501, "an upgrade; chapter 4 opens it", "RFC 9110 §15.6.2")
 
 
-class BeforeChapter5(WebSocketHandler):
+class BeforeChapter5(WebSocketHandler, overrides_internals=True):
     """Who is not here to upgrade is a visitor like any other."""
 
-    def fallback(self, request: Request) -> None:
+    def _fallback(self, request: Request) -> None:
         """200, as from any HTTP server: the page, or a word of text."""
         html = bool(self.server.page) and handshake.prefers_html(request)
         body = self.server.page if html else b"Hello from an HTTP server.\n"
         kind = "text/html" if html else "text/plain"
-        self.log(logging.INFO, f"200: {request.method}")
-        with contextlib.suppress(ConnectionClosed):
-            response = handshake.answer(HTTPStatus.OK, body, f"{kind}; charset=utf-8")
-            self.respond(self._without_body_for_head(response))
+        self._log(logging.INFO, f"200: {request.method}")
+        self._respond(handshake.answer(HTTPStatus.OK, body, f"{kind}; charset=utf-8"))
 
 
-class BeforeChapter6(WebSocketHandler):
+class BeforeChapter6(WebSocketHandler, overrides_internals=True):
     """The connection speaks WebSocket, and we do not."""
 
-    def converse(self) -> None:
+    def _converse(self, *agreed: Any) -> None:
         """Hang up."""
 
 
-class BeforeChapter7(WebSocketHandler):
+class BeforeChapter7(WebSocketHandler, overrides_internals=True):
     """Frames are all there is: no messages, no Pong for a Ping, no check of text."""
 
-    def exchange(self, deliver: bool) -> Closed:
+    def _run_hooks(self, channel: Channel) -> Closed:
         """Echo each data frame by itself, and ignore the others, until a Close or the end."""
+        self.on_open()
+        self.server._mark_open(self)
         data = self._early
         error = None
         try:
             while True:
-                while (parsed := parse_frame(data, masked=True, max_payload=self.limits.max_message_size)) is not None:
+                max_payload = self.server.limits.max_message_size
+                while (parsed := parse_frame(data, masked=True, max_payload=max_payload)) is not None:
                     frame, end = parsed
                     data = data[end:]
                     if frame.opcode is Opcode.CLOSE:
-                        return self._hung_up(None)
+                        return Closed(int(CloseCode.ABNORMAL), "", None, False, False, None, b"")
                     if not frame.opcode & CONTROL:
                         self._transport.send(build_frame(Frame(frame.opcode, frame.payload, frame.fin)))
-                piece = self.wait_for_bytes()
-                if not piece:
-                    return self._hung_up(None)
-                data += piece
+                piece = self._transport.receive(HEAD_READ_SIZE, self.server.limits.ping_interval)
+                if piece == b"":
+                    break
+                data += piece or b""
         except ProtocolError as broken:
             error = broken
-        return self._hung_up(error)
-
-    def _hung_up(self, error: ProtocolError | None) -> Closed:
+        except ConnectionClosed:
+            pass
         return Closed(int(CloseCode.ABNORMAL), "", None, False, error is not None, error, b"")
 
 
-class BeforeChapter8(WebSocketHandler):
+class BeforeChapter8(WebSocketHandler, overrides_internals=True):
     """Who wants to end hangs up: nobody says Close."""
 
-    def take_leave(self, closed: Closed) -> None:
+    def _finish_close(self, channel: Channel, closed: Closed) -> None:
         """The reply to a Close, or the reason for an error, stays unsaid."""
-        super().take_leave(replace(closed, reply=b"", sent=None, clean=False))
+        super()._finish_close(channel, replace(closed, reply=b"", sent_code=None, was_clean=False))
 
     def close(self, code: int | None = CloseCode.NORMAL, reason: str = "") -> None:
         """End TCP."""
-        self.cut("closing comes in chapter 8")
+        self._abort("closing comes in chapter 8")
 
-    def go_away(self) -> None:
+    def _go_away(self) -> None:
         """End TCP."""
-        self.cut("the server is going down")
+        self._abort("the server is going down")
 
 
-class BeforeChapter9(WebSocketHandler):
+class BeforeChapter9(WebSocketHandler, overrides_internals=True):
     """Messages are sent as they are."""
 
-    def choose_extensions(self, request: Request) -> str | None:
+    def _choose_extensions(self, request: Request) -> tuple[None, None]:
         """None."""
-        return None
+        return None, None
 
 
-class BeforeChapter10(WebSocketHandler):
+class BeforeChapter10(WebSocketHandler, overrides_internals=True):
     """One application, and no thought of clients that vanish."""
 
-    def check_path(self, request: Request) -> None:
+    def _check_path(self, request: Request) -> None:
         """Every path is as good as any other."""
 
-    def wait_for_bytes(self) -> bytes:
-        """Wait; nobody asks whether there is still somebody to wait for."""
-        while (data := self._transport.receive(READ_SIZE, self.limits.ping_interval)) is None:
-            pass
-        return data
+    def _run_hooks(self, channel: Channel) -> Closed:
+        """Wait without end for a client that is silent: no Ping asks whether it is there."""
+        channel.keeps_alive = False
+        return super()._run_hooks(channel)
 
 
-class BeforeChapter11(WebSocketHandler):
+class BeforeChapter11(WebSocketHandler, overrides_internals=True):
     """Nobody asks from where a page comes."""
 
-    def admit(self, request: Request) -> None:
+    def _authorize(self, request: Request) -> None:
         """Come in, all of you."""
-        self.check_path(request)
+        self._check_path(request)
 
 
 #: The stand-ins for what each chapter introduces.
@@ -213,7 +213,9 @@ def page_at(step: int) -> bytes:
 
 
 @contextlib.contextmanager
-def running(handler: type[WebSocketHandler] | None = None, *, step: int | None = None, **options: Any) -> Iterator[str]:
+def running(
+    handler: type[WebSocketHandler] | None = None, *, step: int | None = None, **options: Any
+) -> Iterator[WebSocketServer[Any]]:
     """Run a server on a free port of loopback, in the background, and stop it in the end.
 
     For notebooks and tests.
@@ -223,20 +225,14 @@ def running(handler: type[WebSocketHandler] | None = None, *, step: int | None =
         step: As it stood after this chapter; None: finished.
         options: As for :class:`~wsref.network.server.WebSocketServer`.
     Yields:
-        Its URL, ``ws://127.0.0.1:port``.
+        The server; its ``url`` is ``ws://127.0.0.1:port``.
 
-    >>> with running(step=4) as url:
-    ...     url.startswith("ws://127.0.0.1:")
+    >>> with running(step=4) as server:
+    ...     server.url.startswith("ws://127.0.0.1:")
     True
     """
     if step is not None:
         options.setdefault("page", page_at(step))
         handler = handler_at(step, handler)
     with WebSocketServer(("127.0.0.1", 0), handler or Demo, **options) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="wsref server")
-        thread.start()
-        try:
-            yield server.url
-        finally:
-            server.shutdown()
-            thread.join()
+        yield server.start()

@@ -22,15 +22,15 @@ from pathlib import Path
 from types import FunctionType
 
 from .. import steps
-from ..network.server import WebSocketHandler
-from ..protocol import errors, handshake, http11, limits, spec
+from ..network.handler import WebSocketHandler
+from ..protocol import errors, extensions, handshake, http11, limits, spec
 from . import LAST, SEEN, STAND_INS, handler_at
 
 #: From this chapter on the program imports wsref.
 IMPORTS_FROM = 6
 
 #: The floors that a standalone program is cut out of, the lowest first.
-CUT_FROM = (spec, errors, limits, http11, handshake)
+CUT_FROM = (spec, errors, limits, http11, extensions, handshake)
 
 #: The ground that the handler stands on, simpler than in server.py and transport.py.
 GROUND = '''
@@ -41,7 +41,7 @@ class Transport:
     """One TCP connection, read with a deadline."""
 
     secure = False
-    heard = False
+    received_any = False
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
@@ -85,14 +85,22 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     request_queue_size = 1024
     page = b""
+    limits = Limits()
 
     @property
     def host_and_port(self) -> str:
         """As bound."""
         return "{}:{}".format(*self.server_address)
 
-    def count(self, *, refused: int) -> None:
+    def _count(self, *, refused: int) -> None:
         """The finished server counts; this one does not."""
+
+
+SERVER_FAILED = HTTPError(500, "the server failed", "RFC 9110 section 15.6.1")
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 '''
 
 #: What every standalone handler begins with.
@@ -103,17 +111,17 @@ class Handler(socketserver.BaseRequestHandler):
     subprotocols: Sequence[str] = ()
 
     def setup(self) -> None:
-        self.limits = Limits()
-        self._head_deadline = time.monotonic() + self.limits.head_timeout
         self._transport = Transport(self.request)
-        self._heard = False
         self._early = b""
 
     def finish(self) -> None:
         self._transport.end()
 
-    def log(self, level: int, message: str) -> None:
+    _name = ""
+
+    def _log(self, level: int, message: str) -> None:
         print("{}:{}".format(*self.client_address), message)
+
 '''
 
 MAIN = """
@@ -185,9 +193,10 @@ def _standalone(step: int) -> str:
             chosen[name] = there[name]
             todo |= _names(there[name])
     definitions = "\n\n\n".join(there[name].rstrip() for name in there if name in chosen)
-    everything = definitions + "\n\n\nREAD_SIZE = 64 * 1024  # bytes that one read asks for\n\n" + ground
+    sizes = "READ_SIZE = HEAD_READ_SIZE = 64 * 1024  # bytes that one read asks for"
+    everything = "\n\n\n".join((definitions, sizes, ground.lstrip()))
     known: dict[str, str] = {}
-    for module in (*CUT_FROM, sys.modules["wsref.network.server"]):
+    for module in (*CUT_FROM, sys.modules["wsref.network.transport"], sys.modules["wsref.network.handler"]):
         known |= _imported_by(module)
     known = {name: statement for name, statement in known.items() if "wsref" not in statement}
     main = MAIN.format(server='Server(("127.0.0.1", 8765), Handler)')
@@ -201,7 +210,7 @@ def _reachable(handler: type, first: str) -> list[FunctionType]:
     while todo:
         name = todo.pop(0)
         method = inspect.getattr_static(handler, name, None)
-        if name in found or name in ("log", "setup", "finish") or not isinstance(method, FunctionType):
+        if name in found or name in ("_log", "setup", "finish") or not isinstance(method, FunctionType):
             continue
         found[name] = method
         tree = ast.parse(textwrap.dedent(inspect.getsource(method)))

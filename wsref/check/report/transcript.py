@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ...wire import trace
-from ...wire.picture import Description
+from ...wire.description import Description
 from ..case import Verdict
 from .summary import Ansi
 
@@ -18,12 +18,12 @@ def described(chunks: list[tuple[bool, bytes]]) -> list[tuple[bool, Description 
     """
     seen: list[tuple[bool, Description | None]] = []
 
-    def add(event: trace.Seen) -> None:
+    def add(event: trace.Record) -> None:
         seen.extend((event.sent, description) for description in event.descriptions)
         if not event.sent and not event.data:
             seen.append((False, None))
 
-    watcher = trace.Watcher("", add, we_are_the_server=False)
+    watcher = trace.TraceTap("", add, is_server=False)
     for sent, data in chunks:
         watcher(sent, data)
     for sent in (True, False):

@@ -1,0 +1,131 @@
+"""Chapter 10: one thread that writes to all clients that do not keep up.
+
+A broadcast must not wait for a client that does not read.  So the frames that the kernel
+does not take now wait in the client's :class:`~wsref.network.send_queue.SendQueue`, and the
+:class:`BacklogWriter` sends them when the client reads again.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import socket
+import threading
+import time
+
+from ..protocol.errors import ConnectionClosed
+from .transport import Transport
+
+logger = logging.getLogger("wsref")
+
+
+class BacklogWriter:
+    """One thread that writes the queues of all clients that do not keep up.
+
+    The thread starts with the first such client and sleeps while there is none.  It aborts a
+    client that takes nothing for as long as its send timeout.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: set[Transport] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._wake_r, self._wake_w = socket.socketpair()  # a byte wakes the thread
+        self._wake_r.setblocking(False)
+        self._wake_w.setblocking(False)
+        self._stopped = False
+
+    def add(self, transport: Transport) -> None:
+        """Write this transport's queue until it is empty."""
+        with self._lock:
+            if self._stopped or transport in self._waiting:
+                return
+            if self._thread is None:
+                thread = threading.Thread(target=self._run, name="wsref backlog", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # "can't start new thread": the next client tries again
+                    return
+                self._thread = thread
+            transport.progress = time.monotonic()
+            self._waiting.add(transport)
+        self._wake()
+
+    def _wake(self) -> None:
+        try:
+            self._wake_w.send(b"!")
+        except OSError:
+            pass  # it is awake already, or has stopped
+
+    def stop(self) -> None:
+        """End the thread."""
+        with self._lock:
+            self._stopped = True
+            thread = self._thread
+        self._wake()
+        if thread is not None:
+            thread.join(5)
+        self._wake_r.close()
+        self._wake_w.close()
+
+    def _run(self) -> None:
+        while not self._stopped:
+            with self._lock:
+                waiting = list(self._waiting)
+            try:
+                self._wait(waiting)
+                busy = [transport for transport in waiting if not self._write(transport)]
+            except Exception:  # one failure must not end the thread that serves all clients
+                logger.exception("the backlog writer failed; it goes on")
+                busy = waiting
+            if busy:
+                time.sleep(0.005)  # their sockets may be writable: do not spin
+
+    def _write(self, transport: Transport) -> bool:
+        """Write what one client takes now; False: another thread is writing to it."""
+        if not transport.write_lock.acquire(blocking=False):
+            return False  # it writes the queue first
+        try:
+            done = transport.flush()
+        except ConnectionClosed:
+            done = True
+        except Exception:  # a bug; the other clients must not wait for it
+            logger.exception("unexpected")
+            transport.abort("the server failed")
+            done = True
+        finally:
+            transport.write_lock.release()
+        timeout = transport.limits.send_timeout
+        if not done and time.monotonic() - transport.progress > timeout:
+            transport.abort(f"the peer has not read for {timeout:g} s", reset=True)
+            done = True
+        if done:
+            self._remove(transport)
+        return True
+
+    def _wait(self, waiting: list[Transport]) -> None:
+        """Wait until a client is writable, a client's time is over, or :meth:`add` wakes us."""
+        ready = select.poll()
+        ready.register(self._wake_r, select.POLLIN)
+        timeout = None
+        for transport in waiting:
+            fd = transport.fileno()  # asked once: another thread may close it at any time
+            if fd < 0:
+                timeout = 0.0
+            else:
+                ready.register(fd, select.POLLOUT)
+        if waiting and timeout is None:
+            first = min(transport.progress + transport.limits.send_timeout for transport in waiting)
+            timeout = max(first - time.monotonic(), 0.0) + 0.001
+        ready.poll(None if timeout is None else timeout * 1000)
+        try:
+            self._wake_r.recv(4096)
+        except BlockingIOError:
+            pass
+
+    def _remove(self, transport: Transport) -> None:
+        """Forget a transport whose queue is empty; keep it if a frame was queued in this moment."""
+        with self._lock:
+            self._waiting.discard(transport)
+        if transport.has_backlog and not transport.abort_reason:
+            self.add(transport)

@@ -1,0 +1,39 @@
+"""A transport that shows the bytes that pass to a *tap*, for ``--trace`` and the wire panel.
+
+These are separate classes, so that a connection without a tap pays nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .tls import TLSTransport
+from .transport import Transport
+
+#: Called with bytes as the protocol sees them, in order: whether we sent them, and the bytes.
+#: b"" received means the end of TCP.
+Tap = Callable[[bool, bytes], None]
+
+
+class Tapped(Transport):
+    """A transport with a tap."""
+
+    passthrough = False
+    tap: Tap | None = None
+
+    def receive(self, size: int, timeout: float) -> bytes | None:
+        """As without a tap."""
+        data = super().receive(size, timeout)
+        if self.tap is not None and data is not None:
+            self.tap(False, data)
+        return data
+
+    def _seal(self, data: bytes | memoryview) -> bytes | memoryview:
+        # Every byte to send passes here once, in pieces of any size, before TLS.
+        if self.tap is not None and data:
+            self.tap(True, bytes(data))
+        return super()._seal(data)
+
+
+class TappedTLS(Tapped, TLSTransport):
+    """The same over TLS."""

@@ -28,10 +28,12 @@ nitpicky = True
 nitpick_ignore = [
     ("py:class", "argparse._SubParsersAction"),  # private: argparse has no other name for it
     # Attributes of an object that its class describes in a comment, not in a docstring:
+    ("py:attr", "closed"),
     ("py:attr", "over"),
-    ("py:attr", "room"),
+    ("py:attr", "remaining"),
     ("py:attr", "Transport.write_lock"),
-    ("py:func", "shown"),  # wsref.protocol.errors.shown, from a docstring in wsref.network.server
+    ("py:meth", "next_event"),  # inherited: of Connection, from a docstring of FastConnection
+    ("py:class", "wsref.network.server.Handler"),  # a type variable
 ]
 
 # -- Pages --------------------------------------------------------------------------

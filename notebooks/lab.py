@@ -1,6 +1,6 @@
 """What several labs share: a trace drawn as a sequence diagram, tables, plots, exercises.
 
-It is on no floor of the package: only the notebooks in this folder import it, and they
+It is not part of the package: only the notebooks in this folder import it, and they
 find it because a kernel starts in the folder of its notebook.  Whatever is about the
 protocol is in :mod:`wsref`; here is only how to look at it.
 """
@@ -11,6 +11,7 @@ import contextlib
 import importlib
 import re
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -20,10 +21,18 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wsref import ConnectionClosed, WebSocketHandler
-from wsref.network.client import parse_url
-from wsref.network.transport import Tap, Tapped
-from wsref.wire.trace import Seen, Watcher, lines
+from wsref import HTTPError, WebSocketHandler
+from wsref.network.tap import Tap, Tapped
+from wsref.protocol.handshake import (
+    complete_upgrade,
+    refusal,
+    upgrade_required,
+    validate,
+    wants_upgrade,
+)
+from wsref.protocol.http11 import build_response, parse_request
+from wsref.protocol.url import parse_url
+from wsref.wire.trace import Record, TraceTap, trace_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,7 +57,7 @@ class Trace:
     ::
 
         trace = lab.Trace()
-        with wsref.running(wsref.Echo, tap=trace.tap) as url:
+        with wsref.running(wsref.Echo, tap=trace.tap) as server:
             ...
         trace
 
@@ -57,17 +66,17 @@ class Trace:
     """
 
     def __init__(self, *names: str) -> None:
-        self.seen: list[Seen] = []
+        self.seen: list[Record] = []
         self._names = names
         self._lock = threading.Lock()
 
     def tap(self, transport: Tapped, peer: str) -> Tap:
         """For :class:`~wsref.network.server.WebSocketServer`, and so for :func:`wsref.running`."""
-        return Watcher(peer, self._tell)
+        return TraceTap(peer, self._on_record)
 
-    def _tell(self, seen: Seen) -> None:
+    def _on_record(self, record: Record) -> None:
         with self._lock:
-            self.seen.append(seen)
+            self.seen.append(record)
 
     @property
     def clients(self) -> list[str]:
@@ -88,7 +97,7 @@ class Trace:
 
     def __repr__(self) -> str:
         return "\n".join(
-            line for seen in self.seen for line in lines(seen) if not line.startswith("    ")
+            line for seen in self.seen for line in trace_lines(seen) if not line.startswith("    ")
         )
 
     def _repr_html_(self) -> str:
@@ -378,47 +387,101 @@ def backlog(handler: WebSocketHandler) -> int:
     """Bytes of broadcasts that the server keeps for a client that does not read.
 
     It has no public name: a program learns from
-    :meth:`~wsref.network.server.WebSocketServer.broadcast` who lags behind, and needs no number.
+    :meth:`~wsref.network.server.WebSocketServer.broadcast` which clients lag behind, and needs
+    no number.
     """
     transport = handler._transport
-    return transport._backlog_size + len(transport._begun) + len(transport._cut)
+    return transport.queue.size + len(transport._unsent)
 
 
 #: A conversation: it is given ``receive() -> bytes`` and ``send(bytes)``.
 Talk = Callable[[Callable[[], bytes], Callable[[bytes], None]], object]
 
 
-def speaks(talk: Talk, *, patience: float = 5.0) -> type[WebSocketHandler]:
-    """A handler whose handshake is wsref's, and whose conversation is yours.
+class _Speaking(socketserver.ThreadingTCPServer):
+    """A server whose handshake is wsref's, and whose conversation is yours."""
+
+    allow_reuse_address = daemon_threads = True
+
+    def __init__(self, talk: Talk, patience: float) -> None:
+        super().__init__(("127.0.0.1", 0), _Conversation)
+        self.talk = talk
+        self.patience = patience
+
+    @property
+    def url(self) -> str:
+        """``ws://host:port``."""
+        return "ws://{}:{}".format(*self.server_address)
+
+
+class _Conversation(socketserver.BaseRequestHandler):
+    """One connection of it."""
+
+    server: _Speaking
+
+    def handle(self) -> None:
+        """Answer the request; after a 101, let the conversation begin."""
+        sock: socket.socket = self.request
+        sock.settimeout(self.server.patience)
+        data, ended = b"", False
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            try:
+                while (parsed := parse_request(data)) is None:
+                    piece = sock.recv(65536)
+                    if not piece:
+                        return
+                    data += piece
+                request, end = parsed
+                data = data[end:]  # what came behind the request
+                if not wants_upgrade(request):
+                    return sock.sendall(build_response(upgrade_required(request)))
+                validate(request)
+            except HTTPError as error:
+                return sock.sendall(build_response(refusal(error)))
+            sock.sendall(build_response(complete_upgrade(request)))
+
+            def receive() -> bytes:
+                nonlocal data, ended
+                if ended:
+                    raise EOFError("receive was called again after it had given b''")
+                received, data = data, b""
+                if not received:
+                    with contextlib.suppress(ConnectionError, TimeoutError):
+                        received = sock.recv(65536)
+                ended = not received
+                return received
+
+            self.server.talk(receive, sock.sendall)
+
+    def finish(self) -> None:
+        """End TCP in stages, or a RST may overtake the last bytes."""
+        with contextlib.suppress(OSError):
+            self.request.shutdown(socket.SHUT_WR)
+            self.request.settimeout(1)
+            while self.request.recv(65536):
+                pass
+
+
+@contextlib.contextmanager
+def speaking(talk: Talk, *, patience: float = 5.0) -> Iterator[_Speaking]:
+    """Run a server whose handshake is wsref's, and whose conversation is yours.
 
     Args:
         talk: Called when the 101 has been sent; when it returns, TCP is ended.  Its
             ``receive`` gives what comes next, b"" at the end; asked again after that, it
             raises EOFError, as a loop that does not look for the end would run for ever.
-        patience: Seconds.  Who says nothing for so long has gone.
+        patience: Seconds.  A client that says nothing for so long has gone.
+    Yields:
+        The server; it has a ``url``.
     """
-
-    class Speaks(WebSocketHandler):
-        def converse(self) -> None:
-            ended = False
-
-            def receive() -> bytes:
-                nonlocal ended
-                if ended:
-                    raise EOFError("receive was called again after it had given b''")
-                data, self._early = self._early, b""  # what came behind the request
-                data = data or self._transport.receive(65536, patience) or b""
-                ended = not data
-                return data
-
-            def send(data: bytes) -> None:
-                with self._transport.write_lock:
-                    self._transport.send(data)
-
-            with contextlib.suppress(ConnectionClosed):  # the client hung up first
-                talk(receive, send)
-
-    return Speaks
+    with _Speaking(talk, patience) as server:
+        accepting = threading.Thread(target=server.serve_forever, args=(0.02,))
+        accepting.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            accepting.join()
 
 
 @contextlib.contextmanager

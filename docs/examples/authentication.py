@@ -27,24 +27,18 @@ def owner_of(token: str) -> str | None:
     return found
 
 
-def cookie(header: str, name: str) -> str:
-    """One cookie's value, from a Cookie header; "" if it is not there."""
-    pairs = (part.strip().partition("=") for part in header.split(";"))
-    return next((value for key, _, value in pairs if key == name), "")
-
-
 class Members(WebSocketHandler):
     """Greets whom it knows; what they send comes back with their name."""
 
     paths = ("/cookie", "/query", "/first-message")
-    PATIENCE = 5.0  # seconds for the first message
+    IDLE_TIMEOUT = 5.0  # seconds for the first message
 
     user: str | None = None
 
     def check_request(self, request):
         """Before the 101: a cookie or a token, by the path."""
         if request.path == "/cookie":
-            self.user = owner_of(cookie(request.headers.get("Cookie", ""), "session"))
+            self.user = owner_of(request.cookies.get("session", ""))
         elif request.path == "/query":
             self.user = owner_of(request.query.get("token", [""])[0])
         else:
@@ -54,7 +48,7 @@ class Members(WebSocketHandler):
 
     def on_open(self):
         if self.user is None:
-            self.alarm = threading.Timer(self.PATIENCE, self.close, (4401, "no token came"))
+            self.alarm = threading.Timer(self.IDLE_TIMEOUT, self.close, (4401, "no token came"))
             self.alarm.start()
         else:
             self.send(f"hello, {self.user}")

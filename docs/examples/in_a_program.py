@@ -1,7 +1,5 @@
 """A program that does something else, and has two WebSocket servers and a client besides."""
 
-import threading
-
 from wsref import Echo, WebSocketHandler, WebSocketServer, connect
 
 PAGE = b"<!doctype html><title>Status</title><p>Open a WebSocket here to see the status."
@@ -14,17 +12,11 @@ class Status(WebSocketHandler):
         self.send("welcome")
 
 
-def start(server):
-    """Accept connections in the background; the thread ends after ``server.shutdown()``."""
-    thread = threading.Thread(target=server.serve_forever, name=f"accepts on {server.url}")
-    thread.start()
-    return thread
-
-
 status = WebSocketServer(("127.0.0.1", 0), Status, page=PAGE)
 echo = WebSocketServer(("127.0.0.1", 0), Echo)  # 0: any free port; ``url`` says which
 with status, echo:
-    threads = [start(status), start(echo)]
+    status.start()  # it serves in the background
+    echo.start()
 
     with connect(status.url) as watcher, connect(echo.url) as talker:
         print(watcher.recv())
@@ -34,10 +26,5 @@ with status, echo:
 
         talker.send("hi")
         print(talker.recv(timeout=5))  # seconds; TimeoutError if nothing has come
-
-        for server in (status, echo):
-            server.shutdown()  # 1: serve_forever returns, nobody is accepted any more
-        for thread in threads:
-            thread.join()
-# 2: the end of the block: Close 1001 to everyone, a bounded wait, the ports are free
+# The end of the block stops both: Close 1001 to every client, a bounded wait, the ports are free.
 print(status.counts)

@@ -11,8 +11,8 @@ SOON = 30  # seconds: no answer takes longer, on the slowest machine
 @pytest.fixture
 def url():
     """A server of its own for each test, on a free port, ended after it."""
-    with running(Greeter, limits=Limits(max_message_size=1000, shutdown_timeout=0.5)) as url:
-        yield url
+    with running(Greeter, limits=Limits(max_message_size=1000, shutdown_timeout=0.5)) as server:
+        yield server.url
 
 
 def test_it_greets_by_name(url):

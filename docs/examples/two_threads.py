@@ -16,7 +16,7 @@ class Busy(WebSocketHandler):
             thread.join()
 
 
-with running(Busy) as url, connect(url) as ws:
+with running(Busy) as server, connect(server.url) as ws:
     whole = 0
     for _ in range(20):
         ws.send("go")

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from wsref import WebSocketHandler
 from wsref.protocol.errors import HTTPError
-from wsref.protocol.http11 import Request
+from wsref.protocol.handshake import answer, refusal
+from wsref.protocol.http11 import build_response, parse_request
 
 
 def head_of(pieces: Iterable[bytes]) -> tuple[bytes, bytes]:
@@ -28,12 +28,22 @@ def head_of(pieces: Iterable[bytes]) -> tuple[bytes, bytes]:
     raise EOFError(f"{len(data)} bytes, and no empty line")
 
 
-class Teapot(WebSocketHandler):
-    """Refuses those who ask for coffee, politely (RFC 2324 §2.3.2)."""
+def answer_to(data: bytes) -> bytes:
+    r"""The response to a request: 418 for coffee (RFC 2324 §2.3.2), 200 for everything else.
 
-    def read_request(self) -> Request:
-        """What was read anyway, unless it is for coffee."""
-        request = super().read_request()
+    Args:
+        data: A whole head.
+
+    >>> answer_to(b"GET /coffee HTTP/1.1\r\nHost: a\r\n\r\n").partition(b"\r\n")[0]
+    b"HTTP/1.1 418 I'm a Teapot"
+    """
+    try:
+        parsed = parse_request(data)
+        if parsed is None:
+            raise HTTPError(400, "the head has no end", "RFC 9112 §8")
+        request, _ = parsed
         if request.path == "/coffee":
             raise HTTPError(418, "this is a teapot", "RFC 2324 §2.3.2")
-        return request
+    except HTTPError as error:
+        return build_response(refusal(error))
+    return build_response(answer(200, b"Hello from an HTTP server.\n"))

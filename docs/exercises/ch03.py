@@ -4,9 +4,8 @@ import base64
 import binascii
 from dataclasses import replace
 
-from wsref import WebSocketHandler
 from wsref.protocol.errors import HTTPError
-from wsref.protocol.handshake import RULES, Rule, broken_rules
+from wsref.protocol.handshake import RULES, Rule, describe_violations, violations
 from wsref.protocol.http11 import Request
 
 
@@ -36,21 +35,18 @@ METHOD_AS_IN_WS = replace(RULES[0], status=405, headers=(("Allow", "GET"),))
 
 def _speaks_chat(request: Request) -> str | None:
     offered = request.headers.elements("Sec-WebSocket-Protocol")
-    return None if "chat.v1" in offered else ", ".join(offered) or "none"
+    return None if "chat.v1" in offered else ", ".join(offered) or "nothing"
 
 
 SPEAKS_CHAT = Rule("chat", "the subprotocol chat.v1 must be offered", "our own", _speaks_chat)
 
 
-class Choosy(WebSocketHandler):
-    """Checks the RFC's rules, and one of ours."""
+def validate_choosy(request: Request) -> None:
+    """The same as the server's ``validate``, over one row more.
 
-    subprotocols = ("chat.v1",)
-
-    def validate(self, request: Request) -> None:
-        """The same loop, over one row more."""
-        broken = broken_rules(request, (METHOD_AS_IN_WS, *RULES[1:], SPEAKS_CHAT))
-        if broken:
-            reason = "\n".join(f"{rule.text}; got {came} ({rule.section})" for rule, came in broken)
-            headers = tuple(header for rule, _ in broken for header in rule.headers)
-            raise HTTPError(max(rule.status for rule, _ in broken), reason, headers=headers)
+    Raises:
+        HTTPError: With every broken rule.
+    """
+    if broken := violations((METHOD_AS_IN_WS, *RULES[1:], SPEAKS_CHAT), request):
+        headers = tuple(header for rule, _ in broken for header in rule.headers)
+        raise HTTPError(max(rule.status for rule, _ in broken), "\n".join(describe_violations(broken)), headers=headers)

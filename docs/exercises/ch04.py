@@ -2,8 +2,8 @@
 
 import base64
 import hashlib
+from collections.abc import Sequence
 
-from wsref import WebSocketHandler
 from wsref.protocol.http11 import Request
 from wsref.protocol.spec import GUID
 
@@ -36,12 +36,7 @@ def diagnosed(key: str, accept: str) -> str:
     return answers.get(accept, "another one")
 
 
-class ClientChooses(WebSocketHandler):
-    """Takes the first subprotocol of the client's that it knows, and not the first of its own."""
-
-    subprotocols = ("chat.v1", "chat.v2")
-
-    def choose_subprotocol(self, request: Request) -> str | None:
-        """The same question the other way round."""
-        offered = request.headers.elements("Sec-WebSocket-Protocol")
-        return next((name for name in offered if name in self.subprotocols), None)
+def client_chooses(request: Request, supported: Sequence[str]) -> str | None:
+    """The first subprotocol of the client's list that we support: the client's preference decides."""
+    offered = request.headers.elements("Sec-WebSocket-Protocol")
+    return next((name for name in offered if name in supported), None)

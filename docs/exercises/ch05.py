@@ -1,19 +1,20 @@
 """Solutions of the exercises of chapter 5."""
 
-from wsref import Echo
-from wsref.protocol import handshake
-from wsref.protocol.http11 import Request
+from wsref.protocol.handshake import answer, upgrade_required
+from wsref.protocol.http11 import Request, Response
 
 
-class Healthy(Echo):
-    """Tells a load balancer that it lives, and everybody else what it is."""
+def fallback(request: Request) -> Response:
+    """The response to a plain request: 200 to a load balancer at /health, 426 to every other.
 
-    def fallback(self, request: Request) -> None:
-        """200 at /health; 426 at all other paths."""
-        if request.path == "/health" and request.method == "GET":
-            self.respond(handshake.answer(200, b"ok\n"))
-        else:
-            super().fallback(request)
+    >>> from wsref.protocol.http11 import Headers
+    >>> asks = [("GET", "/health"), ("POST", "/health"), ("GET", "/")]
+    >>> [fallback(Request(method, path, (1, 1), Headers())).status for method, path in asks]
+    [200, 426, 426]
+    """
+    if request.method == "GET" and request.path == "/health":
+        return answer(200, b"ok\n")
+    return upgrade_required(request)
 
 
 def is_a_good_426(answer: bytes) -> bool:

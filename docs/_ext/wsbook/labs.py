@@ -38,12 +38,12 @@ python3 -m venv .venv && .venv/bin/pip install -q -e '.[notebooks]' && .venv/bin
 """
 
 
-def made_from(notebook: Path) -> str:
+def made_from(notebook: Path, package: Path = ROOT / "wsref") -> str:
     """Changes when the notebook, what runs it, or the package does."""
     digest = hashlib.sha256()
     beside = sorted(path for path in notebook.parent.glob("*.py"))
-    for path in [notebook, *beside, *sorted((ROOT / "wsref").glob("*"))]:
-        if path.is_file():
+    for path in [notebook, *beside, *sorted(package.rglob("*"))]:
+        if path.is_file() and "__pycache__" not in path.parts:
             digest.update(f"{path.name}\0".encode() + path.read_bytes())
     return digest.hexdigest()
 

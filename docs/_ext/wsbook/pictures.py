@@ -51,16 +51,16 @@ class Wire(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Draw."""
-        from wsref.protocol.deflate import Agreement
+        from wsref.protocol.deflate import DeflateParameters
         from wsref.wire.describe import explain
-        from wsref.wire.picture import svg_of
+        from wsref.wire.svg import svg_of
 
         try:
             octets = octets_of("\n".join([*self.arguments, *self.content]))
         except ValueError as error:
             raise self.error(f"wire: neither hex nor an HTTP head: {error}") from None
         masked = {"client": True, "server": False}.get(self.options.get("from", ""))
-        agreed = None if "plain" in self.options else Agreement()
+        agreed = None if "plain" in self.options else DeflateParameters()
         descriptions = explain(octets, masked=masked, key=self.options.get("key"), deflate=agreed)
         if not descriptions:
             raise self.error("wire: no bytes")

@@ -115,14 +115,21 @@ def shortened(text: str, head: int | None = None, tail: int | None = None) -> st
 # -- A place to run in ---------------------------------------------------------------
 
 
-def free_port() -> int:
-    """A port of four digits that nobody listens on."""
+def hold_port() -> socket.socket:
+    """Return a socket that holds a free port of four digits for one server until the socket is closed.
+
+    The socket does not listen, and ``SO_REUSEADDR`` lets the server share its port.  The option comes
+    after ``bind``: a port that another program holds, another build for example, is not free.
+    """
     for _ in range(200):
-        port = random.randrange(SHOWN_PORT + 1, 10_000)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            return port
+        holder = socket.socket()
+        try:
+            holder.bind(("127.0.0.1", random.randrange(SHOWN_PORT + 1, 10_000)))
+        except OSError:
+            holder.close()
+        else:
+            holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            return holder
     raise Failed("no port of four digits is free")
 
 
@@ -168,7 +175,8 @@ class Server:
     """A server that runs around what a page shows."""
 
     def __init__(self, command: str, here: Path, environment: dict[str, str]) -> None:
-        self.port = free_port()
+        self._holder = hold_port()
+        self.port: int = self._holder.getsockname()[1]
         self.command = with_port(command, self.port)
         self.said: list[str] = []  # lines: what it wrote to standard output and to standard error
         self._process = subprocess.Popen(
@@ -207,6 +215,13 @@ class Server:
             time.sleep(0.01)
         raise Failed(f"the server did not name its port {self.port} in {TIMEOUT:g} s: {self.command}")
 
+    def settle(self) -> None:
+        """Wait until it has written nothing for 0.1 s: it may log the end of a connection after that end."""
+        lines = -1
+        while lines < len(self.said):
+            lines = len(self.said)
+            time.sleep(0.1)
+
     def stop(self) -> str:
         """End it, if it has not ended, and return all that it said."""
         if self._process.poll() is None:
@@ -218,6 +233,7 @@ class Server:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        self._holder.close()
         self._reader.join(2)
         if self._process.stdout is not None and not self._reader.is_alive():
             self._process.stdout.close()
@@ -490,6 +506,7 @@ def exchange(
                     if wire.buffer:
                         raise Failed(f"more bytes before the end: {wire.buffer!r}")
                     lines.append(Shown("", "(the server ends the connection)"))
+                    running.settle()
                 elif side == "<" and rest == "nothing":
                     _nothing(wire)
                     lines.append(Shown("", "(nothing comes)"))

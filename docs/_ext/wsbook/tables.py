@@ -56,6 +56,14 @@ def contents() -> Rows:
     return rows
 
 
+def directions() -> Rows:
+    """The folders, each with the folders that it imports from."""
+    rows: Rows = [("Folder", "In one line", "Imports from")]
+    for folder, words, imports in folders():
+        rows.append((f"{{py:mod}}`wsref.{folder}`", prose(words), prose(imports) or "–"))
+    return rows
+
+
 def folders() -> list[tuple[str, ...]]:
     """Folder, one line, what it imports from: the table in ``wsref/__init__.py``, in reading order."""
     import wsref
@@ -122,12 +130,12 @@ def rules() -> Rows:
 
 
 def answer_rules() -> Rows:
-    """:data:`wsref.network.client.ANSWER_RULES`."""
-    from wsref.network.client import ANSWER_RULES
+    """:data:`wsref.protocol.client_handshake.RESPONSE_RULES`."""
+    from wsref.protocol.client_handshake import RESPONSE_RULES
 
     return [
         ("Rule", "What is asked", "Who asks"),
-        *((code(rule.name), prose(rule.text), rule.section) for rule in ANSWER_RULES),
+        *((code(rule.name), prose(rule.text), rule.section) for rule in RESPONSE_RULES),
     ]
 
 
@@ -218,7 +226,7 @@ class Fault:
         answer: The HTTP status, or the close code; None if it depends.
         reason: The words, with ``…`` where something is filled in; "" if they are put together elsewhere.
         section: Of the RFC.
-        module: Such as ``frames``.
+        module: Such as ``protocol.frames``.
         line: In it.
     """
 
@@ -236,20 +244,21 @@ def faults(package: Path = PACKAGE) -> list[Fault]:
     for path in sorted(package.rglob("*.py")):
         module = ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
         tree = ast.parse(path.read_text("utf-8"))
+        found += _faults_in(tree, module)  # those outside of functions; the others are found once more, below
         for function in ast.walk(tree):
             if isinstance(function, ast.FunctionDef):
-                found += _faults_in(function, module)
+                found += _faults_in(function, module)  # with the words that are assigned in this function
     unique = {(fault.module, fault.line): fault for fault in found}
     return sorted(unique.values(), key=lambda fault: (fault.kind, fault.answer or 0, fault.module, fault.line))
 
 
-def _faults_in(function: ast.FunctionDef, module: str) -> Iterator[Fault]:
+def _faults_in(part: ast.AST, module: str) -> Iterator[Fault]:
     said = {
         node.targets[0].id: node.value
-        for node in ast.walk(function)
+        for node in ast.walk(part)
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
     }
-    for node in ast.walk(function):
+    for node in ast.walk(part):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
             continue
         named = {keyword.arg: keyword.value for keyword in node.keywords}
@@ -292,8 +301,10 @@ def errors_http() -> Rows:
         if fault.kind == "HTTP":
             status = "hangs up" if fault.answer == 0 else str(fault.answer or "…")
             words = prose(fault.reason)
-            if fault.reason in ("", "…"):
+            if fault.answer is None:
                 status, words = "400", "one line for each broken [rule of the handshake](rules.md)"
+            elif words == "…":
+                words = "as for a header line of a request"
             rows.append((status, words, fault.section, f"{{py:mod}}`~wsref.{fault.module}`"))
     return rows
 
@@ -311,6 +322,7 @@ def errors_close() -> Rows:
 
 TABLES: dict[str, Callable[[], Rows]] = {
     "contents": contents,
+    "folders": directions,
     "names": names,
     "steps": steps,
     "limits": limits,

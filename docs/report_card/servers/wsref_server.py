@@ -1,12 +1,10 @@
 """wsref itself: its echo server, with permessage-deflate."""
 
 import sys
-import threading
 
 from wsref import Compression, WebSocketServer, __version__
 from wsref.apps.demo import Demo
 
 print("wsref", __version__, flush=True)
 with WebSocketServer(("127.0.0.1", int(sys.argv[1])), Demo, compression=Compression()) as server:
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    threading.Event().wait()
+    server.serve_forever()

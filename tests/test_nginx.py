@@ -139,7 +139,7 @@ class TestWithoutAnUpgrade:
     def test_a_refusal_keeps_its_reasons(self, serve, proxy):
         answer = asked(proxy(serve()), upgrade(Sec_WebSocket_Version="7", Sec_WebSocket_Key=KEY))
         assert answer.startswith("HTTP/1.1 400 ")
-        assert "\r\nSec-WebSocket-Version: 13, 8\r\n" in answer and "got '7'" in answer
+        assert "\r\nSec-WebSocket-Version: 13, 8\r\n" in answer and "received '7'" in answer
 
 
 class TestOrigin:

@@ -47,6 +47,9 @@ class Channel:
 
     Any thread may send, ping and close.  One thread reads.
 
+    It has more attributes than most classes here: the two that it joins, what was negotiated,
+    how it ended, and what keep-alive and the deadline of a Close must remember.
+
     Args:
         transport: After the opening handshake.
         connection: In the role of this end.

@@ -20,7 +20,8 @@ import pytest
 from conftest import wait_until
 from rawclient import BINARY, CLOSE, PONG, TEXT, RawClient, close, connected, frame, text, upgrade
 
-from wsref import Echo, Limits, WebSocketHandler
+from wsref import ConnectionClosed, Echo, Limits, WebSocketHandler, connect
+from wsref.network.transport import Transport
 
 
 @pytest.fixture
@@ -292,3 +293,201 @@ class TestSlow:
             assert " 101 " in client.head()
             frames = [client.frame(), client.frame()]
             assert frames == [(TEXT, b"x"), (PONG, b"are you there?")]
+
+
+@pytest.fixture
+def ends():
+    """A transport, and the socket at the other end."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = socket.create_connection(listener.getsockname())
+        sock, _ = listener.accept()
+    with peer, sock:
+        yield Transport(sock, Limits()), peer
+
+
+class TestInterrupted:
+    """A KeyboardInterrupt, and signals that come again and again, in the main thread."""
+
+    def test_what_was_sent_in_part_is_not_sent_again(self, ends, monkeypatch):
+        """Nobody knows how much of it is on the wire: nothing may follow."""
+        transport, peer = ends
+        transport._unsent = memoryview(b"the rest of a frame")
+
+        def interrupted(data):
+            transport._socket.sendall(data[:5])
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt), transport.write_lock:
+            patch.setattr(transport, "_write_sealed", interrupted)
+            transport.send(b"the next")
+        with pytest.raises(ConnectionClosed, match="sending was interrupted"), transport.write_lock:
+            transport.send(b"the next")
+        assert peer.recv(100) == b"the r"
+
+    @pytest.mark.parametrize("where", ["finish_close", "transport._send_close_notify", "transport.receive"])
+    def test_a_client_that_is_interrupted_in_closing_is_closed_after_it(self, serve, monkeypatch, where):
+        ws = connect(serve().url)
+        *owner, method = where.split(".")
+        owner = ws._channel.transport if owner else ws._channel
+        original = getattr(owner, method)
+
+        def interrupted(*args):
+            monkeypatch.setattr(owner, method, original)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(owner, method, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ws.close()
+        ws.close()  # returns
+        assert ws.closed is not None
+        assert ws._channel.transport.fileno() == -1
+
+    def test_signals_do_not_start_a_timeout_again(self, serve):
+        """The kernel would: SO_RCVTIMEO counts from the call, and Python calls again (PEP 475)."""
+        with connect(serve().url) as ws:
+            signal.signal(signal.SIGALRM, lambda *_: None)
+            signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
+            start = time.monotonic()
+            later = threading.Timer(10, ws.send, ["too late"])
+            later.start()
+            try:
+                with pytest.raises(TimeoutError):
+                    ws.recv(timeout=0.3)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                later.cancel()
+            assert time.monotonic() - start < 5
+
+    def test_system_exit_in_check_request_is_a_500_and_is_counted(self, serve, log):
+        class Exits(WebSocketHandler):
+            def check_request(self, request):
+                raise SystemExit(1)
+
+        server = serve(Exits)
+        with connected(server, None) as client:
+            client.send(upgrade())
+            assert " 500 " in client.head()
+        assert server.counts.refused == 1
+
+
+class TestATapThatFails:
+    """A tap looks on: the connection does not depend on it."""
+
+    @pytest.mark.parametrize("when", ["made", "sent", "received", "at the end"])
+    def test_the_connection_goes_on_without_it(self, serve, log, when):
+        calls = []
+
+        def tap(sent, data):
+            calls.append(data)
+            if when == ("at the end" if data == b"" else "sent" if sent else "received"):
+                raise OSError("the disk is full")
+
+        def make(transport, name):
+            if when == "made":
+                raise OSError("the disk is full")
+            return tap
+
+        server = serve(tap=make)
+        with connected(server) as client:
+            client.send(text("hello"))
+            assert client.frame() == (TEXT, b"hello")
+        wait_until(lambda: server.counts.closed == 1)
+        assert log.text.count("OSError: the disk is full") == 1
+        assert len(calls) < 10
+
+
+class TestTwoThreads:
+    """What another thread does between two lines of ours."""
+
+    def test_no_data_follows_a_close_that_another_thread_has_queued(self, ends, monkeypatch):
+        transport, peer = ends
+        transport.queue.append(b"<broadcast>")
+        drain = transport.drain
+
+        def preempted():
+            monkeypatch.setattr(transport, "drain", drain)
+            other = threading.Thread(target=transport.send_nowait, args=(b"<Close>",), kwargs={"last": True})
+            other.start()
+            other.join()
+            drain()
+
+        monkeypatch.setattr(transport, "drain", preempted)
+        with pytest.raises(ConnectionClosed, match="a Close has been sent"), transport.write_lock:
+            transport.send(b"<data>")
+        assert peer.recv(100) == b"<broadcast><Close>"
+
+    def test_a_close_that_did_not_leave_was_not_sent(self, ends, monkeypatch):
+        transport, _ = ends
+
+        def fail(data, more=b""):
+            transport.abort("the peer is gone")
+            raise ConnectionClosed("the peer is gone")
+
+        monkeypatch.setattr(transport, "_write", fail)
+        with pytest.raises(ConnectionClosed, match="gone"), transport.write_lock:
+            transport.send(b"<Close>", last=True)
+        assert not transport.last_sent
+
+    def test_our_close_and_the_clients_at_the_same_time(self, serve, monkeypatch):
+        """The server's Close is made, and not queued yet, when the client's comes."""
+        server = serve()
+        with connected(server) as client:
+            wait_until(lambda: server.handlers)
+            (handler,) = server.handlers
+            begin = handler._channel._begin_close
+            begun = threading.Event()
+
+            def slow(*args):
+                wire = begin(*args)
+                begun.set()
+                time.sleep(0.2)
+                return wire
+
+            monkeypatch.setattr(handler._channel, "_begin_close", slow)
+            thread = threading.Thread(target=handler._go_away)
+            thread.start()
+            begun.wait()
+            client.send(close())
+            assert client.closed()[0] == 1001
+            thread.join()
+
+    def test_a_slow_on_close_is_not_taken_for_a_close_without_an_answer(self, serve):
+        class Slow(WebSocketHandler):
+            def on_message(self, message):
+                self.close()
+
+            def on_close(self, code, reason):
+                transport = self._transport
+                time.sleep(1.0)
+                reasons.append(transport.abort_reason)
+
+        reasons = []
+        server = serve(Slow, limits=Limits(close_timeout=0.3))
+        with connected(server) as client:
+            client.send(text("x"))
+            assert client.frame()[0] == CLOSE
+            client.send(close())
+            wait_until(lambda: reasons)
+        assert reasons == [""]
+
+    def test_a_hook_may_change_batch_replies(self, serve):
+        class Changes(WebSocketHandler):
+            batch_replies = True
+
+            def on_message(self, message):
+                self.batch_replies = False
+                self.send("a reply")
+
+        with connected(serve(Changes)) as client:
+            client.send(text("x"))
+            assert client.frame() == (TEXT, b"a reply")
+
+    def test_recv_without_waiting_finds_what_is_there(self, serve):
+        class Greets(WebSocketHandler):
+            def on_open(self):
+                self.send("there")
+
+        with connect(serve(Greets).url) as ws:
+            wait_until(lambda: ws._channel.transport._socket.recv(1, socket.MSG_PEEK))
+            assert ws.recv(timeout=0) == "there"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import socket
 import socketserver
@@ -32,6 +33,34 @@ SOCKETSERVER = {"setup", "handle", "finish"}
 def subclass(**attributes: object) -> type[WebSocketHandler]:
     """A handler with these attributes, made as a program would."""
     return type("Mine", (WebSocketHandler,), attributes)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("_authorize", lambda self, request: None, "Mixin._authorize is wsref's own"),
+        ("_channel", None, "Mixin._channel is wsref's own"),
+        ("on_message", lambda self: None, "Mixin.on_message"),
+    ],
+)
+def test_a_mixin_is_checked_as_the_class_is(name, value, complaint):
+    """Python finds a mixin's methods first: here it would have taken away the check of the origin."""
+    with pytest.raises(TypeError, match=complaint):
+        type("Mine", (type("Mixin", (), {name: value}), WebSocketHandler), {})
+
+
+@pytest.mark.parametrize(
+    "hook",
+    [
+        functools.singledispatchmethod(lambda self, message: self.send("got it")),
+        functools.partialmethod(lambda self, words, message: self.send(words), "got it"),
+    ],
+    ids=lambda hook: type(hook).__name__,
+)
+def test_a_hook_may_be_any_descriptor_that_makes_a_method(serve, hook):
+    with connected(serve(subclass(on_message=hook))) as client:
+        client.send(text("x"))
+        assert client.frame() == (TEXT, b"got it")
 
 
 def test_the_public_names_are_these():

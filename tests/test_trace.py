@@ -94,8 +94,8 @@ class TestPrinter:
         with connected(server):
             wait_until(lambda: server.handlers)
             assert type(server.handlers[0]._transport) is Transport
-        assert "tap" not in Transport.receive.__code__.co_names + Transport._seal.__code__.co_names
-        assert "tap" in Tapped.receive.__code__.co_names
+        assert "_show" not in Transport.receive.__code__.co_names + Transport._seal.__code__.co_names
+        assert "_show" in Tapped.receive.__code__.co_names
 
 
 class TestRecorder:

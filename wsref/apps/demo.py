@@ -64,7 +64,9 @@ class Chat(WebSocketHandler):
     def room(self) -> list[Chat]:
         """The members of the same chat: on this server, at this path."""
         path = self.request.path
-        return [member for member in self._members if member.server is self.server and member.request.path == path]
+        with self._lock:
+            members = list(self._members)
+        return [member for member in members if member.server is self.server and member.request.path == path]
 
     def say(self, line: str) -> None:
         """Send a line to everyone in the room."""

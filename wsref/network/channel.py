@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 import time
 from dataclasses import replace
 
@@ -78,6 +79,7 @@ class Channel:
         self._was_full = False  # the previous read got as much as it asked for
         self._silence = 0.0  # seconds of listening without a byte, since the last one or our Ping
         self._pinged = False  # because of it
+        self._queueing_close = threading.Lock()  # a Close is made and queued as one step
         self._close_deadline: float | None = None  # monotonic seconds: our Close is answered by then
 
     @property
@@ -142,8 +144,9 @@ class Channel:
         """
         with contextlib.suppress(ConnectionClosed):  # the reader notices
             if not wait:
-                if wire := self._begin_close(code, reason):
-                    return self.transport.send_nowait(wire, last=True)
+                with self._queueing_close:
+                    if wire := self._begin_close(code, reason):
+                        return self.transport.send_nowait(wire, last=True)
                 return True
             with self.transport.write_lock:
                 if wire := self._begin_close(code, reason):
@@ -224,7 +227,7 @@ class Channel:
         The reading thread does it too; but when another thread has called :meth:`close`, the
         reader may still wait with its longer timeout.
         """
-        if self._close_deadline is None or time.monotonic() < self._close_deadline:
+        if self.closed is not None or self._close_deadline is None or time.monotonic() < self._close_deadline:
             return False
         self.transport.abort(f"our Close was not answered within {self._limits.close_timeout:g} s", reset=True)
         return True
@@ -232,6 +235,8 @@ class Channel:
     def finish_close(self, closed: Closed) -> Closed:
         """Send the Close that answers the end.  Return how the connection really ended: store it in :attr:`closed`."""
         transport = self.transport
+        with self._queueing_close:
+            pass  # a Close that another thread has made is in the queue now
         with contextlib.suppress(ConnectionClosed), transport.write_lock:
             if closed.reply:
                 transport.send(closed.reply, last=True)

@@ -541,9 +541,11 @@ class WebSocket:
     def _take_event(self, deadline: float) -> None:
         """Take one event, or read once."""
         event = self._channel.connection.next_event()
+        if event is None and self._channel.read(deadline):
+            event = self._channel.connection.next_event()  # now: after the deadline nobody asks again
         if event is None:
-            self._channel.read(deadline)
-        elif isinstance(event, Message):
+            return
+        if isinstance(event, Message):
             with self._changed:
                 self._inbox.append(event)
                 self._inbox_size += len(event.data) + PER_MESSAGE
@@ -552,10 +554,19 @@ class WebSocket:
         elif isinstance(event, Pong):
             self._take_pong(event.data)
         else:
-            closed = self._channel.finish_close(event)
-            self._channel.end()
-            with self._changed:
-                self._channel.closed = closed
+            closed: Closed = event
+            try:
+                try:
+                    closed = self._channel.finish_close(event)
+                except BaseException:
+                    if not self._channel.transport.last_sent:
+                        closed = replace(event, was_clean=False, sent_code=None)
+                    raise
+                finally:
+                    self._channel.end()
+            finally:  # a KeyboardInterrupt, say: the event will not come again
+                with self._changed:
+                    self._channel.closed = closed
 
     def _take_pong(self, data: bytes) -> None:
         """§5.5.3: a Pong may answer "only the most recently processed Ping", and so all before it."""

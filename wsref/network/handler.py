@@ -202,7 +202,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             agreed = self._complete_upgrade(request)  # chapter 4: 101
         except HTTPError as error:
             return self._abort_handshake(error)  # chapter 3: ... else 400
-        except Exception:
+        except BaseException:  # check_request may raise anything, and every connection is counted
             logger.exception("%s: the handshake failed", self._name)
             return self._abort_handshake(SERVER_FAILED)
         self._converse(*agreed)  # chapters 6 to 9: frames, messages, closing, compression
@@ -356,7 +356,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                     opened = True
                     self.on_open()
                     self.server._mark_open(self)
-                if self.batch_replies:
+                if batches := self.batch_replies:  # a hook may change it
                     channel.transport.start_batch()
                 while True:
                     for message in connection.messages():  # the most frequent events, sooner
@@ -374,7 +374,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                     elif deliver and isinstance(event, Pong):
                         self.on_pong(event.data)
                 message = event = None  # keep nothing while waiting
-                if self.batch_replies:
+                if batches:
                     channel.transport.end_batch()
                 channel.read()
             except BaseException as error:  # a hook may raise anything, and the connection must end well
@@ -384,6 +384,10 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                     self._log(logging.DEBUG, f"not sent: {error}")
                 else:
                     logger.exception("%s: a hook failed", self._name)
+                    if not deliver:  # no hook was called: it is ours, and may happen for ever
+                        channel.transport.abort("the server failed")
+                        connection.receive(b"")
+                        continue
                     deliver = False  # its state is unknown: it gets nothing more
                     channel.close(CloseCode.INTERNAL_ERROR)
 
@@ -502,8 +506,9 @@ def check_subclass(cls: type[WebSocketHandler]) -> None:
     Raises:
         TypeError: What is wrong with it.
     """
-    for name, value in vars(cls).items():
-        where = f"{cls.__name__}.{name}"
+    checked = {known for base in cls.__bases__ if issubclass(base, WebSocketHandler) for known in base.__mro__}
+    mixed_in = [one for one in reversed(cls.__mro__) if one not in checked]  # cls, and mixins that come with it
+    for where, name, value in [(f"{one.__name__}.{n}", n, v) for one in mixed_in for n, v in vars(one).items()]:
         if name in HOOKS:
             _check_hook(where, value, HOOKS[name])
         elif name in CALLS:
@@ -544,7 +549,7 @@ def _check_is_plain_function(where: str, function: object) -> None:
         raise TypeError(f"{where} is async: wsref calls hooks in a thread of their connection; write a plain def")
     if inspect.isgeneratorfunction(function):
         raise TypeError(f"{where} contains yield: a call would only make a generator; write a plain function")
-    if not callable(function) and not isinstance(function, (staticmethod, classmethod, property)):
+    if not callable(function) and not hasattr(function, "__get__"):  # a descriptor: its call will tell
         raise TypeError(f"{where} is a method that wsref calls, not a {type(function).__name__}")
 
 

@@ -319,7 +319,10 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
         tapped: Tapped = Tapped(sock, self.limits)
         if self._ssl_context is not None:
             tapped = TappedTLS(sock, self._ssl_context, self.limits)
-        tapped.tap = self.tap(tapped, name_of(address))
+        try:
+            tapped.tap = self.tap(tapped, name_of(address))
+        except Exception:
+            logger.exception("%s: no tap could be made; the connection goes on without one", name_of(address))
         return tapped
 
     def _register(self, handler: Handler) -> None:

@@ -36,6 +36,8 @@ MIN_PROGRESS = 64 * 1024
 
 _get_ident = threading.get_ident  # looked up once
 
+_MAIN_THREAD = threading.main_thread().ident  # the one in which signals are handled
+
 #: The unsent rest when there is none: one object for all connections.
 NOTHING = memoryview(b"")
 
@@ -122,6 +124,8 @@ class Transport:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
             self._receive_timeout = timeout
         try:
+            if _get_ident() == _MAIN_THREAD and not self._wait_to_read(timeout):
+                return None
             data = self._socket.recv(size)
         except BlockingIOError:  # EAGAIN: SO_RCVTIMEO has passed
             return None
@@ -130,6 +134,12 @@ class Transport:
         if not data:
             self._eof = True
         return data
+
+    def _wait_to_read(self, timeout: float) -> bool:
+        """Wait for bytes.  A signal does not start the time again, as it does with SO_RCVTIMEO."""
+        readable = select.poll()
+        readable.register(self._socket, select.POLLIN)
+        return bool(readable.poll(min(max(timeout, 0.001) * 1000, 2**31 - 1)))
 
     # -- Sending: any thread, with the write lock ------------------------------
 
@@ -156,15 +166,14 @@ class Transport:
 
     def _send_in_turn(self, data: bytes, more: bytes, last: bool) -> None:
         """As :meth:`send`, when something waits, or the end has begun."""
-        closed = self.queue.closed
         if last:
             self.queue.close()
         self.drain()
-        if closed and not last:
+        if self.queue.closed and not last:  # asked after drain: a Close queued meanwhile may be out
             raise ConnectionClosed("a Close has been sent")
+        self.last_sent = False  # drain saw a closed queue; the Close is ``data``
         self._write(data, more)
-        if last:
-            self.last_sent = True
+        self.last_sent = last
 
     def drain(self) -> None:
         """Send the bytes that are queued now, waiting as :meth:`send` does.
@@ -176,8 +185,14 @@ class Transport:
             raise ConnectionClosed(self.abort_reason)
         queued = self.queue.size  # now: threads that go on queueing must not hold up the sender
         if self._unsent:
-            self._write_sealed(self._unsent)
-            self._unsent = NOTHING
+            rest, self._unsent = self._unsent, NOTHING
+            try:
+                self._write_sealed(rest)
+            except ConnectionClosed:
+                raise
+            except BaseException:  # as in _write: a part of it is on the wire
+                self.abort("sending was interrupted")
+                raise
         if self._batch:
             self._write(self._take_batch())
         while queued > 0:
@@ -380,12 +395,12 @@ class Transport:
         Args:
             timeout: Seconds for the peer's FIN to come.
         """
-        with self.write_lock:
-            if not self.abort_reason:
-                self._send_close_notify()
-                self.abort_reason = "the connection is closed"
         deadline, discarded = time.monotonic() + timeout, 0
         try:
+            with self.write_lock:
+                if not self.abort_reason:
+                    self._send_close_notify()
+                    self.abort_reason = "the connection is closed"
             if not self._eof:  # else the peer is gone already
                 self._socket.shutdown(socket.SHUT_WR)
             while not self._eof and discarded < MAX_DISCARDED and (left := deadline - time.monotonic()) > 0:
@@ -395,8 +410,9 @@ class Transport:
                 discarded += len(data)
         except OSError:
             pass  # TCP has ended already
-        with self._close_lock:
-            self._socket.close()
+        finally:
+            with self._close_lock:
+                self._socket.close()
 
     def _send_close_notify(self) -> None:
         """Announce the end: in plain TCP the FIN does that."""

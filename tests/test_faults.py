@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import select
 import signal
 import socket
 import subprocess
@@ -484,10 +485,7 @@ class TestTwoThreads:
             assert client.frame() == (TEXT, b"a reply")
 
     def test_recv_without_waiting_finds_what_is_there(self, serve):
-        class Greets(WebSocketHandler):
-            def on_open(self):
-                self.send("there")
-
-        with connect(serve(Greets).url) as ws:
-            wait_until(lambda: ws._channel.transport._socket.recv(1, socket.MSG_PEEK))
+        with connect(serve(Echo).url) as ws:
+            ws.send("there")
+            wait_until(lambda: select.select([ws._channel.transport], [], [], 0)[0])
             assert ws.recv(timeout=0) == "there"

@@ -64,8 +64,7 @@ class Chat(WebSocketHandler):
     def room(self) -> list[Chat]:
         """The members of the same chat: on this server, at this path."""
         path = self.request.path
-        with self._lock:
-            members = list(self._members)
+        members = tuple(self._members)  # a copy: another may leave meanwhile
         return [member for member in members if member.server is self.server and member.request.path == path]
 
     def say(self, line: str) -> None:

@@ -34,6 +34,7 @@ nitpick_ignore = [
     ("py:attr", "Transport.write_lock"),
     ("py:meth", "next_event"),  # inherited: of Connection, from a docstring of FastConnection
     ("py:class", "wsref.network.server.Handler"),  # a type variable
+    ("py:class", "Handler"),  # a type variable
 ]
 
 # -- Pages --------------------------------------------------------------------------

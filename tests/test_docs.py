@@ -133,7 +133,7 @@ class TestRunning:
         commands = ["curl -s http://127.0.0.1:8765/", "echo 8765"]
         shown, log = runner.run_commands(commands, server=runner.server_command(1, None))
         assert [one.output for one in shown] == ["Hello from an HTTP server.\n", "8765\n"]
-        assert "12:00:00 127.0.0.1:50001 200: GET" in log
+        assert "12:00:00 127.0.0.1:50001 200" in log
 
     def test_another_exit_code_than_the_page_says_is_a_failure(self):
         with pytest.raises(runner.Failed, match="exit code 3, not 0"):
@@ -244,6 +244,8 @@ class TestGenerated:
         there = {(fault.module, fault.line) for fault in tables.faults()}
         for path in sorted((ROOT / "wsref").rglob("*.py")):
             module = ".".join(path.relative_to(ROOT / "wsref").with_suffix("").parts).removesuffix(".__init__")
+            if module.startswith("steps."):  # the page is about the reference
+                continue
             for node in ast.walk(ast.parse(path.read_text("utf-8"))):
                 if isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("HTTPError", "ProtocolError"):
                     assert (module, node.lineno) in there

@@ -160,7 +160,7 @@ def undocumented(tree: ast.Module) -> Iterator[str]:
         for child in node.body:
             if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
                 continue
-            if child.name.startswith("_"):
+            if child.name.startswith("_") or "overload" in map(ast.unparse, child.decorator_list):
                 continue
             if not ast.get_docstring(child):
                 yield prefix + child.name

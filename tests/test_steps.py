@@ -1,30 +1,29 @@
-"""The server as it stood after each chapter, over real sockets: one test for each cell of the table."""
+"""The steps of the book: what each does over real sockets, its size, and the change that its chapter makes."""
 
 from __future__ import annotations
 
 import ast
-import functools
-import inspect
-import re
+import contextlib
+import signal
+import ssl
 import struct
 import subprocess
 import sys
 import threading
 
 import pytest
-from conftest import DEADLINE, free_port, wait_until
+from carry_step import merged
+from conftest import DEADLINE, free_port
 from rawclient import CLOSE, PING, PONG, TEXT, RawClient, close, connected, frame, text, upgrade
 
-from wsref import WebSocketHandler, running
+from wsref import connect, running
+from wsref.apps.running import StepServer
 from wsref.cli.main import main
-from wsref.steps import LAST, SEEN, STAND_INS, handler_at, page_at, source
-from wsref.steps.source import IMPORTS_FROM
+from wsref.steps import SEEN, diff_of, load, path_of, source_of
 
 PLAIN = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 BAD = upgrade(Sec_WebSocket_Key="short")
 STEPS = list(SEEN)
-
-source_at = functools.cache(source.source_at)  # half a second each
 
 
 def status(address, request: bytes) -> int:
@@ -41,9 +40,10 @@ def step(request):
 
 
 @pytest.fixture
-def at(serve):
-    """``at(step)``: a server as it stood after that chapter."""
-    return lambda step: serve(handler_at(step), page=page_at(step))
+def at():
+    """``at(step)``: a running server of that step."""
+    with contextlib.ExitStack() as stack:
+        yield lambda step: stack.enter_context(StepServer(step))
 
 
 class TestTheTable:
@@ -64,7 +64,7 @@ class TestTheTable:
         assert status(at(step).server_address, b"garbage\r\n\r\n") == 400
 
     @pytest.mark.parametrize("step", [4, 5])
-    def test_before_frames_the_server_hangs_up_after_the_101(self, at, step):
+    def test_before_frames_the_server_closes_after_the_101(self, at, step):
         with connected(at(step)) as client:
             assert client.rest() == b""
 
@@ -113,11 +113,8 @@ class TestTheTable:
             assert client.closed()[0] == (1002 if step >= 8 else None)
 
     @pytest.mark.parametrize("step", range(4, 12))
-    def test_an_offer_of_compression(self, serve, step):
-        from wsref import Compression
-
-        server = serve(handler_at(step), compression=Compression())
-        with connected(server, None) as client:
+    def test_an_offer_of_compression(self, at, step):
+        with connected(at(step), None) as client:
             head = client.open(Sec_WebSocket_Extensions="permessage-deflate")
         assert ("permessage-deflate" in head) is (step >= 9)
 
@@ -128,132 +125,185 @@ class TestTheTable:
         if step >= 6:
             with connected(server, "/chat?name=Ann") as client:
                 client.send(text("hi"))
-                assert client.frame()[1] == (b"hi" if step < 10 else b"* Ann has joined; here: Ann")
+                assert client.frame()[1] == (b"hi" if step < 10 else b"* Ann has joined")
 
-    @pytest.mark.parametrize("step", range(6, 12))
-    def test_silence(self, serve, step):
-        from wsref import Limits
-
-        limits = Limits(ping_interval=0.05, ping_timeout=0.05, shutdown_timeout=0.5)
-        with connected(serve(handler_at(step), limits=limits)) as client:
-            if step >= 10:
+    @pytest.mark.parametrize("step", [10, 11])
+    def test_silence(self, step):
+        program = load(step, log=[].append)
+        program.PING_AFTER = 0.05
+        with program.Server(("127.0.0.1", 0), program.Handler) as server:
+            threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+            with connected(server) as client:
                 assert client.frame() == (PING, b"")
-                assert client.rest() == b""
-            else:
-                client.socket.settimeout(0.3)  # longer than both together
-                with pytest.raises(TimeoutError):
-                    client.more()
-                client.socket.settimeout(DEADLINE)
-                client.send(text("still here"))
-                assert client.frame() == (TEXT, b"still here")
+                assert client.closed()[0] is None
+            server.shutdown()
 
     @pytest.mark.parametrize("step", range(4, 12))
     def test_a_page_from_elsewhere(self, at, step):
         assert status(at(step).server_address, upgrade(Origin="https://evil.example")) == (403 if step >= 11 else 101)
 
-    @pytest.mark.parametrize("step", range(6, 12))
-    def test_the_end_of_the_server(self, at, step):
-        server = at(step)
+    @pytest.mark.parametrize("step", [10, 11])
+    def test_the_end_of_the_server(self, step):
+        server = StepServer(step).start()
         with connected(server) as client:
-            wait_until(lambda: server.handlers)
+            client.send(text("hi"))
+            assert client.frame() == (TEXT, b"hi")  # it is in the list of clients
+            server.stop()
+            assert client.frame() == (CLOSE, struct.pack("!H", 1001) + b"the server is going down")
+
+    @pytest.mark.parametrize("step", [10, 11])
+    def test_a_chat_of_two(self, at, step):
+        server = at(step)
+        with connect(f"{server.url}/chat?name=Ann") as ann:
+            assert ann.recv() == "* Ann has joined"
+            with connect(f"{server.url}/chat?name=Bob") as bob:
+                assert [bob.recv(), ann.recv()] == ["* Bob has joined"] * 2
+                bob.send("hello")
+                assert [bob.recv(), ann.recv()] == ["Bob: hello"] * 2
+            assert ann.recv() == "* Bob has left"
+
+    def test_tls_in_step_11(self, certificate):
+        server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server_side.load_cert_chain(*certificate)
+        client_side = ssl.create_default_context(cafile=certificate[0])
+        with running(step=11, ssl_context=server_side) as server, connect(server.url, ssl_context=client_side) as ws:
+            for message in ("hi", "x" * 100_000):
+                ws.send(message)
+                assert ws.recv() == message
+
+    def test_tls_before_its_chapter_is_an_error(self, certificate):
+        with pytest.raises(ValueError, match="TLS comes in chapter 11"):
+            StepServer(10, ssl_context=ssl.create_default_context())
+
+
+class TestAMistakeInTheProgram:
+    """A learner's own mistake is said, to the learner and to the client"""
+
+    @pytest.mark.parametrize("step", STEPS)
+    def test_before_the_101_it_is_a_500(self, step, capfd):
+        program = load(step, log=[].append)
+        program.Handler.read_request = lambda self: 1 / 0
+        with program.Server(("127.0.0.1", 0), program.Handler) as server:
+            threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+            assert status(server.server_address, upgrade()) == 500
             server.shutdown()
-            ender = threading.Thread(target=server.server_close)
-            ender.start()
-            if step >= 8:
-                assert client.frame() == (CLOSE, struct.pack("!H", 1001) + b"the server is going down")
-                client.send(close(1001))
-            assert client.rest() == b""
-            ender.join(DEADLINE)
+        assert "ZeroDivisionError" in capfd.readouterr().err
+
+    @pytest.mark.parametrize("step", range(8, 12))
+    def test_after_it_a_1011(self, step, capfd):
+        program = load(step, log=[].append)
+        program.Handler.read_message = lambda self: 1 / 0
+        with program.Server(("127.0.0.1", 0), program.Handler) as server:
+            threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+            with connected(server) as client:
+                assert client.closed()[0] == 1011
+            server.shutdown()
+        assert "ZeroDivisionError" in capfd.readouterr().err
 
 
-class TestStandIns:
-    """How it is done."""
+#: Lines of a program, comments included.
+MAX_LINES = {5: 170, 8: 290, 11: 420}
 
-    def test_every_chapter_from_2_on_has_some(self):
-        assert list(STAND_INS) == list(range(2, LAST + 1))
-        for stand_in in STAND_INS.values():
-            assert [name for name in vars(stand_in) if not name.startswith("__")]
+#: Lines that a chapter may change.  Chapters 6 and 9 bring a protocol each, chapter 10 a second class.
+MAX_CHANGED = dict.fromkeys(range(2, 12), 60) | {6: 75, 9: 70, 10: 80}
 
-    @pytest.mark.parametrize("chapter", STAND_INS)
-    def test_each_has_the_signature_of_what_it_stands_for(self, chapter):
-        for name, method in vars(STAND_INS[chapter]).items():
-            if not name.startswith("__"):
-                ours, theirs = inspect.signature(method), inspect.signature(getattr(WebSocketHandler, name))
-                assert name == "_converse" or list(ours.parameters) == list(theirs.parameters), name
 
-    def test_the_server_knows_nothing_of_steps(self):
-        source = inspect.getsource(sys.modules["wsref.network.server"])
-        assert not re.search(r"\bsteps?\b(?! in)", source.lower().replace("step by step", ""))
+class TestPrograms:
+    """DESIGN: complete, small, and no more than a chapter apart"""
 
-    def test_the_last_step_is_the_finished_server(self):
-        assert handler_at(LAST).__mro__[1].__name__ == "Demo"
+    def test_there_is_one_for_each_chapter(self):
+        assert [path_of(step).name[:6] for step in STEPS] == [f"step{step:02}" for step in STEPS]
+
+    @pytest.mark.parametrize("step", MAX_LINES)
+    def test_its_size(self, step):
+        assert len(source_of(step).splitlines()) <= MAX_LINES[step]
+
+    @pytest.mark.parametrize("step", MAX_CHANGED)
+    def test_the_size_of_its_change(self, step):
+        changed = [line for line in diff_of(step).splitlines()[2:] if line[:1] in "+-" and line]
+        assert 5 <= len(changed) <= MAX_CHANGED[step]
+
+    def test_they_need_nothing_but_the_standard_library(self):
+        for step in STEPS:
+            for node in ast.walk(ast.parse(source_of(step))):
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module] if isinstance(node, ast.ImportFrom) else []
+                assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names, step
+
+    def test_what_is_imported_is_used(self):
+        for step in STEPS:
+            tree = ast.parse(source_of(step))
+            imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+            used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+            assert imported <= used, step
+
+    @pytest.mark.parametrize("step", STEPS)
+    def test_it_runs_as_a_file_of_its_own_until_ctrl_c(self, step, tmp_path):
+        with free_port() as port:
+            program = tmp_path / "mine.py"
+            program.write_text(source_of(step).replace("8765", str(port)), "utf-8")
+            process = subprocess.Popen(
+                [sys.executable, program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
+            )
+            try:
+                assert process.stdout.readline() == f"Open http://127.0.0.1:{port}/ in a browser.  Ctrl-C ends it.\n"
+                assert status(("127.0.0.1", port), PLAIN) == (426 if step >= 5 else 200)
+                process.send_signal(signal.SIGINT)
+                _, err = process.communicate(timeout=DEADLINE)
+            finally:
+                process.kill()
+                process.wait()
+        assert (process.returncode, err) == (0, "")
 
     def test_there_is_no_step_0_and_no_step_12(self):
-        for step in (0, 12, -1):
-            with pytest.raises(ValueError, match="from 1 to 11"):
-                handler_at(step)
-            with pytest.raises(ValueError, match="from 1 to 11"):
-                source_at(step)
-
-    def test_running_runs_a_step_and_leaves_nothing(self):
-        threads = threading.active_count()
-        with running(step=4) as server:
-            host, port = server.url.removeprefix("ws://").split(":")
-            assert status((host, int(port)), upgrade()) == 101
-        with pytest.raises(ZeroDivisionError), running():
-            raise ZeroDivisionError
-        assert threading.active_count() == threads
-
-    def test_the_page_says_which_step_it_talks_to(self, step):
-        assert (f"after chapter {step} of 11".encode() in page_at(step)) is (step < LAST)
+        for step in (0, 12):
+            with pytest.raises(ValueError, match="a chapter from 1 to 11"):
+                path_of(step)
 
 
-class TestSource:
-    """``python -m wsref --step N --source``: the program of that step."""
+class TestCommandLine:
+    """--step N, --source, --diff"""
 
-    def test_it_is_python_and_every_name_is_there_once(self, step):
-        tree = ast.parse(source_at(step))
-        names = [node.name for node in tree.body if isinstance(node, (ast.ClassDef, ast.FunctionDef))]
-        assert len(names) == len(set(names))
+    def test_the_source_and_the_change(self, capsys):
+        assert main(["--step", "3", "--source"]) == 0
+        assert capsys.readouterr().out == source_of(3)
+        assert main(["--step", "3", "--diff"]) == 0
+        assert "+    def validate(self):\n" in capsys.readouterr().out
 
-    @pytest.mark.parametrize("step", range(1, IMPORTS_FROM))
-    def test_for_the_first_chapters_it_needs_nothing_but_python(self, step):
-        assert "wsref." not in "".join(line for line in source_at(step).splitlines() if "import" in line)
+    @pytest.mark.parametrize("flag", ["--source", "--diff"])
+    def test_they_need_a_step(self, flag, capsys):
+        assert main([flag]) == 1
+        assert "say which, --step N" in capsys.readouterr().err
 
-    @pytest.fixture
-    def port(self):
-        with free_port() as port:
-            yield port
-
-    def test_it_runs_as_a_file_of_its_own_and_does_what_the_step_does(self, step, tmp_path, port):
-        program = tmp_path / "mine.py"
-        program.write_text(source_at(step).replace("8765", str(port)))
-        isolated = ["-I"] if step < IMPORTS_FROM else []  # -I: not even the folder that we are in
-        process = subprocess.Popen(
-            [sys.executable, *isolated, str(program)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        try:
-            assert process.stdout.readline().startswith("Open http://127.0.0.1:")
-            address = ("127.0.0.1", port)
-            assert status(address, PLAIN) == (426 if step >= 5 else 200)
-            assert status(address, BAD) == {1: 200, 2: 501}.get(step, 400)
-            assert status(address, upgrade()) == {1: 200, 2: 501, 3: 501}.get(step, 101)
-            assert status(address, b"garbage\r\n\r\n") == 400
-        finally:
-            process.kill()
-            output = process.communicate()[0]
-        assert "Traceback" not in output
-
-    def test_the_command_line_prints_it(self, capsys):
-        assert main(["--step", "4", "--source"]) == 0
-        assert capsys.readouterr().out == source_at(4)
-
-    def test_a_step_that_is_none_is_a_usage_error_that_lists_them(self, capsys):
+    def test_a_step_that_there_is_not_is_a_usage_error_that_lists_them(self, capsys):
         with pytest.raises(SystemExit) as caught:
             main(["--step", "12"])
         assert caught.value.code == 2
-        assert "6  frames: each is echoed by itself" in capsys.readouterr().err
+        err = capsys.readouterr().err
+        assert [seen for seen in SEEN.values() if seen not in err] == []
 
-    def test_tls_before_its_chapter_is_refused(self, capsys):
-        assert main(["--step", "4", "--certfile", "x.pem"]) == 1
+    def test_tls_before_its_chapter_is_refused(self, capsys, certificate):
+        assert main(["--step", "4", "--certfile", certificate[0], "--keyfile", certificate[1]]) == 1
         assert "TLS comes in chapter 11" in capsys.readouterr().err
+
+    def test_a_tap_sees_what_passes(self):
+        seen = []
+        server = running(step=8, tap=lambda transport, peer: lambda sent, data: seen.append((sent, data)))
+        with server as step, connect(step.url) as ws:
+            ws.send("hi")
+            assert ws.recv() == "hi"
+        assert seen[0][0] is False and seen[0][1].startswith(b"GET / HTTP/1.1")
+        assert (True, b"\x81\x02hi") in seen
+
+
+class TestCarrying:
+    """tests/carry_step.py: a correction in one step reaches the later ones"""
+
+    def test_a_merge_keeps_both_changes(self):
+        base = "a\nb\nc\nd\n"
+        assert merged("a\nb\nc\nd\nnew\n", base, "A\nb\nc\nd\n") == ("A\nb\nc\nd\nnew\n", True)
+
+    def test_a_conflict_is_said(self):
+        text, clean = merged("x\n", "a\n", "y\n")
+        assert not clean
+        assert "<<<<<<<" in text

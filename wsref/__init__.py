@@ -11,8 +11,8 @@ protocol   the protocol, without I/O: bytes in, events out
 fast       optional reading: what is only faster                      protocol
 network    sockets and threads: the server and the client             protocol, fast
 wire       seeing the wire: bytes described and drawn                 protocol, network
-apps       what ``python -m wsref`` serves: echo, chat, the page      protocol, network, wire
-steps      the server after each chapter of the book                  protocol, network, apps
+steps      the server that the book writes: eleven programs
+apps       what ``python -m wsref`` serves: echo, chat, the page      protocol, network, wire, steps
 check      a grader for any WebSocket server, with its own codec      wire
 cli        ``python -m wsref``: the commands                          all of them
 =========  =========================================================  ==========================
@@ -38,6 +38,7 @@ And a client these::
 """
 
 from .apps.demo import Chat, Echo
+from .apps.running import running
 from .network.client import WebSocket, connect
 from .network.handler import WebSocketHandler
 from .network.server import Delivery, WebSocketServer
@@ -48,7 +49,6 @@ from .protocol.errors import ConnectionClosed, HTTPError, ProtocolError
 from .protocol.http11 import Request
 from .protocol.limits import Limits
 from .protocol.spec import CloseCode, Opcode, Role, State
-from .steps import running
 
 __version__ = "0.1.0"
 

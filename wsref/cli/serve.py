@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import Any, TextIO
 
+from ..apps.demo import Demo
 from ..apps.panel import page_with_wire, with_wire
-from ..network.server import WebSocketServer
+from ..apps.running import StepServer
+from ..network.server import PAGE, WebSocketServer
 from ..protocol.deflate import Compression
 from ..protocol.limits import Limits
 from ..protocol.origin import is_loopback
-from ..steps import LAST, SEEN, handler_at, page_at
-from ..steps.source import source_at
+from ..steps import LAST, SEEN, diff_of, source_of
 from .terminal import CommandError, open_trace, set_up_log
 
 DEFAULT_HOST = "127.0.0.1"
@@ -59,10 +60,10 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--step",
         metavar="N",
         type=_step,
-        default=LAST,
-        help=f"run the server as it is after chapter N, 1 to {LAST}",
+        help=f"run the program that the book has written after chapter N, 1 to {LAST}",
     )
-    add("--source", action="store_true", help="with --step: print the program instead of running it")
+    add("--source", action="store_true", help="with --step: print the program instead")
+    add("--diff", action="store_true", help="with --step: print what the chapter changes instead")
     add(
         "--trace",
         metavar="FILE",
@@ -150,35 +151,56 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         CommandError: The server cannot start.
     """
-    if options.source:
-        print(source_at(options.step), end="")
+    if options.step is None and (options.source or options.diff):
+        raise CommandError("--source and --diff print a step of the book: say which, --step N")
+    if options.source or options.diff:
+        print(source_of(options.step) if options.source else diff_of(options.step), end="")
         return 0
     set_up_log(options.log_level, sys.stderr)
-    server = _make_server(options)
+    server = _make_server(options) if options.step is None else _make_step(options)
     tune_process()
     with stop_signals() as wait_for_signal, server:
-        server.start()
-        print_line(startup_message(server, options.step), sys.stdout)
+        if isinstance(server, WebSocketServer):
+            server.start()
+        print_line(startup_message(server.url, options.step), sys.stdout)
         wait_for_signal()
         print_line("\nClosing: 1001 to every client.", sys.stderr)
     return 0
 
 
+def _make_step(options: argparse.Namespace) -> StepServer:
+    """The program of a chapter; it has an address and, in chapter 11, a certificate, and no other options."""
+    printer = open_trace(options.trace)
+    context = tls_context(options.certfile, options.keyfile)
+    if options.wire:
+        raise CommandError("--wire cannot be used with --step")
+    try:
+        return StepServer(
+            options.step,
+            (options.host, options.port),
+            tap=None if printer is None else printer.tap,
+            ssl_context=context,
+        )
+    except ValueError as error:
+        raise CommandError(str(error)) from None
+    except (OSError, UnicodeError) as error:
+        raise CommandError(explain_bind_error(error, options.host, options.port)) from None
+
+
 def _make_server(options: argparse.Namespace) -> WebSocketServer[Any]:
-    if options.certfile and options.step < LAST:
-        raise CommandError(f"TLS comes in chapter 11: leave out --step {options.step}, or --certfile")
     try:
         limits = Limits(max_message_size=options.max_message_size, max_connections=options.max_connections)
     except ValueError as error:
         raise CommandError(str(error)) from None
     context = tls_context(options.certfile, options.keyfile)
     raise_open_files_limit(limits.max_connections)
-    handler, page, printer = handler_at(options.step), page_at(options.step), open_trace(options.trace)
-    tap = None if printer is None else printer.tap
+    printer = open_trace(options.trace)
+    handler: type[Demo] = Demo
+    page, tap = PAGE.read_bytes(), None if printer is None else printer.tap
     if options.wire is None:
-        options.wire = is_loopback(options.host) and tap is None and options.step == LAST
-    elif options.wire and (tap is not None or options.step < LAST):
-        raise CommandError("--wire cannot be used with --trace or --step")
+        options.wire = is_loopback(options.host) and tap is None
+    elif options.wire and tap is not None:
+        raise CommandError("--wire cannot be used with --trace")
     if options.wire:
         handler, subscriptions = with_wire()
         page, tap = page_with_wire(page), subscriptions.tap
@@ -197,14 +219,14 @@ def _make_server(options: argparse.Namespace) -> WebSocketServer[Any]:
         raise CommandError(explain_bind_error(error, options.host, options.port)) from None
 
 
-def startup_message(server: WebSocketServer[Any], step: int = LAST) -> str:
+def startup_message(url: str, step: int | None = None) -> str:
     """Return the first lines that ``serve`` prints: the one URL to open."""
-    scheme, address = server.url.split("://")
+    scheme, address = url.split("://")
     all_addresses = address.startswith(("0.0.0.0:", "[::]:"))
     if all_addresses:
         address = "localhost:" + address.rpartition(":")[2]
     lines = [f"Open {scheme.replace('ws', 'http')}://{address}/ in a browser.  Ctrl-C ends it.", ""]
-    if step < LAST:
+    if step is not None:
         lines.append(f"  After chapter {step} of {LAST}: {SEEN[step]}.")
     else:
         lines.append(f"  {scheme}://{address}/echo  sends back what you send")

@@ -11,6 +11,7 @@
 :mod:`wsbook.google`    our docstrings are Google's, nearly
 :mod:`wsbook.js`        ``javascript``: functions of a script, by their names
 :mod:`wsbook.labs`      runs the notebooks before the pages are read
+:mod:`wsbook.steps`     ``step-diff``: the change that a chapter makes to the server
 :mod:`wsbook.toc`       ``pages``: a toctree of those pages that there are
 :mod:`wsbook.links`     follows the links between the pages that were built
 ======================  =================================================================
@@ -25,8 +26,8 @@ from typing import Any
 
 def setup(app: Any) -> dict[str, Any]:
     """Register everything with Sphinx."""
-    from . import api, boxes, cases, google, js, labs, pictures, shown, tables, toc
+    from . import api, boxes, cases, google, js, labs, pictures, shown, steps, tables, toc
 
-    for part in (api, boxes, cases, google, js, labs, pictures, shown, tables, toc):
+    for part in (api, boxes, cases, google, js, labs, pictures, shown, steps, tables, toc):
         part.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

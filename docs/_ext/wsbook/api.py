@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 from typing import Any
 
@@ -50,17 +51,17 @@ ALL_NAMES = ("wsref.protocol.spec",)
 
 
 def modules() -> list[str]:
-    """The names of all modules, in reading order."""
+    """The names of all modules, in reading order; without programs, which nobody imports."""
     import wsref
 
+    programs = re.compile(r"\.__main__$|^wsref\.steps\.step")
     there = [module.name for module in pkgutil.walk_packages(wsref.__path__, "wsref.")]
     reading_order = []
     for folder, *_ in folders():
         reading_order += [f"wsref.{folder}", *(f"wsref.{folder}.{module}" for module, *_ in modules_of(folder))]
     order = {name: n for n, name in enumerate(reading_order)}
-    return sorted(
-        (name for name in there if not name.endswith("__main__")), key=lambda name: (order.get(name, len(order)), name)
-    )
+    there = [name for name in there if not programs.search(name)]
+    return sorted(there, key=lambda name: (order.get(name, len(order)), name))
 
 
 def _page(name: str) -> str:

@@ -52,7 +52,8 @@ def contents() -> Rows:
     for folder, words, _ in folders():
         rows.append((f"{{py:mod}}`wsref.{folder}`", "", prose(words)))
         for module, chapter, line in modules_of(folder):
-            rows.append((f"{{py:mod}}`~wsref.{folder}.{module}`", chapter, prose(line)))
+            name = f"`{module}`" if folder == "steps" else f"{{py:mod}}`~wsref.{folder}.{module}`"  # programs: no API
+            rows.append((name, chapter, prose(line)))
     return rows
 
 
@@ -239,9 +240,11 @@ class Fault:
 
 
 def faults(package: Path = PACKAGE) -> list[Fault]:
-    """Every ``HTTPError(...)`` and ``ProtocolError(...)`` that the package makes, found by ``ast``."""
+    """Every ``HTTPError(...)`` and ``ProtocolError(...)`` that the reference makes, found by ``ast``."""
     found: list[Fault] = []
     for path in sorted(package.rglob("*.py")):
+        if path.parent.name == "steps":
+            continue
         module = ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
         tree = ast.parse(path.read_text("utf-8"))
         found += _faults_in(tree, module)  # those outside of functions; the others are found once more, below

@@ -1,0 +1,157 @@
+"""Step 4: complete_upgrade: accept a handshake with 101."""
+
+import base64
+import contextlib
+import hashlib
+import re
+import socket
+import socketserver
+import traceback
+from email.utils import formatdate
+from http import HTTPStatus
+
+ADDRESS = ("127.0.0.1", 8765)
+GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
+TIMEOUT = 10  # seconds to wait for a client's next bytes
+MAX_HEAD = 16 * 1024  # bytes of a request line and its headers together
+
+TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
+REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!\"$-~]+) HTTP/1\.([0-9])")
+HEADER_LINE = re.compile(rb"(" + TOKEN + rb"):([\t -~\x80-\xff]*)")  # no control character but the tab
+KEY = re.compile("[+/0-9A-Za-z]{22}==")  # 16 bytes in base64; the article checks for 24 characters
+HOST = re.compile(r"([!$&'()*+,;=._~%0-9A-Za-z-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")
+
+
+class HTTPError(Exception):
+    """The request is refused with this status and these reasons."""
+
+    def __init__(self, status, *reasons):
+        super().__init__("; ".join(reasons))
+        self.status, self.reasons = status, reasons
+
+
+class Handler(socketserver.BaseRequestHandler):
+    """One connection, in its own thread."""
+
+    def handle(self):
+        """Read one request and answer it.  (socketserver calls the socket ``self.request``.)"""
+        self.request.settimeout(TIMEOUT)
+        self.received = b""  # bytes that arrived and are not used yet
+        self.method = ""
+        try:
+            self.read_request()
+            if self.wants_upgrade():
+                self.validate()
+                self.complete_upgrade()
+            else:
+                self.respond(200, "Hello from an HTTP server.\n")
+        except HTTPError as error:
+            self.abort_handshake(error)
+        except OSError:
+            pass  # the client is gone, or silent for too long
+        except Exception:  # a mistake in this program
+            traceback.print_exc()
+            self.abort_handshake(HTTPError(500, "the server failed"))
+
+    def read_request(self):
+        """Read the head of a request: method, target, version and headers (RFC 9112 sections 3 and 5)."""
+        while b"\r\n\r\n" not in self.received:  # TCP is a stream: a head arrives in pieces of any size
+            if len(self.received) > MAX_HEAD:
+                raise HTTPError(431, f"the request's head is larger than {MAX_HEAD} bytes")
+            if re.search(rb"(?<!\r)\n", self.received):
+                raise HTTPError(400, "each line must end in CRLF")
+            self.receive()
+        head, _, self.received = self.received.partition(b"\r\n\r\n")
+        first, *lines = head.removeprefix(b"\r\n").split(b"\r\n")
+        if not (found := REQUEST_LINE.fullmatch(first)):
+            raise HTTPError(400, "the first line must be METHOD TARGET HTTP/1.1")
+        self.method, self.target = found[1].decode(), found[2].decode()
+        self.minor_version = int(found[3])
+        self.headers = {}  # name in lower case: the values of its lines
+        for line in lines:
+            if not (found := HEADER_LINE.fullmatch(line)):  # a blank before the colon and a folded line hide headers
+                raise HTTPError(400, "each header line must be NAME: VALUE")
+            self.headers.setdefault(found[1].decode().lower(), []).append(found[2].decode("latin-1").strip(" \t"))
+        hosts = self.headers.get("host", [])
+        if self.minor_version >= 1 and (len(hosts) != 1 or not HOST.fullmatch(hosts[0])):
+            raise HTTPError(400, "there must be one Host header, and it must be a host")
+
+    def elements(self, name):
+        """The elements of a header that is a list, from all its lines, in lower case."""
+        elements = ",".join(self.headers.get(name, [])).lower().split(",")
+        return [element.strip(" \t") for element in elements if element.strip(" \t")]
+
+    def wants_upgrade(self):
+        """RFC 9110 section 7.8: Upgrade names a protocol, Connection names Upgrade, and it is HTTP/1.1."""
+        return "upgrade" in self.elements("connection") and self.elements("upgrade") and self.minor_version >= 1
+
+    def validate(self):
+        """RFC 6455 section 4.2.1: refuse an invalid handshake, with every reason."""
+        keys = self.headers.get("sec-websocket-key", [])
+        versions = self.headers.get("sec-websocket-version", [])
+        has_body = "transfer-encoding" in self.headers or set(self.headers.get("content-length", [])) - {"0"}
+        checks = [
+            (self.method == "GET", f"the method must be GET, not {self.method}"),
+            ("websocket" in self.elements("upgrade"), "the Upgrade header must name websocket"),
+            (len(keys) == 1 and KEY.fullmatch(keys[0]), "there must be one Sec-WebSocket-Key, 16 bytes in base64"),
+            (versions in (["13"], ["8"]), "there must be one Sec-WebSocket-Version, 13 or 8"),
+            (not has_body, "a handshake must have no body: its bytes would be read as frames"),
+        ]
+        if reasons := [reason for valid, reason in checks if not valid]:
+            raise HTTPError(400, *reasons)
+
+    def complete_upgrade(self):
+        """RFC 6455 section 4.2.2: answer 101.  The accept value proves that we read the key."""
+        (key,) = self.headers["sec-websocket-key"]
+        accept = base64.b64encode(hashlib.sha1((key + GUID).encode()).digest()).decode()
+        self.send_head(101, "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Accept: {accept}")
+
+    def receive(self):
+        """Wait for the next bytes and add them to ``self.received``."""
+        data = self.request.recv(64 * 1024)
+        if not data:
+            raise ConnectionError("the client has ended TCP")
+        self.received += data
+
+    def respond(self, status, text, *headers, content_type="text/plain; charset=utf-8"):
+        """Send a response with a body, the only one on this connection."""
+        body = text.encode()
+        headers += (f"Content-Type: {content_type}", f"Content-Length: {len(body)}", "Connection: close")
+        self.send_head(status, f"Date: {formatdate(usegmt=True)}", *headers)
+        if self.method != "HEAD":  # a HEAD is a GET without a body in its answer
+            self.request.sendall(body)
+
+    def send_head(self, status, *headers):
+        """Send a status line, header lines and an empty line."""
+        lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *headers, "", ""]
+        self.request.sendall("\r\n".join(lines).encode())
+        print("{}:{} {}".format(*self.client_address, status), flush=True)
+
+    def abort_handshake(self, error):
+        """Refuse the request, and say why.  Section 4.4: name the versions that we speak."""
+        reasons = "".join(f"- {reason}\n" for reason in error.reasons)
+        with contextlib.suppress(OSError):  # the client may be gone
+            self.respond(error.status, reasons, "Sec-WebSocket-Version: 13, 8")
+
+    def finish(self):
+        """End TCP in two stages: a socket closed with unread bytes makes the client lose our answer."""
+        with contextlib.suppress(OSError):
+            self.request.shutdown(socket.SHUT_WR)
+            self.request.settimeout(1)
+            for _ in range(100):
+                if not self.request.recv(64 * 1024):
+                    break
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """A thread for each connection."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 128
+
+
+if __name__ == "__main__":
+    with Server(ADDRESS, Handler) as server, contextlib.suppress(KeyboardInterrupt):
+        print("Open http://{}:{}/ in a browser.  Ctrl-C ends it.".format(*ADDRESS), flush=True)
+        server.serve_forever()

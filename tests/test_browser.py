@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import DEADLINE
 
-from wsref import Compression, Limits, WebSocketServer
+from wsref import Compression, Limits, WebSocketServer, running
 from wsref.apps.demo import Demo
 from wsref.apps.panel import page_with_wire, with_wire
 from wsref.network.server import PAGE
@@ -210,6 +210,47 @@ def test_two_pages_chat(driver: webdriver.Chrome, server: WebSocketServer) -> No
     ann.sees("message", "Bo: <img src=x onerror=alert(1)>")
     ann.sees("message", "* Bo has left")
     assert not driver.find_elements(By.CSS_SELECTOR, "#log img")
+
+
+@pytest.mark.parametrize("step", [10, 11])
+def test_two_browsers_chat_on_the_server_of_the_book(
+    driver: webdriver.Chrome, certificate: tuple[str, str], step: int
+) -> None:
+    """From the page that the step's 426 carries; in step 11 over TLS, with the origin of that page."""
+    tls = None
+    if step == 11:
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*certificate)
+    join = """
+        const ws = window.ws = new WebSocket(location.href.replace("http", "ws") + "chat?name=" + arguments[0]);
+        window.lines = [];
+        ws.onmessage = (event) => lines.push(event.data);
+    """
+
+    def sees(*wanted: str) -> None:
+        WebDriverWait(driver, DEADLINE).until(
+            lambda _: driver.execute_script("return lines") == list(wanted),
+            f"waited in vain for {wanted}; lines: {driver.execute_script('return lines')}",
+        )
+
+    with running(step=step, ssl_context=tls) as server:
+        url = server.url.replace("ws", "http", 1) + "/"
+        driver.get(url)
+        WebDriverWait(driver, DEADLINE).until(lambda _: driver.find_element(By.ID, "state").text == "open")
+        driver.execute_script(join, "Ann")
+        sees("* Ann has joined")
+        first = driver.current_window_handle
+        driver.switch_to.new_window("tab")
+        try:
+            driver.get(url)
+            driver.execute_script(join, "Bo")
+            sees("* Bo has joined")
+            driver.execute_script("ws.send('grüß dich')")
+            sees("* Bo has joined", "Bo: grüß dich")
+        finally:
+            driver.close()
+            driver.switch_to.window(first)
+        sees("* Ann has joined", "* Bo has joined", "Bo: grüß dich", "* Bo has left")
 
 
 def test_bytes_in_the_chat_are_refused_with_1003(driver: webdriver.Chrome, server: WebSocketServer) -> None:

@@ -77,7 +77,7 @@ class Closed:
         code: From the peer's Close; 1005 if it had no code, 1006 if there was no Close (§7.1.5).
         reason: From the peer's Close.
         sent_code: The code of our Close, which was sent before or is in ``reply``: 1005 if it has
-            none; None if there is no Close of ours.
+            no code; None if we have sent no Close.
         was_clean: Whether both sides sent a Close (§7.1.4).  If ours came first and the peer's
             answered it, then everything that we sent before has reached its program; nothing
             else proves that.

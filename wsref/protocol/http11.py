@@ -70,7 +70,7 @@ class Headers:
         return [value for key, (_, value) in zip(self._names, self._pairs, strict=True) if key == name]
 
     def get(self, name: str, default: str | None = None) -> str | None:
-        """Return all lines with that name joined with commas; the default if there are none."""
+        """Return all lines with that name joined with commas; the default if no line has it."""
         lines = self.lines(name)
         return ", ".join(lines) if lines else default
 

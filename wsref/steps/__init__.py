@@ -87,7 +87,7 @@ def diff_of(step: int, context: int = 3) -> str:
 
 
 def load(step: int, log: Callable[[str], None] | None = None) -> ModuleType:
-    """Load a step's program as a module of its own, with ``Server`` and ``Handler``.
+    """Load a step's program as a new module, with ``Server`` and ``Handler``.
 
     Args:
         step: The chapter, 1 to 11.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import tracemalloc
 
 import pytest
+from conftest import peak_memory
 from hypothesis import given
 from hypothesis import strategies as st
 from vectors import ZERO, close, events_of, failure, frame, more, outcome, prop, text, unframe
@@ -385,32 +385,28 @@ class TestLimits:
         size = 1 << 16
         payload = (character * (size // len(character) + 1))[: size - size % len(character)]
         wire = frame(opcode, payload, key=ZERO)
-        server = Connection(Role.SERVER)
-        tracemalloc.start()
-        try:
+        message = payload if opcode == 2 else payload.decode()
+
+        def receive() -> None:
+            server = Connection(Role.SERVER)
             for i in range(len(wire) - 1):
                 server.receive(wire[i : i + 1])
                 server.next_event()
             server.receive(wire[-1:])
-            event = server.next_event()
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        assert event.data == (payload if opcode == 2 else payload.decode())
+            assert server.next_event().data == message
+
+        peak = peak_memory(receive)
         # what a str of it takes, some growing room, and both buffer and message at the end
         assert peak <= 4 * len(payload) + 64 * 1024, f"{peak / len(payload):.1f} times the payload"
 
     def test_nothing_is_kept_for_a_declared_length(self):
-        server = Connection(Role.SERVER, Limits(max_message_size=1 << 62))
-        tracemalloc.start()
-        try:
+        def receive() -> None:
+            server = Connection(Role.SERVER, Limits(max_message_size=1 << 62))
             server.receive(b"\x82\xff" + (1 << 61).to_bytes(8, "big") + bytes(4) + b"x")
             assert server.next_event() is None
-            _, peak = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        assert peak < 64 * 1024
-        assert server.bytes_needed == (1 << 61) - 1
+            assert server.bytes_needed == (1 << 61) - 1
+
+        assert peak_memory(receive) < 64 * 1024
 
 
 class TestOpcodeAndPayload:

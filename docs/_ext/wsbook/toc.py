@@ -1,4 +1,4 @@
-"""Links to those pages that there are: ``pages``, a toctree, and ``lab``, to a chapter's notebook."""
+"""Links between pages: ``pages``, a toctree, ``lab``, to a notebook, and ``next-chapter``, a card."""
 
 from __future__ import annotations
 
@@ -46,7 +46,27 @@ class Lab(SphinxDirective):
         return [nodes.paragraph("", "", *words, classes=["lab"]), *messages]
 
 
+class NextChapter(SphinxDirective):
+    """The card at the end of a chapter: the next one's number, its title, and why to read on."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Make the card; its link fills it."""
+        names = patfilter(self.env.found_docs, f"tutorial/{int(self.arguments[0]):02}-*")
+        if not names:
+            raise self.error(f"There is no chapter {self.arguments[0]}")
+        words, messages = self.parse_inline(f"Next: [chapter {self.arguments[0]}](/{names[0]}.md)")
+        card = nodes.container(classes=["next-chapter"])
+        self.set_source_info(card)
+        card += nodes.paragraph("", "", *words, classes=["next-title"])
+        card += self.parse_content_to_nodes()
+        return [card, *messages]
+
+
 def setup(app: Any) -> None:
-    """Register the directive."""
+    """Register the directives."""
     app.add_directive("pages", Pages)
     app.add_directive("lab", Lab)
+    app.add_directive("next-chapter", NextChapter)

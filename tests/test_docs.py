@@ -101,13 +101,14 @@ class TestChapters:
 
     def test_it_has_all_its_parts(self, page):
         text, number = page.read_text("utf-8"), int(page.name[:2])
-        parts = ["{literalinclude}", "{rfc}", "{break-it}", "{exercise}", "## What comes next", f"{{lab}} {number:02}"]
+        parts = ["{literalinclude}", "{rfc}", "{break-it}", "{exercise}", f"{{lab}} {number:02}"]
         if number:
             parts.append(f"python -m wsref check --until {number} ")
         if number > 1:
             parts += ["## What the server cannot do yet", f":step: {number - 1}\n", f":step: {number}\n"]
+        if number < LAST:
+            parts.append(f"{{next-chapter}} {number + 1}\n")
         if number == LAST:
-            parts.remove("## What comes next")
             parts.remove(f":step: {number}\n")  # the finished server
         assert [part for part in parts if part not in text] == []
 

@@ -7,6 +7,7 @@ than the server can do, and reports the reason.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 import time
@@ -14,14 +15,17 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from .case import Case, Verdict
+from .case import Case, Needs, Verdict
 from .codec import BINARY, TEXT, frame, text, upgrade
-from .session import Peer, Target, Wire
+from .session import NoConnection, Peer, Silence, Target, Wire
 from .verdict import Failed, Level, Outcome, Skipped
 
 #: An offer that every server with permessage-deflate can accept unchanged.
 OFFER = upgrade("Sec-WebSocket-Extensions: permessage-deflate")
 
+
+#: Replays of cases that the server left without an answer; if all of them fail again, so would the others.
+ENOUGH_REPLAYS = 4
 
 #: The reason for no echo if the caller did not want the server to get a message.
 NO_ECHO_FLAG = "--no-echo"
@@ -40,6 +44,8 @@ class Capabilities:
         echo: Whether the server echoes messages.
         no_echo: The reason why it does not, in words.
         binary: Whether it echoes binary messages too.
+        unasked: Whether it sends messages that answer nothing: a greeting, the time, another client's words.
+        no_head: Why the head of its 101 cannot be read; "": it can.
         deflate: Whether it agrees on permessage-deflate.
         concurrent: Whether it serves a second client before the first one leaves.
     """
@@ -48,6 +54,8 @@ class Capabilities:
     echo: bool = False
     no_echo: str = ""
     binary: bool = False
+    unasked: bool = False
+    no_head: str = ""
     deflate: bool = False
     concurrent: bool = True
 
@@ -96,13 +104,17 @@ def probe(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Capabil
         NotAnswering: No server listens, or it does not answer.
     """
     capabilities = Capabilities()
-    peer = Peer(target, timeout)
+    peer = Peer(target, timeout, echo=False)
     try:
         wire = peer.connect()
         wire.send(upgrade())
         try:
             answer = wire.answer()
         except Failed as failure:
+            if (received := wire.received()).startswith(b"HTTP/1.1 101"):
+                capabilities.baseline_status = 101
+                capabilities.no_head = f"the 101 is not complete: {failure.got} ({received[-40:]!r} is its end)"
+                return capabilities
             raise NotAnswering(_why_no_answer(target, wire, failure)) from None
         capabilities.baseline_status = answer.status if answer else 0
         if answer is None and not _answers_http(peer):
@@ -113,6 +125,7 @@ def probe(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Capabil
         if capabilities.baseline_status == 101:
             capabilities.no_echo = _why_no_echo(wire) if echo else NO_ECHO_FLAG
             capabilities.echo = not capabilities.no_echo
+            capabilities.unasked = wire.passed_over > 0
         capabilities.concurrent = _serves_many(peer, capabilities.baseline_status)
         peer.close()
         if capabilities.echo:
@@ -141,7 +154,7 @@ def _what_to_try(target: Target, why: str) -> str:
 
 
 def _why_no_answer(target: Target, wire: Wire, failure: Failed) -> str:
-    received = b"".join(data for sent, data in wire.recorded if not sent)
+    received = wire.received()
     if received[:2] in (b"\x15\x03", b"\x16\x03"):
         return "it answers in TLS: its URL begins with wss://"
     if not received:
@@ -159,12 +172,16 @@ def _answers_http(peer: Peer) -> bool:
 
 
 def _why_no_echo(wire: Wire) -> str:
-    """Send a message, and return the reason why no echo arrived; "": the echo arrived."""
-    wire.send(text("Hello"))
+    """Send a message, and return the reason why no echo arrived; "": the echo arrived.
+
+    No server sends this message by itself, as its greeting.
+    """
+    message = f"Hello {os.urandom(4).hex()}"
+    wire.send(text(message))
     try:
-        wire.expect(TEXT, b"Hello")
+        wire.expect(TEXT, message.encode())
     except Failed as failure:
-        return f"the answer to the text 'Hello' was: {failure.got}"
+        return f"the answer to the text {message!r} was: {failure.got}"
     return ""
 
 
@@ -200,9 +217,16 @@ def _serves_many(peer: Peer, baseline_status: int) -> bool:
 
 def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: float = 3.0) -> Verdict:
     """Play one case."""
-    peer = Peer(target, timeout, capabilities.baseline_status, capabilities.echo, capabilities.concurrent)
+    peer = Peer(
+        target,
+        timeout,
+        capabilities.baseline_status,
+        capabilities.echo,
+        capabilities.unasked,
+        capabilities.concurrent,
+    )
     began = time.monotonic()
-    verdict = Verdict(case, Outcome.PASS)
+    verdict = Verdict(case, Outcome.PASS, unasked=capabilities.unasked)
     try:
         reason = _skip_reason(case, capabilities)
         if reason:
@@ -213,6 +237,7 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
     except Failed as failure:
         verdict.outcome, verdict.why = Outcome.FAIL, failure.got
         verdict.expected = failure.expected or case.play.accepts
+        verdict.unanswered = isinstance(failure, Silence | NoConnection)
     finally:
         peer.close()
     verdict.recorded = [wire.recorded for wire in peer.wires]
@@ -222,18 +247,21 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
 
 def _skip_reason(case: Case, capabilities: Capabilities) -> str:
     """Return the reason why this case does not apply to the server; "": the case applies."""
-    needs = case.play.needs
-    if needs and capabilities.baseline_status != 101:
-        return "an ordinary handshake does not get 101"
-    if needs == "asked" and capabilities.no_echo == NO_ECHO_FLAG:
-        return NO_ECHO_FLAG
-    if needs in ("echo", "binary", "deflate") and not capabilities.echo:
-        return "the server does not echo messages"
-    if needs == "binary" and not capabilities.binary:
-        return "the server does not echo binary messages; 6.echo.all-bytes tests that"
-    if needs in ("agree", "deflate") and not capabilities.deflate:
-        return "the server does not agree on permessage-deflate, which is legal"
-    return ""
+    needs, can = case.play.needs, capabilities
+    opens, deflate = can.baseline_status == 101, can.deflate
+    able = {
+        Needs.NOTHING: True,
+        Needs.OPEN: opens,
+        Needs.MESSAGES: opens and can.no_echo != NO_ECHO_FLAG,
+        Needs.ECHO: opens and can.echo,
+        Needs.BINARY_ECHO: can.echo and can.binary,
+        Needs.DEFLATE: deflate,
+        Needs.DEFLATE_ECHO: deflate and can.echo,
+        Needs.DEFLATE_BINARY_ECHO: deflate and can.echo and can.binary,
+    }
+    if needs is not Needs.NOTHING and (can.no_head or not opens):
+        return can.no_head or Needs.OPEN.value
+    return "" if able[needs] else needs.value
 
 
 def is_alive(target: Target, capabilities: Capabilities, timeout: float) -> bool:
@@ -279,36 +307,87 @@ def grade(
     began = time.monotonic()
     capabilities = probe(target, timeout=timeout, echo=echo)
     report = Report(target, capabilities)
-    stop = threading.Event()
-    done: dict[str, Verdict] = {}
-
-    def one(case: Case) -> Verdict | None:
-        if stop.is_set():
-            return None
-        verdict = play(case, target, capabilities, timeout=timeout)
-        if _looks_dead(verdict) and not stop.is_set() and not is_alive(target, capabilities, timeout):
-            report.stopped = report.stopped or f"after {case.id} the server no longer answered an ordinary handshake"
-            stop.set()
-        return verdict
-
-    together = [case for case in cases if not case.play.alone]
-    alone = [case for case in cases if case.play.alone]
-    with ThreadPoolExecutor(jobs if capabilities.concurrent else 1, thread_name_prefix="wsref check") as pool:
-        try:
-            for verdict in _as_completed(pool.submit(one, case) for case in together):
-                done[verdict.case.id] = verdict
-                on_verdict(verdict)
-            for case in alone:
-                if (last := one(case)) is not None:
-                    done[case.id] = last
-                    on_verdict(last)
-        except BaseException:  # Ctrl-C: each thread ends after its current case
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    report.verdicts = [done[case.id] for case in cases if case.id in done]
+    run = _Run(report, timeout, on_verdict)
+    run.play_together([case for case in cases if not case.play.alone], jobs if capabilities.concurrent else 1)
+    run.replay()
+    run.play_alone([case for case in cases if case.play.alone])
+    report.verdicts = [run.done[case.id] for case in cases if case.id in run.done]
     report.seconds = time.monotonic() - began
     return report
+
+
+class _Run:
+    """The cases of one report while they are played.
+
+    A failure counts after the last case that runs beside others, for two reasons.  The server may have been
+    silent only because it was busy: such a case is replayed alone.  And it may have turned out to send
+    messages by itself, which were taken for answers: then each failed case is replayed.
+    """
+
+    def __init__(self, report: Report, timeout: float, on_verdict: Callable[[Verdict], None]) -> None:
+        self._report = report
+        self._timeout = timeout
+        self._on_verdict = on_verdict
+        self._stop = threading.Event()
+        self._failures: list[Verdict] = []
+        self.done: dict[str, Verdict] = {}
+
+    def play_together(self, cases: Sequence[Case], jobs: int) -> None:
+        """Play cases, several at a time, and listen beside them to what the server sends by itself."""
+        listener = Peer(self._report.target, self._timeout)
+        with ThreadPoolExecutor(jobs, thread_name_prefix="wsref check") as pool:
+            try:
+                if jobs > 1 and self._report.capabilities.echo:
+                    listener.open()
+                for verdict in _as_completed(pool.submit(self._play, case) for case in cases):
+                    if not self._report.capabilities.unasked and any(
+                        wire.has_received_a_message() for wire in listener.wires
+                    ):
+                        self._report.capabilities.unasked = True
+                        listener.close()
+                    if verdict.outcome is Outcome.FAIL:
+                        self._failures.append(verdict)
+                    else:
+                        self._count(verdict)
+            except BaseException:  # Ctrl-C: each thread ends after its current case
+                self._stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            finally:
+                listener.close()
+
+    def replay(self) -> None:
+        """Play again, each alone, the failed cases whose failure may not be the server's."""
+        confirmed = innocent = 0
+        for failure in self._failures:
+            verdict = failure
+            if self._report.capabilities.unasked != failure.unasked or (
+                failure.unanswered and (innocent or confirmed < ENOUGH_REPLAYS)
+            ):
+                verdict = self._play(failure.case) or failure
+                confirmed += verdict.outcome is Outcome.FAIL
+                innocent += verdict.outcome is not Outcome.FAIL
+            self._count(verdict)
+
+    def play_alone(self, cases: Sequence[Case]) -> None:
+        """Play cases one after the other."""
+        for case in cases:
+            if (verdict := self._play(case)) is not None:
+                self._count(verdict)
+
+    def _count(self, verdict: Verdict) -> None:
+        self.done[verdict.case.id] = verdict
+        self._on_verdict(verdict)
+
+    def _play(self, case: Case) -> Verdict | None:
+        if self._stop.is_set():
+            return None
+        report, timeout = self._report, self._timeout
+        verdict = play(case, report.target, report.capabilities, timeout=timeout)
+        if verdict.unanswered and not self._stop.is_set() and not is_alive(report.target, report.capabilities, timeout):
+            report.stopped = report.stopped or f"after {case.id} the server no longer answered an ordinary handshake"
+            self._stop.set()
+        return verdict
 
 
 def _as_completed(submitted: Iterable[Future[Verdict | None]]) -> Iterable[Verdict]:
@@ -318,7 +397,3 @@ def _as_completed(submitted: Iterable[Future[Verdict | None]]) -> Iterable[Verdi
         for future in finished:
             if (verdict := future.result()) is not None:
                 yield verdict
-
-
-def _looks_dead(verdict: Verdict) -> bool:
-    return verdict.outcome is Outcome.FAIL and ("nothing for" in verdict.why or "no connection" in verdict.why)

@@ -146,6 +146,14 @@ class Ended(Failed):
     """TCP ended before the expected message."""
 
 
+class NoConnection(Failed):
+    """The server accepts no TCP connection."""
+
+
+class Silence(Failed):
+    """The server did not answer before the deadline.  It may be slow only because other cases run beside this one."""
+
+
 @dataclass
 class Peer:
     """The server during one case.
@@ -154,6 +162,7 @@ class Peer:
         timeout: Seconds to wait for each answer.
         baseline_status: The status of an ordinary handshake; 0: unknown.
         echo: Whether the server echoes messages.
+        unasked: Whether the server sends messages that answer nothing: a greeting, the time, another client's words.
         concurrent: Whether the server serves a second client before the first one leaves.
     """
 
@@ -161,6 +170,7 @@ class Peer:
     timeout: float = 3.0
     baseline_status: int = 0
     echo: bool = True
+    unasked: bool = False
     concurrent: bool = True
     wires: list[Wire] = field(default_factory=list)
 
@@ -180,8 +190,8 @@ class Peer:
         except UnicodeError:
             raise Failed(f"{self.target.host!a} is not a valid host name") from None
         except OSError as error:
-            raise Failed(f"no connection to {self.target.authority}: {error.strerror or error}") from None
-        wire = Wire(sock, self.target, self.timeout)
+            raise NoConnection(f"no connection to {self.target.authority}: {error.strerror or error}") from None
+        wire = Wire(sock, self.target, self.timeout, unasked=not self.echo or self.unasked)
         self.wires.append(wire)
         return wire
 
@@ -228,19 +238,25 @@ class Wire:
         recorded: The chunks that passed, in order: whether the grader sent the chunk, and its bytes.
         faults: The rules that the server's frames broke so far, each with its section.
         opening: The answer to the handshake; None: no handshake is complete.
+        unasked: Whether to pass over messages that answer nothing.  A server that does not echo, greets, or
+            sends the time may send any message at any time.
+        passed_over: The number of such messages so far.
     """
 
-    def __init__(self, sock: socket.socket, target: Target, timeout: float) -> None:
+    def __init__(self, sock: socket.socket, target: Target, timeout: float, *, unasked: bool = False) -> None:
         self._socket = sock
         self._target = target
         self.timeout = timeout
+        self.unasked = unasked
         self._buffer = bytearray()
         self._ended = False
         self.recorded: list[tuple[bool, bytes]] = []
         self._recorded = {True: 0, False: 0}
         self.faults: list[str] = []
         self.opening: Answer | None = None
+        self.passed_over = 0
         self._fragments: list[Frame] = []  # of the incomplete message
+        self._beside = ""  # in words, the last frame that answers nothing
         # More than 8 attributes: the protocol's state of one connection, and the record for the report.
         self._ping_payloads: set[bytes] = set()  # of the Pings and Pongs from the grader
 
@@ -394,7 +410,8 @@ class Wire:
         before = len(self._buffer)
         self._socket.setblocking(False)
         if not deadline.remaining() or not (self._read_available() or self._wait(deadline)):
-            raise Failed(f"nothing for {deadline}{' that is complete' if self._buffer else ''}")
+            what = " that is complete" if self._buffer else self._beside
+            raise Silence(f"nothing for {deadline}{what}")
         return len(self._buffer) > before
 
     def ended(self, seconds: float | None = None) -> bool:
@@ -406,6 +423,18 @@ class Wire:
         except Failed:
             return False
         return True
+
+    def received(self) -> bytes:
+        """Return the recorded bytes of the server."""
+        return b"".join(data for sent, data in self.recorded if not sent)
+
+    def has_received_a_message(self) -> bool:
+        """Return whether a data frame has begun to arrive, without waiting; read all frames before it."""
+        self._socket.setblocking(False)
+        self._read_available()
+        while (parsed := parse_frame(self._buffer)) is not None and parsed[0].opcode >= 8:
+            del self._buffer[: parsed[1]]
+        return bool(self._buffer) and self._buffer[0] & 15 < 8
 
     def rest(self, seconds: float) -> bytes:
         """Wait for the end of TCP, at most for these seconds, and return the unused bytes."""
@@ -516,6 +545,8 @@ class Wire:
                 self.send(frame(PONG, received.payload))
             elif received.opcode != PONG or received.payload in self._ping_payloads or received.faults:
                 yield received
+            else:
+                self._beside = f" but {received}, which answers no Ping"
 
     def _note_control(self, data: bytes) -> None:
         """Remember the payloads of Pings and Pongs: Pongs with these payloads are not unsolicited."""
@@ -549,7 +580,7 @@ class Wire:
     # -- Expectations ------------------------------------------------------------
 
     def expect(self, opcode: int, payload: bytes, *, ignore: tuple[int, ...] = ()) -> None:
-        """Check that the next message is this one.
+        """Check that the next message is this one; on a server that sends by itself, that this one arrives.
 
         Args:
             ignore: Opcodes to ignore before the message: ``(PONG,)``.
@@ -559,9 +590,25 @@ class Wire:
         """
         wanted = Frame(opcode, payload)
         deadline = self.deadline_for(len(payload))
-        while (received := self.message_for(wanted, deadline)).opcode in ignore and received.opcode != opcode:
+        while self._is_beside(received := self.message_for(wanted, deadline), wanted, ignore):
             pass
         self.compare(received, wanted)
+
+    def _is_beside(self, received: Frame, wanted: Frame, ignore: tuple[int, ...]) -> bool:
+        """Return whether a message is to be passed over: its kind, or it answers nothing."""
+        return (received.opcode in ignore and received.opcode != wanted.opcode) or (
+            self.answers_nothing(received, wanted)
+        )
+
+    def answers_nothing(self, received: Frame, *wanted: Frame) -> bool:
+        """Return whether this is a message that the server may have sent by itself, and count it."""
+        if not self.unasked or received.opcode >= 8:
+            return False
+        if any((received.opcode, received.payload) == (one.opcode, one.payload) for one in wanted):
+            return False
+        self.passed_over += 1
+        self._beside = " but messages of its own"
+        return True
 
     def message_for(self, wanted: Frame, deadline: Deadline | None = None) -> Frame:
         """Return the next message, which may differ from the expected one.
@@ -577,7 +624,8 @@ class Wire:
         except Failed as failure:
             if isinstance(failure, Ended):
                 _may_be_too_long(wanted, f"{failure.got}; without a limit, this is a fault")
-            raise Failed(failure.got, str(wanted)) from None
+            failure.expected = str(wanted)
+            raise
 
     def compare(self, received: Frame, wanted: Frame) -> None:
         """Check the opcode and payload of a received message.
@@ -613,18 +661,20 @@ class Wire:
                     return received
                 if received.opcode == PONG and alive is None and received.payload == LIVENESS_PAYLOAD and not answered:
                     answered = True  # a library may answer before its application decodes the text and finds the fault
+                elif self.answers_nothing(received):
+                    continue  # a server that does not fail the connection sends no Close in time
                 elif received.opcode >= 8 or received.fin:  # unless it echoes fragments before it sees the fault
                     raise Failed(f"the connection stays open: it sent {received}", "Close, or the end of TCP")
         except Failed as failure:
             if failure.got.startswith("TCP ended inside a frame"):
                 return None  # it failed the connection while it echoed a fragment
-            if failure.got.startswith("nothing for"):
+            if isinstance(failure, Silence):
                 how = (
                     "the connection stays open: it answered a Ping, then"
                     if answered
                     else "neither a Close nor the end of TCP:"
                 )
-                raise Failed(f"{how} {failure.got}", "Close, or the end of TCP") from None
+                raise Silence(f"{how} {failure.got}", "Close, or the end of TCP") from None
             raise
         return None
 

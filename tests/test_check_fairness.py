@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import socket
 import threading
 import time
 
@@ -237,3 +238,63 @@ def test_a_silence_that_ends_when_the_case_is_replayed_does_not_count():
     found = outcomes(SlowOnce, "7.ping.hello", timeout=1.0)
     assert SlowOnce.slow.is_set()
     assert found["7.ping.hello"][0] is Outcome.PASS
+
+
+class Crash(ReferenceServer):
+    """Ends its process, for one frame."""
+
+    def check_length(self, length, least):
+        if length > 1 << 62:
+            self.server.socket.shutdown(socket.SHUT_RDWR)  # as when a process ends
+            self.request.shutdown(socket.SHUT_RDWR)
+            raise Disconnected
+        super().check_length(length, least)
+
+
+def crashed(jobs, *only):
+    with serving_a(Crash) as url:
+        return grade(parse_target(url), select(only=only), timeout=3.0, jobs=jobs)
+
+
+class TestCrashes:
+    """A server that ends is a verdict of its own"""
+
+    def test_the_case_that_ends_the_server_is_blamed_and_no_other(self):
+        report = crashed(1, "6.length.*")
+        assert [(v.case.id, v.crashed) for v in report.failed] == [("6.length.top-bit", True)]
+        assert report.stopped == "6.length.top-bit ended the server: it accepts no connection now"
+        assert "6.length.126" in {v.case.id for v in report.verdicts}
+        assert "6.length.huge" not in {v.case.id for v in report.verdicts}
+
+    def test_also_beside_other_cases_as_a_dangerous_case_runs_alone(self):
+        report = crashed(4, "6.*")
+        assert [(v.case.id, v.crashed) for v in report.failed] == [("6.length.top-bit", True)]
+
+    def test_of_several_cases_none_is_blamed_and_all_are_named(self):
+        class Barrier(Crash):
+            both = threading.Barrier(2)
+
+            def on_unmasked(self):
+                self.both.wait(10)
+                with contextlib.suppress(OSError):
+                    self.server.socket.shutdown(socket.SHUT_RDWR)
+                raise Disconnected
+
+        with serving_a(Barrier) as url:
+            report = grade(
+                parse_target(url), select(only=["6.mask.missing", "6.mask.missing-ping"]), timeout=3.0, jobs=2
+            )
+        assert report.failed == []
+        assert report.stopped.startswith("the server ended during or after one of 6.mask.missing, 6.mask.missing-ping")
+
+    def test_a_case_that_finds_the_server_gone_is_not_the_one(self):
+        class GoesAfterItsClose(ReferenceServer):
+            def on_unmasked(self):
+                self.server.socket.shutdown(socket.SHUT_RDWR)
+                super().on_unmasked()
+
+        with serving_a(GoesAfterItsClose) as url:
+            report = grade(parse_target(url), select(only=["6.mask.*"]), timeout=3.0, jobs=1)
+        assert report.failed == []
+        assert "6.mask.missing" in report.stopped
+        assert "6.mask.missing-binary" not in {v.case.id for v in report.verdicts}

@@ -37,7 +37,7 @@ class Play:
         run: Plays the case.  It returns if the server is right, raises :class:`~wsref.check.verdict.Failed`
             if the server is wrong, and :class:`~wsref.check.verdict.Skipped` if the case does not apply.
         needs: The ability that the case needs.
-        alone: Whether the case must run alone because it loads the server.
+        alone: Whether the case must run alone because it loads the server, or may end it.
     """
 
     sends: str
@@ -86,6 +86,8 @@ class Verdict:
             whether the grader sent it, and its bytes.  Empty received bytes: the server ended TCP.
         seconds: The duration of the case.
         unanswered: For a failure, whether the server did not answer, or did not take a connection.
+        cut_off: Whether TCP ended on an open WebSocket without a Close.
+        crashed: For a failure, whether the case ended the server.
         unasked: Whether it was known during the case that the server sends messages that answer nothing.
     """
 
@@ -96,4 +98,6 @@ class Verdict:
     recorded: list[list[tuple[bool, bytes]]] = field(default_factory=list)
     seconds: float = 0.0
     unanswered: bool = False
+    cut_off: bool = False
+    crashed: bool = False
     unasked: bool = False

@@ -216,12 +216,13 @@ def pongs(data: bytes, *payloads: bytes, ignore: tuple[int, ...] = ()) -> Play:
 LIVENESS_TEXT = text("still there?")
 
 
-def fails(data: bytes, *, probe_with_text: bool = False, request: bytes | None = None) -> Play:
+def fails(data: bytes, *, probe_with_text: bool = False, request: bytes | None = None, alone: bool = False) -> Play:
     """Expect that the server fails the connection for these bytes, which break a rule.  RFC 6455 §7.1.7.
 
     Args:
         probe_with_text: Probe the connection with a text message if the server echoes; otherwise, with a Ping.
         request: The handshake; None: the ordinary one.
+        alone: As for a case.
     """
 
     def run(peer: Peer) -> None:
@@ -229,7 +230,7 @@ def fails(data: bytes, *, probe_with_text: bool = False, request: bytes | None =
         wire.send(data)
         wire.expect_failure(LIVENESS_TEXT if probe_with_text and peer.echo else None)
 
-    return Play(in_words(data), "Close, or the end of TCP, and nothing else", run, Needs.OPEN)
+    return Play(in_words(data), "Close, or the end of TCP, and nothing else", run, Needs.OPEN, alone)
 
 
 def works(peer: Peer, wire: Wire) -> None:

@@ -7,10 +7,13 @@ than the server can do, and reports the reason.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -116,6 +119,8 @@ def probe(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Capabil
                 capabilities.no_head = f"the 101 is not complete: {failure.got} ({received[-40:]!r} is its end)"
                 return capabilities
             raise NotAnswering(_why_no_answer(target, wire, failure)) from None
+        if answer is not None and not answer.status:
+            raise NotAnswering(f"{target.authority} does not answer in HTTP: it sent {wire.received()[:40]!r}")
         capabilities.baseline_status = answer.status if answer else 0
         if answer is None and not _answers_http(peer):
             raise NotAnswering(
@@ -240,6 +245,7 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
         verdict.unanswered = isinstance(failure, Silence | NoConnection)
     finally:
         peer.close()
+    verdict.cut_off = any(wire.cut_off for wire in peer.wires)
     verdict.recorded = [wire.recorded for wire in peer.wires]
     verdict.seconds = time.monotonic() - began
     return verdict
@@ -279,6 +285,15 @@ def is_alive(target: Target, capabilities: Capabilities, timeout: float) -> bool
         finally:
             peer.close()
         time.sleep(0.2)
+    return False
+
+
+def accepts_connections(target: Target, timeout: float) -> bool:
+    """Return whether the server accepts a TCP connection."""
+    for _ in range(3):
+        with contextlib.suppress(OSError), socket.create_connection((target.host, target.port), timeout):
+            return True
+        time.sleep(0.1)
     return False
 
 
@@ -322,6 +337,9 @@ class _Run:
     A failure counts after the last case that runs beside others, for two reasons.  The server may have been
     silent only because it was busy: such a case is replayed alone.  And it may have turned out to send
     messages by itself, which were taken for answers: then each failed case is replayed.
+
+    If the server ends, only the cases of that moment can be the reason.  One case is blamed; of several,
+    none is judged, and the report names them.
     """
 
     def __init__(self, report: Report, timeout: float, on_verdict: Callable[[Verdict], None]) -> None:
@@ -329,6 +347,10 @@ class _Run:
         self._timeout = timeout
         self._on_verdict = on_verdict
         self._stop = threading.Event()
+        self._looking = threading.Lock()
+        self._running: set[str] = set()
+        self._finished: deque[str] = deque(maxlen=4)  # the last ones
+        self._suspects: set[str] = set()  # the cases that ran when the server ended
         self._failures: list[Verdict] = []
         self.done: dict[str, Verdict] = {}
 
@@ -376,18 +398,40 @@ class _Run:
                 self._count(verdict)
 
     def _count(self, verdict: Verdict) -> None:
-        self.done[verdict.case.id] = verdict
-        self._on_verdict(verdict)
+        if verdict.case.id not in self._suspects or verdict.crashed:
+            self.done[verdict.case.id] = verdict
+            self._on_verdict(verdict)
 
     def _play(self, case: Case) -> Verdict | None:
+        """Play a case, then see whether the server still works; None: the run has ended."""
         if self._stop.is_set():
             return None
-        report, timeout = self._report, self._timeout
-        verdict = play(case, report.target, report.capabilities, timeout=timeout)
-        if verdict.unanswered and not self._stop.is_set() and not is_alive(report.target, report.capabilities, timeout):
-            report.stopped = report.stopped or f"after {case.id} the server no longer answered an ordinary handshake"
-            self._stop.set()
+        self._running.add(case.id)
+        verdict = play(case, self._report.target, self._report.capabilities, timeout=self._timeout)
+        if verdict.unanswered or verdict.cut_off:
+            with self._looking:  # the first to look stops the run, and the others are suspects
+                if not self._stop.is_set():
+                    self._look_after_the_server(verdict)
+        self._running.discard(case.id)
+        self._finished.append(case.id)
         return verdict
+
+    def _look_after_the_server(self, verdict: Verdict) -> None:
+        """End the run if the server has ended, or hangs."""
+        report, name = self._report, verdict.case.id
+        if not accepts_connections(report.target, self._timeout):
+            self._stop.set()
+            self._suspects = set(self._running)
+            if verdict.recorded and self._suspects == {name}:
+                report.stopped = f"{name} ended the server: it accepts no connection now"
+                verdict.outcome, verdict.why, verdict.crashed = Outcome.FAIL, "the end of the server itself", True
+                verdict.expected = f"{verdict.case.play.accepts}; the next client can connect"
+            else:
+                ran = self._running if verdict.recorded else {*self._running, *self._finished} - {name}
+                report.stopped = f"the server ended during or after one of {', '.join(sorted(ran))}"
+        elif verdict.unanswered and not is_alive(report.target, report.capabilities, self._timeout):
+            self._stop.set()
+            report.stopped = f"after {name} the server no longer answered an ordinary handshake"
 
 
 def _as_completed(submitted: Iterable[Future[Verdict | None]]) -> Iterable[Verdict]:

@@ -17,7 +17,7 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -37,6 +37,9 @@ from .verdict import Failed, Skipped
 
 #: Bytes.  The largest answer or message that the grader keeps; no case needs so much.
 MAX_RECEIVED = 64 * 1024 * 1024
+
+#: Bytes.  The largest body of a response that the grader keeps.
+MAX_BODY = 1024 * 1024
 
 #: Accepted interim responses (such as 103 Early Hints) before the final one; more than that is a fault.
 MAX_INTERIM_RESPONSES = 8
@@ -256,6 +259,7 @@ class Wire:
         self.opening: Answer | None = None
         self.passed_over = 0
         self._fragments: list[Frame] = []  # of the incomplete message
+        self._got_close = False
         self._beside = ""  # in words, the last frame that answers nothing
         # More than 8 attributes: the protocol's state of one connection, and the record for the report.
         self._ping_payloads: set[bytes] = set()  # of the Pings and Pongs from the grader
@@ -424,6 +428,11 @@ class Wire:
             return False
         return True
 
+    @property
+    def cut_off(self) -> bool:
+        """Whether the server ended TCP on an open WebSocket without a Close."""
+        return self.opening is not None and self._ended and not self._got_close and (False, b"") in self.recorded
+
     def received(self) -> bytes:
         """Return the recorded bytes of the server."""
         return b"".join(data for sent, data in self.recorded if not sent)
@@ -480,32 +489,26 @@ class Wire:
         return head
 
     def _body(self, answer: Answer) -> bytes:
-        """Return the body as the head declares it; at the deadline, the part that arrived."""
-        lengths, size = answer.lines("Content-Length"), 0
-        if answer.tokens("Transfer-Encoding"):
-            end: Callable[[], int | None] = self._end_of_chunks
-        elif lengths and re.fullmatch("[0-9]{1,9}", lengths[0]):
-            size = int(lengths[0])
-            end = lambda: size if len(self._buffer) >= size else None  # noqa: E731
-        else:
-            end = lambda: None  # noqa: E731  (to the end of TCP: RFC 9112 §6.3)
-        whole = self.deadline_for(min(size, MAX_RECEIVED))
-        while (size_of_it := end()) is None:
+        """Return the body as the head declares it, or the part that arrived: until the deadline, and MAX_BODY bytes."""
+        lengths, chunked, at = answer.lines("Content-Length"), bool(answer.tokens("Transfer-Encoding")), 0
+        size = int(lengths[0]) if lengths and re.fullmatch("[0-9]{1,9}", lengths[0]) and not chunked else MAX_BODY
+        whole = self.deadline_for(min(size, MAX_BODY))
+        while len(self._buffer) < min(size, MAX_BODY):
+            if chunked:
+                at, last = _walk_chunks(self._buffer, at)
+                if last:
+                    size = at
+                    break
             try:
                 # A server that declares a large body and sends nothing gets one timeout, not one for each MiB.
                 if not self._receive_more(Deadline(min(self.timeout, whole.remaining()))):
-                    size_of_it = len(self._buffer)
                     break
             except Failed:
-                size_of_it = len(self._buffer)
                 break
-        body = bytes(self._buffer[:size_of_it])
-        del self._buffer[:size_of_it]
+        size = min(size, MAX_BODY)
+        body = bytes(self._buffer[:size])
+        del self._buffer[:size]
         return body
-
-    def _end_of_chunks(self) -> int | None:
-        found = re.search(rb"(?:^|\r\n)0+\r\n(?:[^\r\n]+\r\n)*\r\n", self._buffer)
-        return found.end() if found else None
 
     def frame(self, seconds: float | None = None) -> Frame | None:
         """Return the next frame; None: TCP ended.
@@ -525,6 +528,7 @@ class Wire:
                 return None
         received, size = parsed
         del self._buffer[:size]
+        self._got_close |= received.opcode == CLOSE
         self.faults += received.faults
         return received
 
@@ -677,6 +681,28 @@ class Wire:
                 raise Silence(f"{how} {failure.got}", "Close, or the end of TCP") from None
             raise
         return None
+
+
+def _walk_chunks(data: bytearray, at: int) -> tuple[int, bool]:
+    r"""Pass over the whole chunks from ``at`` on, each once.  RFC 9112 §7.1.
+
+    Returns:
+        The position after the last whole chunk, and whether that was the end of the body, its trailers included.
+
+    >>> _walk_chunks(bytearray(b"2\r\nab\r\n1;x=y\r\nc"), 0)
+    (7, False)
+    >>> _walk_chunks(bytearray(b"2\r\nab\r\n0\r\nA: b\r\n\r\ntail"), 0)
+    (18, True)
+    """
+    while (line := re.compile(rb"([0-9A-Fa-f]{1,8})[^\n]*\n").match(data, at)) is not None:
+        size = int(line[1], 16)
+        if not size:
+            end = re.compile(rb"(?:[^\r\n][^\n]*\n)*\r?\n").match(data, line.end())
+            return (end.end(), True) if end else (at, False)
+        if len(data) < line.end() + size + 2:
+            break
+        at = line.end() + size + 2
+    return at, False
 
 
 def _may_be_too_long(wanted: Frame, how: str) -> None:

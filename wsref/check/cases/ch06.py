@@ -127,7 +127,7 @@ LENGTH_CASES = (
         "RFC 6455 §5.2",
         "A 64-bit length with its top bit set fails the connection",
         "the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST be 0)",
-        fails(frame(TEXT, b"Hello", form=64, declared=(1 << 63) | 5), probe_with_text=True),
+        fails(frame(TEXT, b"Hello", form=64, declared=(1 << 63) | 5), probe_with_text=True, alone=True),
         "2**63 or more is not a valid length.  It must not become a negative number, or lose its top bit.",
     ),
     Case(
@@ -136,7 +136,7 @@ LENGTH_CASES = (
         "RFC 6455 §5.2",
         "A 64-bit length of all ones fails the connection",
         "the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST be 0)",
-        fails(frame(TEXT, b"Hello", form=64, declared=(1 << 64) - 1), probe_with_text=True),
+        fails(frame(TEXT, b"Hello", form=64, declared=(1 << 64) - 1), probe_with_text=True, alone=True),
         "As a signed number this length is -1, and a careless loop waits for no bytes.",
     ),
     Case(
@@ -160,7 +160,7 @@ LENGTH_CASES = (
         "A frame that declares 2**62 bytes does the server no harm",
         "Implementations that have implementation- and/or platform-specific limitations regarding the frame size ... "
         "MUST protect themselves against exceeding those limits.",
-        survives(_send_huge, "a frame that declares 2**62 bytes, and its first 1,000 bytes"),
+        survives(_send_huge, "a frame that declares 2**62 bytes, and its first 1,000 bytes", alone=True),
         "Do not allocate the declared length: compare it with a limit, and close with 1009.",
     ),
 )

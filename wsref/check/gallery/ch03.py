@@ -55,6 +55,30 @@ class AnyKey(ReferenceServer):
         return True
 
 
+class FirstKey(ReferenceServer):
+    symptom = "a client that is broken itself connects here, and nowhere else"
+    bug = "it takes the first key of several, and an empty one for none"
+    fails = ("3.key.missing", "3.key.empty", "3.key.twice", "3.refusal.status")
+
+    def validate(self, request: Request) -> None:
+        keys = [key for key in request.lines("sec-websocket-key") if key] or ["A" * 22 + "=="]
+        others = [header for header in request.headers if header[0] != "sec-websocket-key"]
+        request.headers = [*others, ("sec-websocket-key", keys[0])]
+        super().validate(request)
+
+
+class AnySubprotocolName(ReferenceServer):
+    symptom = "a client that offers names with blanks connects here, and nowhere else"
+    bug = "it does not check the names of offered subprotocols"
+    fails = ("3.protocol.malformed",)
+
+    def validate(self, request: Request) -> None:
+        headers = request.headers
+        request.headers = [header for header in headers if header[0] != "sec-websocket-protocol"]
+        super().validate(request)
+        request.headers = headers
+
+
 class AnyVersion(ReferenceServer):
     symptom = "a client of a future version of the protocol gets 101, and then nothing works"
     bug = "it does not check the version"
@@ -130,7 +154,7 @@ class BadRequestIs200(ReferenceServer):
 class SilentForVersion8(ReferenceServer):
     symptom = "a client of 2011 waits forever"
     bug = "it does not answer a handshake of version 8"
-    fails = ("3.version.8",)
+    fails = ("3.version.8", "11.origin.version-8")
 
     def is_version(self, versions: list[str]) -> bool:
         while versions == ["8"]:

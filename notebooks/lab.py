@@ -397,16 +397,17 @@ def running_file(path: str | Path) -> Iterator[str]:
     """Run a program that was written with the book, on a free port and without its log.
 
     Args:
-        path: A Python file with a ``Server`` and a ``Handler``.
+        path: A Python file with a ``Server`` and a ``Handler``.  ``~`` is the home folder.
     Yields:
         The URL of the server.
     Raises:
         AttributeError: The file has no ``Server`` or no ``Handler``.
         OSError: There is no such file.
     """
-    program: Any = types.ModuleType("mine")  # another name than __main__: the file is not started
-    program.print = lambda *_, **__: None
-    exec(compile(Path(path).read_bytes(), str(path), "exec"), vars(program))
+    path = Path(path).expanduser()
+    program: Any = types.ModuleType(path.stem)  # not __main__: the end of the file does not run
+    program.__file__, program.print = str(path), lambda *_, **__: None
+    exec(compile(path.read_bytes(), path, "exec"), vars(program))
     with program.Server(("127.0.0.1", 0), program.Handler) as server:
         accepting = threading.Thread(target=server.serve_forever, args=(0.02,))
         accepting.start()

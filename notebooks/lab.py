@@ -141,7 +141,7 @@ def sequence_diagram(clients: Sequence[str], arrows: Sequence[Arrow]) -> str:
         f"{'server' if a.by_server else clients[a.client]}: {a.label}" for a in arrows
     )
     return (
-        '<div style="overflow-x:auto">'
+        '<div style="overflow-x:auto;padding-top:.75em">'
         '<svg xmlns="http://www.w3.org/2000/svg" class="wsref-sequence" role="img" '
         f'width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}"><title>A conversation</title><desc>{escape(words)}</desc>'
@@ -169,6 +169,12 @@ def _draw(arrow: Arrow, y: int, client: int, server: int) -> Iterator[str]:
 
 
 # -- Tables ------------------------------------------------------------------------------
+
+
+_CELL = (
+    "padding:.25em .9em .25em 0;text-align:left;vertical-align:top;white-space:pre-line;"
+    "background:transparent"
+)
 
 
 class Table:
@@ -201,25 +207,21 @@ class Table:
         return "\n".join(line.rstrip() for line in padded)
 
     def _repr_html_(self) -> str:
-        cell = (
-            "padding:.25em .9em .25em 0;text-align:left;vertical-align:top;background:transparent"
-        )
         line = "border-top:1px solid rgba(128,128,128,.35);background:transparent"
-        head = "".join(
-            f'<th style="{cell}" scope="col">{escape(name)}</th>' for name in self.heading
-        )
+        head = "".join(f'<th style="{_CELL}" scope="col">{escape(n)}</th>' for n in self.heading)
         body = "".join(
-            f'<tr style="{line}">'
-            + "".join(
-                f'<td style="{cell};overflow-wrap:anywhere">{escape(text)}</td>' for text in row
-            )
-            + "</tr>"
-            for row in self.rows
+            f'<tr style="{line}">{"".join(map(self._cell, row))}</tr>' for row in self.rows
         )
         return (
             '<div style="overflow-x:auto"><table style="border-collapse:collapse;border:0">'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
+
+    @staticmethod
+    def _cell(text: str) -> str:
+        """Return a cell as HTML.  Only words that are longer than any English one may be cut."""
+        wrap = "anywhere" if any(len(word) > 24 for word in text.split()) else "normal"
+        return f'<td style="{_CELL};overflow-wrap:{wrap}">{escape(text)}</td>'
 
 
 # -- Plots --------------------------------------------------------------------------------

@@ -173,9 +173,9 @@ class TestRunning:
     @pytest.mark.parametrize(
         "script, complaint",
         [
-            ("> 81 80 00 00 00 00\n< end\n", "more bytes before the end|waited in vain"),
-            ("> 81 80 00 00 00 00\n< nothing\n", "something came"),
-            ("< frame\n", "waited in vain"),
+            ("> 81 80 00 00 00 00\n< end\n", "more bytes before the end|no more bytes in time"),
+            ("> 81 80 00 00 00 00\n< nothing\n", "not nothing"),
+            ("< frame\n", "no more bytes in time"),
             ("? what\n", "neither"),
         ],
     )

@@ -21,7 +21,7 @@ def compute(message):
 
 
 class Slow(WebSocketHandler):
-    """Computes in a thread beside the connection's, so that this one goes on reading and answers Pings."""
+    """Computes in a second thread, so that the connection's own thread reads and answers Pings."""
 
     def on_open(self):
         self.worker = ThreadPoolExecutor(1)  # one thread: the answers keep the order of the messages

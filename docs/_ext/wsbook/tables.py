@@ -112,7 +112,7 @@ def limits() -> Rows:
     """:class:`wsref.Limits`."""
     from wsref import Limits
 
-    rows: Rows = [("Limit", "Default", "Unit", "Beyond it, and the precedent")]
+    rows: Rows = [("Limit", "Default", "Unit", "Meaning, and the precedent")]
     for row in fields(Limits):
         rows.append((code(row.name), f"{row.default:,.10g}", row.metadata["unit"], prose(row.metadata["why"])))
     return rows

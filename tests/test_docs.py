@@ -114,7 +114,7 @@ class TestChapters:
 
 
 def test_the_solutions_of_each_chapter_have_their_tests():
-    solved = {path.stem for path in (DOCS / "exercises").glob("ch*.py")}
+    solved = {path.stem for path in (ROOT / "wsref" / "exercises" / "solutions").glob("ch*.py")}
     assert solved == {path.stem.removeprefix("test_") for path in (ROOT / "tests" / "exercises").glob("test_ch*.py")}
 
 

@@ -8,6 +8,7 @@ serve             1-11      ``python -m wsref serve``: the demo server
 connect           0         ``python -m wsref connect``: a client to type at
 decode                      ``python -m wsref decode``: pasted bytes, drawn
 check             1-11      ``python -m wsref check``: grade a server
+exercise          0-11      ``python -m wsref exercise``: the exercises of the book
 main                        the parser, and :func:`main`
 ================  ========  ==============================================================
 """

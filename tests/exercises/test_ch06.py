@@ -31,12 +31,12 @@ def characters(text, key):
     [
         ("header_size", lambda second: header_size(second & 0x7F), "the mask bit is set, and the length is 0"),
         ("header_size", lambda second: header_size(second) + (second == 127), "10, not 11: the mask bit is not set"),
-        ("masked_frame", lambda text, key: masked_frame(text, key)[1:], "begin with FIN and opcode 1, 81, not 85"),
-        ("masked_frame", unmasked, "of 5 bytes ('Hello') must then have the masked payload, 7f 9f 4d 51 58, not 48 65"),
-        ("masked_frame", lambda text, key: masked_frame(text, key).replace(key, b""), "then have the masking key"),
-        ("masked_frame", low_byte_first, "then have the mask bit and the length, fe 00 7e, not fe 7e 00"),
-        ("masked_frame", characters, "of 5 bytes ('5 €') must then have the mask bit and the length, 85, not 83"),
-        ("masked_frame", lambda text, key: masked_frame(text, key) + b"\n", "then end, nothing, not 0a"),
+        ("masked_frame", lambda text, key: masked_frame(text, key)[1:], "begin with FIN and opcode 1: 81, not 85"),
+        ("masked_frame", unmasked, "of 5 bytes ('Hello') must have the masked payload next: 7f 9f 4d 51 58, not 48 65"),
+        ("masked_frame", lambda text, key: masked_frame(text, key).replace(key, b""), "have the masking key next: 37"),
+        ("masked_frame", low_byte_first, "have the mask bit and the length next: fe 00 7e, not fe 7e 00"),
+        ("masked_frame", characters, "of 5 bytes ('5 €') must have the mask bit and the length next: 85, not 83"),
+        ("masked_frame", lambda text, key: masked_frame(text, key) + b"\n", "end there: nothing, not 0a"),
         ("masked_frame", lambda text, key: None, "must be bytes, not None"),
     ],
 )

@@ -28,14 +28,14 @@ def check_masked_frame(theirs: Any) -> None:
             raise Wrong(f"{what} must be bytes, not {show(frame)}")
         for part, expected in (
             ("begin with FIN and opcode 1", b"\x81"),
-            ("then have the mask bit and the length", bytes([0x80 | length[0], *length[1:]])),
-            ("then have the masking key", key),
-            ("then have the masked payload", masked),
-            ("then end", frame[len(frame) :]),
+            ("have the mask bit and the length next", bytes([0x80 | length[0], *length[1:]])),
+            ("have the masking key next", key),
+            ("have the masked payload next", masked),
+            ("end there", b""),
         ):
-            if not frame.startswith(expected) or (part == "then end" and frame):
+            if not frame.startswith(expected) or (part == "end there" and frame):
                 got = frame[: max(len(expected), 1)]
-                raise Wrong(f"{what} must {part}, {_hex(expected)}, not {_hex(got)}")
+                raise Wrong(f"{what} must {part}: {_hex(expected)}, not {_hex(got)}")
             frame = frame[len(expected) :]
 
 

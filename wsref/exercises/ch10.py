@@ -9,7 +9,7 @@ from .expect import expect, expect_event, receive, serving
 
 
 def check_Whisper(theirs: Any) -> None:  # noqa: N802
-    """Let Ann speak to Bob, to nobody and to everyone, while Cid listens."""
+    """Let Ann speak to Bob, to an unknown name and to everyone, while Cid listens."""
     with serving(theirs) as url, connect(f"{url}/?name=Ann") as ann:
         receive(ann)  # "Ann has joined": her on_open has run, so Bob comes after her
         with connect(f"{url}/?name=Bob") as bob:
@@ -27,16 +27,19 @@ def check_Whisper(theirs: Any) -> None:  # noqa: N802
                     expect_event(who, ws, "'Ann: /together now'", "'/together now' from Ann, and private words")
 
 
+class _Member(Chat):
+    """A member without a connection."""
+
+    def __init__(self, nick: str) -> None:
+        self.nick = nick
+
+    def __repr__(self) -> str:
+        return self.nick
+
+
 def check_not_reached(theirs: Any) -> None:
     """Deliver to some, keep for some, drop some."""
-
-    def members(*names: str) -> list[Chat]:
-        found = [Chat.__new__(Chat) for _ in names]  # without a connection
-        for member, name in zip(found, names, strict=True):
-            member.nick = name
-        return found
-
-    nobody: Delivery[Chat] = Delivery()
-    everyone = Delivery(sent=members("Ann"), kept=members("Bob"), dropped=members("Eve", "Cid"))
-    for delivery, names in ((nobody, []), (everyone, ["Cid", "Eve"])):
+    empty: Delivery[Chat] = Delivery()
+    everyone: Delivery[Chat] = Delivery([_Member("Ann")], [_Member("Bob")], [_Member("Eve"), _Member("Cid")])
+    for delivery, names in ((empty, []), (everyone, ["Cid", "Eve"])):
         expect(theirs, delivery, gives=names)

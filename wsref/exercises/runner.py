@@ -1,6 +1,6 @@
 """The checks of a learner's file.
 
-Each check runs in a process of its own: an endless loop ends there, and no exercise disturbs another.
+Each check runs in its own process: an endless loop ends there, and no exercise disturbs another.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def verdict(chapter: int, name: str, path: Path) -> str:
     """Check one exercise in this process.
 
     Returns:
-        What is wrong, with the learner's own line; "" if nothing is wrong.
+        The fault, with the learner's own line; "" if the exercise is right.
     """
     try:
         module = _load(path)

@@ -1,4 +1,4 @@
-"""The files of a learner who has solved everything.  The stubs are these files without the bodies.
+"""The learner's files with everything solved.  The stubs are these files without the bodies.
 
 ======  ========  ======================
 module  chapter   in one line

@@ -136,7 +136,7 @@ def _child(
     sender: Connection[Any, Any], hung: IO[bytes], chapter: int, name: str, path: Path, timeout: float, quiet: bool
 ) -> None:
     """Send the verdict.  After the timeout, write where each thread is, and end: no loop can prevent that."""
-    faulthandler.dump_traceback_later(timeout, exit=True, file=hung)
+    faulthandler.dump_traceback_later(min(timeout, 1e6), exit=True, file=hung)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.dont_write_bytecode = True
     if quiet:

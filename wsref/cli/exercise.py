@@ -1,6 +1,6 @@
 """``python -m wsref exercise``: the exercises of the book, as a file to fill in and checks of it.
 
-Exit code: 0, every exercise is right; 1, not yet; 2, usage; 130, Ctrl-C.
+Exit code: 0, every exercise is right, or the stubs are written; 1, not yet; 2, usage; 130, Ctrl-C.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "  python -m wsref exercise 3               write exercise_03.py; later: check it\n"
         "  python -m wsref exercise 3 --solution    print the solutions of chapter 3\n"
         "  python -m wsref exercise                 show what is done, from the files in this folder\n\n"
-        "exit code: 0, every exercise is right; 1, not yet; 2, usage; 130, Ctrl-C",
+        "exit code: 0, every exercise is right, or the stubs are written; 1, not yet; 2, usage; 130, Ctrl-C",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run, parser=parser)
@@ -77,7 +77,7 @@ def write(chapter: int) -> int:
         raise CommandError(f"cannot write {path}: {error.strerror}") from None
     print(f"{path} is written, with {len(stubs.definitions(text))} exercises of chapter {chapter}.")
     print(f"Open it, put your code in place of each ..., and check it: python -m wsref exercise {chapter}")
-    return 1
+    return 0
 
 
 def check(chapter: int, timeout: float) -> int:

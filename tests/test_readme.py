@@ -75,6 +75,12 @@ def test_the_refusal(serve):
     assert is_excerpt(shown(command), answer)
 
 
+def test_the_exercise(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["exercise", "3"]) == 0
+    assert is_excerpt(shown("python -m wsref exercise 3"), capsys.readouterr().out)
+
+
 def test_the_table_of_steps():
     rows = dict(re.findall(r"^\| ([0-9]+) \| ([^|\[]*) \|$", README.read_text("utf-8"), re.M))
     assert {int(step): seen for step, seen in rows.items()} == SEEN

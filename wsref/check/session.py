@@ -244,6 +244,7 @@ class Wire:
         unasked: Whether to pass over messages that answer nothing.  A server that does not echo, greets, or
             sends the time may send any message at any time.
         passed_over: The number of such messages so far.
+        was_reset: Whether the server ended TCP with RST.
     """
 
     def __init__(self, sock: socket.socket, target: Target, timeout: float, *, unasked: bool = False) -> None:
@@ -260,6 +261,7 @@ class Wire:
         self.passed_over = 0
         self._fragments: list[Frame] = []  # of the incomplete message
         self._got_close = False
+        self.was_reset = False
         self._beside = ""  # in words, the last frame that answers nothing
         # More than 8 attributes: the protocol's state of one connection, and the record for the report.
         self._ping_payloads: set[bytes] = set()  # of the Pings and Pongs from the grader
@@ -293,8 +295,9 @@ class Wire:
                     raise Failed(
                         f"it accepted no more bytes for {self.timeout:g} s, with {len(rest)} bytes unsent"
                     ) from None
-            except OSError:
-                return  # EPIPE, ECONNRESET
+            except OSError:  # EPIPE, ECONNRESET
+                self.was_reset = True
+                return
 
     def _filled_in(self, data: bytes) -> bytes:
         head, blank, rest = data.partition(b"\r\n\r\n")
@@ -392,8 +395,8 @@ class Wire:
             data = self._socket.recv(1 << 18)
         except (BlockingIOError, ssl.SSLWantReadError):
             return False
-        except OSError:
-            data = b""
+        except OSError as error:
+            data, self.was_reset = b"", self.was_reset or isinstance(error, ConnectionResetError)
         self._record(False, data)
         self._ended = not data
         self._buffer += data

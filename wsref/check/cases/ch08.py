@@ -451,6 +451,14 @@ def _after_all(count: int) -> Play:
     return Play(f"{many} and a Close in one packet", f"{many} back, then Close", run, Needs.ECHO)
 
 
+def _trailing_bytes(peer: Peer) -> None:
+    wire = peer.open()
+    wire.send(close(1000) + frame(TEXT, letters(60_000)) * 16)
+    closed = _close_received(wire) is not None
+    if wire.ended() and wire.was_reset:
+        raise Failed(f"RST{', after its Close' if closed else ' instead of a Close'}", "Close, then FIN")
+
+
 AFTER_CASES = (
     Case(
         "8.tcp.ends",
@@ -496,6 +504,22 @@ AFTER_CASES = (
         TCP,
         _ends_tcp(close(1000) + bytes.fromhex("ff ff ff ff 00 00 00")),
         "Read no more frames after a Close.",
+    ),
+    Case(
+        "8.tcp.trailing-bytes",
+        SHOULD,
+        "RFC 6455 §7.1.1",
+        "Bytes after the client's Close are discarded, and TCP ends with FIN",
+        "An endpoint SHOULD use a method that cleanly closes the TCP connection ..., discarding any trailing bytes that "
+        "may be received.",
+        script(
+            "a Close, and behind it 16 text messages of 60,000 bytes",
+            "Close, then FIN",
+            _trailing_bytes,
+            needs=Needs.OPEN,
+        ),
+        "A socket that is closed with unread bytes sends RST, and the client may lose your Close: send FIN, then read "
+        "until the client's FIN, for a second or two.",
     ),
     Case(
         "8.after.no-data",

@@ -51,6 +51,15 @@ class HangsUp(ReferenceServer):
         pass
 
 
+class ClosesAtOnce(ReferenceServer):
+    symptom = "over a slow network, some clients report 1006 instead of the code that they sent"
+    bug = "it closes the socket right after its Close, with unread bytes in it"
+    fails = ("8.tcp.trailing-bytes",)
+
+    def end_tcp(self) -> None:
+        self.request.close()
+
+
 class LeavesTcpOpen(ReferenceServer):
     symptom = "the close event comes seconds after close(), and the server keeps many open sockets"
     bug = "it waits for the client to end TCP, and the client waits for the server"

@@ -7,6 +7,7 @@ than the server can do, and reports the reason.
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 import time
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 
 from .case import Case, Verdict
 from .codec import BINARY, TEXT, frame, text, upgrade
-from .session import Peer, Target, Wire
+from .session import Peer, Target, Wire, without_secrets
 from .verdict import Failed, Level, Outcome, Skipped
 
 #: An offer that every server with permessage-deflate can accept unchanged.
@@ -57,16 +58,20 @@ class Report:
     """The result of a run.
 
     Attributes:
-        verdicts: The verdicts in the order of the cases.
-        stopped: The reason why the run stopped early; "": all cases were played.
+        verdicts: The verdicts in the order of the cases, also those of cases that were not played.
+        stopped: The reason why the run stopped early; "": it did not.
+        interrupted: Whether Ctrl-C stopped it.
         seconds: The duration of the run.
+        known: The failures of a baseline: id to reason; None: no baseline.
     """
 
     target: Target
     capabilities: Capabilities
     verdicts: list[Verdict] = field(default_factory=list)
     stopped: str = ""
+    interrupted: bool = False
     seconds: float = 0.0
+    known: dict[str, str] | None = None
 
     def count(self, outcome: Outcome, level: Level | None = None) -> int:
         """Return the number of cases with this outcome, and this level if one is given."""
@@ -81,6 +86,23 @@ class Report:
     def broke_a_must(self) -> bool:
         """Whether a MUST case failed."""
         return self.count(Outcome.FAIL, Level.MUST) > 0
+
+    @property
+    def new(self) -> list[Verdict]:
+        """The failed verdicts that no baseline knows."""
+        return [verdict for verdict in self.failed if verdict.case.id not in (self.known or {})]
+
+    @property
+    def fixed(self) -> list[str]:
+        """The ids of the baseline whose cases pass."""
+        passed = {verdict.case.id for verdict in self.verdicts if verdict.outcome is Outcome.PASS}
+        return [name for name in self.known or {} if name in passed]
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the run stopped early, or a MUST case failed; with a baseline: any case that it does not know."""
+        serious = [v for v in self.new if self.known is not None or v.case.level is Level.MUST]
+        return bool(serious or self.stopped)
 
 
 # -- The probe ---------------------------------------------------------------------------
@@ -215,7 +237,7 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
         verdict.expected = failure.expected or case.play.accepts
     finally:
         peer.close()
-    verdict.recorded = [wire.recorded for wire in peer.wires]
+    verdict.recorded = [without_secrets(wire.recorded, target.secrets) for wire in peer.wires]
     verdict.seconds = time.monotonic() - began
     return verdict
 
@@ -261,6 +283,8 @@ def grade(
     timeout: float = 3.0,
     jobs: int = 4,
     echo: bool = True,
+    max_time: float = math.inf,
+    is_enough: Callable[[Verdict], bool] = lambda verdict: False,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
 ) -> Report:
     """Play the cases, and return the report.
@@ -270,9 +294,12 @@ def grade(
         timeout: Seconds to wait for each answer.
         jobs: The number of cases at a time; 1 if the server serves one client at a time.
         echo: Whether to test for an echo server; if not, cases that need an echo are skipped.
+        max_time: Seconds after which no further case begins.
+        is_enough: Whether no further case begins after this verdict.  It is called in the thread of the case.
         on_verdict: Called with each verdict as it becomes known, in the calling thread.
     Raises:
         NotAnswering: The server does not answer.
+        KeyboardInterrupt: Ctrl-C before the first case.  Later, Ctrl-C stops the run, and the report says so.
     Cost:
         At most a few timeouts for each case, divided by ``jobs``; the run stops if the server stops answering.
     """
@@ -283,9 +310,15 @@ def grade(
     done: dict[str, Verdict] = {}
 
     def one(case: Case) -> Verdict | None:
+        if time.monotonic() - began > max_time:
+            report.stopped = report.stopped or f"--max-time {max_time:g}: {max_time:g} s have passed"
+            stop.set()
         if stop.is_set():
             return None
-        verdict = play(case, target, capabilities, timeout=timeout)
+        verdict = done[case.id] = play(case, target, capabilities, timeout=timeout)
+        if is_enough(verdict):
+            report.stopped = report.stopped or "--first: a case failed"
+            stop.set()
         if _looks_dead(verdict) and not stop.is_set() and not is_alive(target, capabilities, timeout):
             report.stopped = report.stopped or f"after {case.id} the server no longer answered an ordinary handshake"
             stop.set()
@@ -293,20 +326,21 @@ def grade(
 
     together = [case for case in cases if not case.play.alone]
     alone = [case for case in cases if case.play.alone]
-    with ThreadPoolExecutor(jobs if capabilities.concurrent else 1, thread_name_prefix="wsref check") as pool:
-        try:
-            for verdict in _as_completed(pool.submit(one, case) for case in together):
-                done[verdict.case.id] = verdict
-                on_verdict(verdict)
-            for case in alone:
-                if (last := one(case)) is not None:
-                    done[case.id] = last
-                    on_verdict(last)
-        except BaseException:  # Ctrl-C: each thread ends after its current case
-            stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    report.verdicts = [done[case.id] for case in cases if case.id in done]
+    try:
+        with ThreadPoolExecutor(jobs if capabilities.concurrent else 1, thread_name_prefix="wsref check") as pool:
+            try:
+                for verdict in _as_completed(pool.submit(one, case) for case in together):
+                    on_verdict(verdict)
+                for case in alone:
+                    if (last := one(case)) is not None:
+                        on_verdict(last)
+            except BaseException:  # Ctrl-C: each thread ends after its current case
+                stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    except KeyboardInterrupt:
+        report.stopped, report.interrupted = "Ctrl-C", True
+    report.verdicts = [done.get(case.id) or Verdict(case, Outcome.UNPLAYED, report.stopped) for case in cases]
     report.seconds = time.monotonic() - began
     return report
 

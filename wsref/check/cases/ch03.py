@@ -56,7 +56,7 @@ def _version(variant: str, value: str, title: str) -> Case:
         title,
         A_VERSION,
         refused(upgrade(Sec_WebSocket_Version=value), or_eof=True),
-        "Compare the text with '13': Python's int() also reads '+13', '013', '1_3' and digits of other scripts as 13.",
+        "Compare the text with 13: many number parsers also read +13, 013, 1_3 and digits of other scripts as 13.",
     )
 
 

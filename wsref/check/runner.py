@@ -100,9 +100,10 @@ class Report:
 
     @property
     def is_bad(self) -> bool:
-        """Whether the run stopped early, or a MUST case failed; with a baseline: any case that it does not know."""
+        """Whether the run stopped early, played nothing, or a MUST failed; with a baseline: any failure that is new."""
         serious = [v for v in self.new if self.known is not None or v.case.level is Level.MUST]
-        return bool(serious or self.stopped)
+        played_nothing = not any(v.outcome in (Outcome.PASS, Outcome.FAIL) for v in self.verdicts)
+        return bool(serious or self.stopped or played_nothing)
 
 
 # -- The probe ---------------------------------------------------------------------------
@@ -311,7 +312,7 @@ def grade(
 
     def one(case: Case) -> Verdict | None:
         if time.monotonic() - began > max_time:
-            report.stopped = report.stopped or f"--max-time {max_time:g}: {max_time:g} s have passed"
+            report.stopped = report.stopped or f"--max-time: {max_time:g} s have passed"
             stop.set()
         if stop.is_set():
             return None

@@ -129,6 +129,8 @@ def conclusion(report: Report) -> str:
 
 
 def _verdict(report: Report) -> str:
+    if not tally(report.verdicts).played:
+        return "no case was played, so nothing is known"
     must = sum(verdict.case.level is Level.MUST for verdict in report.new)
     rules = f"{plural(must, 'MUST failure')}: {'a rule is' if must == 1 else 'rules are'} broken"
     if report.known is None:

@@ -103,7 +103,7 @@ def one_line(verdict: Verdict, ansi: Ansi) -> str:
 def ids(names: Sequence[str], width: int, *, indent: int = 4, max_lines: int = 2) -> list[str]:
     """Return ids on a few lines, and the number of those left out.
 
-    >>> ids(["6.length.126", "6.length.127", "6.length.128"], 44, max_lines=1)
+    >>> ids(["6.length.126", "6.length.127", "6.length.128"], 48, max_lines=1)
     ['    6.length.126, 6.length.127 ... and 1 more']
     """
     room, lines, shown = max(width - indent - len(" ... and 000 more"), 20), [""], 0

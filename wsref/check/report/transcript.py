@@ -55,12 +55,12 @@ def conversation(verdict: Verdict, ansi: Ansi) -> Iterator[str]:
         if len(verdict.recorded) > 1:
             yield ansi(f"connection {number}", "2")
         seen = described(chunks)
-        if verdict.case.chapter in (6, 7, 8, 10, 11) and len(seen) > 2 and seen[1][1] and seen[1][1].kind == "response":
-            yield ansi("(the opening handshake)", "2")
-            seen = seen[2:]
         if not any(description and description.kind == "response" for _, description in seen):
             yield from _not_http(seen, chunks, ansi)
             continue
+        if verdict.case.chapter in (6, 7, 8, 10, 11) and len(seen) > 2 and seen[1][1] and seen[1][1].kind == "response":
+            yield ansi("(the opening handshake)", "2")
+            seen = seen[2:]
         runs = [list(same) for _, same in itertools.groupby(seen, _bytes_of)]
         left_out = runs[MAX_SHOWN - MAX_LAST : -MAX_LAST] if len(runs) > MAX_SHOWN else []
         for at, run in enumerate(runs):

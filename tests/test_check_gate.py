@@ -8,6 +8,7 @@ import json
 import os
 import re
 import runpy
+import shlex
 import signal
 import socket
 import subprocess
@@ -33,6 +34,7 @@ from wsref.check.report.transcript import conversation
 from wsref.check.runner import Capabilities, Report
 from wsref.check.session import with_headers, without_secrets
 from wsref.check.verdict import Failed, Skipped
+from wsref.cli.main import build_parser
 from wsref.cli.report_files import Progress, write_whole
 
 ROOT = Path(__file__).parents[1]
@@ -748,6 +750,54 @@ class TestZipapp:
         names = zipfile.ZipFile(zipapp).namelist()
         assert [name for name in names if name.endswith(".pyc")] == []
         assert zipfile.ZipFile(zipapp).read("__main__.py") == (ROOT / "wsref" / "__main__.py").read_bytes()
+
+
+def commands_of(name: str) -> list[str]:
+    """The lines of shell in an example of the how-to: a ``run: |`` block, or the items of ``script:``."""
+    lines = (ROOT / "docs" / "examples" / name).read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.strip() in ("run: |", "script:"))
+    indent = len(lines[start + 1]) - len(lines[start + 1].lstrip())
+    block = [line for line in lines[start + 1 :] if line.startswith(" " * indent) or not line.strip()]
+    block = block[: next((i for i, line in enumerate(block) if not line.startswith(" " * indent)), len(block))]
+    return [line[indent:].removeprefix("- ") for line in block if "./my-server" in line or "python" in line]
+
+
+@pytest.mark.parametrize("name", ["check-github.yml", "check-gitlab.yml"])
+class TestTheHowTo:
+    """docs/howto/check-in-ci.md: the commands for GitHub Actions and GitLab"""
+
+    def test_its_flags_exist(self, name):
+        starts, waits, grades = commands_of(name)
+        assert starts.endswith("&") and waits.startswith("timeout")
+        words = [word.strip('"') for word in grades.split()]
+        assert words[:3] == ["python", "tools/wsref.pyz", "check"]
+        options = build_parser().parse_args(words[2:])
+        assert (options.max_time, options.junit) == (300, "check.xml")
+
+    @pytest.mark.slow
+    def test_they_run_in_another_folder_with_a_python_and_one_file(self, name, zipapp, tmp_path):
+        (tmp_path / "tools").mkdir()
+        (tmp_path / "tools" / "wsref.pyz").write_bytes(zipapp.read_bytes())
+        for file, line in {
+            "python": f'exec {shlex.quote(sys.executable)} -I "$@"',
+            "my-server": f'PYTHONPATH={shlex.quote(str(ROOT))} exec {shlex.quote(sys.executable)} -m wsref "$@"',
+        }.items():
+            (tmp_path / file).write_text(f"#!/bin/sh\n{line}\n")
+            (tmp_path / file).chmod(0o755)
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        environment |= {"PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
+        with free_port() as port:
+            script = "\n".join(["set -e", *commands_of(name)]).replace("9000", str(port))
+            process = subprocess.Popen(
+                ["bash", "-c", script], cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+            )
+            try:
+                assert process.wait(2 * DEADLINE - 5) == 0
+            finally:
+                os.killpg(process.pid, signal.SIGTERM)  # the server
+        assert ElementTree.parse(tmp_path / "check.xml").getroot().get("errors") == "0"
+        assert "</html>" in (tmp_path / "check.html").read_text()
+        assert name != "check-github.yml" or "✅" in (tmp_path / "summary.md").read_text()
 
 
 def test_a_second_thread_of_a_stopped_run_starts_no_case():

@@ -8,6 +8,7 @@ written; 130, Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import math
 import re
 import shutil
 import ssl
@@ -26,7 +27,7 @@ from ..check.report import Ansi
 from ..check.runner import Capabilities, NotAnswering, Report, grade
 from ..check.session import Target, parse_target
 from ..check.verdict import Level, Outcome
-from .report_files import Progress, ReportFiles, write_whole
+from .report_files import Progress, ReportFiles, announcing_ctrl_c, write_whole
 from .terminal import CommandError, seconds, wants_colour
 
 DESCRIPTION = f"""\
@@ -120,6 +121,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         "--max-time",
         metavar="SECONDS",
         type=seconds,
+        default=math.inf,
         help="begin no further case after this time (default: no limit)",
     )
 
@@ -347,16 +349,17 @@ def check(order: Order, options: argparse.Namespace, files: ReportFiles) -> int:
     progress = Progress(len(cases), sys.stderr)
     no_server = ""
     try:
-        result = grade(
-            target,
-            cases,
-            timeout=options.timeout,
-            jobs=options.jobs,
-            echo=not options.no_echo,
-            **({"max_time": options.max_time} if options.max_time else {}),
-            is_enough=_is_enough(options, order),
-            on_verdict=progress.update,
-        )
+        with announcing_ctrl_c(sys.stderr):
+            result = grade(
+                target,
+                cases,
+                timeout=options.timeout,
+                jobs=options.jobs,
+                echo=not options.no_echo,
+                max_time=options.max_time,
+                is_enough=_is_enough(options, order),
+                on_verdict=progress.update,
+            )
     except NotAnswering as error:
         no_server = f"cannot grade {target.url}: {report.printable(str(error))}"
         result = _nothing_played(target, cases, no_server)

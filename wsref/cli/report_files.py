@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, TextIO
@@ -106,6 +108,25 @@ def write_whole(file: str, data: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             part.unlink()
+
+
+@contextlib.contextmanager
+def announcing_ctrl_c(stream: TextIO) -> Iterator[None]:
+    """Say after Ctrl-C what the run waits for: the cases in progress, at most a few timeouts."""
+
+    def announce(number: int, frame: object) -> None:
+        print("\nwsref: stopping; the cases in progress end first, then the report follows", file=stream, flush=True)
+        signal.default_int_handler(number, None)
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, announce)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Progress:

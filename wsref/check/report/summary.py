@@ -33,8 +33,8 @@ class Ansi:
         self.colour = colour
 
     def __call__(self, text: str, code: str) -> str:
-        """Return the text in a colour: ``31`` red, ``32`` green, ``33`` yellow, ``2`` faint, ``1`` bold."""
-        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
+        """Return the text in a colour: ``31`` red, ``32`` green, ``33`` yellow, ``2`` faint, ``1`` bold, "" none."""
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text and code else text
 
 
 MARKS = {

@@ -286,6 +286,21 @@ class TestCommandLine:
         assert main(["--step", "4", "--certfile", certificate[0], "--keyfile", certificate[1]]) == 1
         assert "TLS comes in chapter 11" in capsys.readouterr().err
 
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["--wire"],
+            ["--allow-origin", "*"],
+            ["--no-compression"],
+            ["--max-message-size", "1000"],
+            ["--max-connections", "2"],
+        ],
+        ids=lambda words: words[0],
+    )
+    def test_an_option_that_the_programs_do_not_have_is_refused(self, words, capsys):
+        assert main(["--step", "11", "--port", "0", *words]) == 1
+        assert f"{words[0]} cannot be used with --step" in capsys.readouterr().err
+
     def test_a_tap_sees_what_passes(self):
         seen = []
         server = running(step=8, tap=lambda transport, peer: lambda sent, data: seen.append((sent, data)))

@@ -8,9 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 
 from .session import Peer
 from .verdict import Level, Outcome
+
+
+class Needs(Enum):
+    """The ability of the server that a case needs; the value is the reason to skip the case without it."""
+
+    NOTHING = ""
+    OPEN = "an ordinary handshake does not get 101"
+    MESSAGES = "--no-echo"  #: OPEN, and the caller allows messages to the application.
+    ECHO = "the server does not echo messages"
+    BINARY_ECHO = "the server does not echo binary messages; 6.echo.all-bytes tests that"
+    DEFLATE = "the server does not agree on permessage-deflate, which is legal"
+    DEFLATE_ECHO = "the server does not echo messages, or not on a connection with permessage-deflate"
+    DEFLATE_BINARY_ECHO = "the server does not echo binary messages, or not on a connection with permessage-deflate"
 
 
 @dataclass(frozen=True)
@@ -22,16 +36,14 @@ class Play:
         accepts: The correct answers, in words.
         run: Plays the case.  It returns if the server is right, raises :class:`~wsref.check.verdict.Failed`
             if the server is wrong, and :class:`~wsref.check.verdict.Skipped` if the case does not apply.
-        needs: The abilities that the case needs: "" (speaks TCP), "open" (answers 101), "asked" ("open", and
-            the caller did not give --no-echo), "echo" (echoes messages), "binary" (echoes binary messages too),
-            "agree" (agrees on permessage-deflate), "deflate" ("agree" and "echo").
-        alone: Whether the case must run alone because it loads the server.
+        needs: The ability that the case needs.
+        alone: Whether the case must run alone because it loads the server, or may end it.
     """
 
     sends: str
     accepts: str
     run: Callable[[Peer], None]
-    needs: str = ""
+    needs: Needs = Needs.NOTHING
     alone: bool = False
 
 
@@ -73,6 +85,10 @@ class Verdict:
         recorded: For each TCP connection of the case, the chunks that passed, in order.  A chunk is a pair:
             whether the grader sent it, and its bytes.  Empty received bytes: the server ended TCP.
         seconds: The duration of the case.
+        unanswered: For a failure, whether the server did not answer, or did not take a connection.
+        cut_off: Whether TCP ended on an open WebSocket without a Close.
+        crashed: For a failure, whether the case ended the server.
+        unasked: Whether it was known during the case that the server sends messages that answer nothing.
     """
 
     case: Case
@@ -81,3 +97,7 @@ class Verdict:
     expected: str = ""
     recorded: list[list[tuple[bool, bytes]]] = field(default_factory=list)
     seconds: float = 0.0
+    unanswered: bool = False
+    cut_off: bool = False
+    crashed: bool = False
+    unasked: bool = False

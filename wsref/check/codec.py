@@ -117,6 +117,12 @@ class Answer:
         """Return the elements of a list header in lower case, from all its lines."""
         return [word.strip().lower() for value in self.lines(name) for word in value.split(",") if word.strip()]
 
+    @property
+    def is_websocket(self) -> bool:
+        """Whether a 101 opens a WebSocket, and not another protocol such as h2c."""
+        upgrade = self.tokens("Upgrade")
+        return not upgrade or "websocket" in upgrade or bool(self.lines("Sec-WebSocket-Accept"))
+
     def __str__(self) -> str:
         return printable(self.head.split(b"\n", 1)[0].decode("latin-1").strip())
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .case import Play
+from .case import Needs, Play
 from .codec import BINARY, OPCODE_NAMES, PING, PONG, TEXT, Answer, frame, text
 from .session import Peer, Wire
 from .verdict import Failed, Skipped
@@ -29,7 +29,9 @@ def in_words(data: bytes, max_bytes: int = 48) -> str:
     return data.hex(" ") if len(data) <= max_bytes else f"{data[:max_bytes].hex(' ')} … ({len(data)} bytes)"
 
 
-def script(sends: str, accepts: str, run: Callable[[Peer], None], *, needs: str = "", alone: bool = False) -> Play:
+def script(
+    sends: str, accepts: str, run: Callable[[Peer], None], *, needs: Needs = Needs.NOTHING, alone: bool = False
+) -> Play:
     """Return a play that calls a function."""
     return Play(sends, accepts, run, needs, alone)
 
@@ -84,24 +86,39 @@ def like_baseline(request: bytes, *, last_packet_size: int = 0, or_refusal: bool
 
 
 def not_upgraded(request: bytes) -> Play:
-    """Expect any answer but 101, or the end of TCP: the request is not an upgrade."""
+    """Expect any answer but a 101 to a WebSocket, or the end of TCP."""
 
     def run(peer: Peer) -> None:
         answer = _ask(peer, request)
-        if answer is not None and answer.status == 101:
-            raise Failed(str(answer), "any status but 101")
+        if answer is not None and answer.status == 101 and answer.is_websocket:
+            raise Failed(str(answer), "any answer but a 101 to a WebSocket")
+        _must_differ(peer, answer)
 
-    return Play(in_words(request), "any status but 101, or the end of TCP", run)
+    return Play(in_words(request), "any status but 101 to a WebSocket, or the end of TCP", run)
 
 
-def refused(request: bytes, *statuses: int, or_eof: bool = False) -> Play:
+def _must_differ(peer: Peer, answer: Answer | None) -> None:
+    """Skip the case if a good handshake gets the same refusal, so that this one proves nothing.
+
+    RFC 9110 §7.8: "A server MAY ignore a received Upgrade header field if it wishes to continue using the
+    current protocol on that connection."
+    """
+    status = answer.status if answer else 0
+    if peer.baseline_status != 101 and status == peer.baseline_status:
+        raise Skipped(f"a good handshake gets {status or 'the end of TCP'} too")
+
+
+def refused(request: bytes, *statuses: int, or_eof: bool = False, any_status: bool = False) -> Play:
     """Expect an error as the answer.
 
     Args:
         statuses: The accepted statuses; none given: 400 to 599.
         or_eof: Also accept the end of TCP.
+        any_status: Accept any status.
     """
     wanted = " or ".join(map(str, statuses)) if statuses else "a status from 400 to 599"
+    if any_status:
+        wanted = "an answer in HTTP"
     if or_eof:
         wanted += ", or the end of TCP"
 
@@ -110,7 +127,7 @@ def refused(request: bytes, *statuses: int, or_eof: bool = False) -> Play:
         if answer is None:
             if not or_eof:
                 raise Failed("the end of TCP without an answer", wanted)
-        elif answer.status not in (statuses or range(400, 600)):
+        elif not any_status and answer.status not in (statuses or range(400, 600)):
             raise Failed(str(answer), wanted)
 
     return Play(in_words(request), wanted, run)
@@ -135,22 +152,30 @@ def answered(request: bytes, accepts: str, judge: Callable[[Peer, Answer], None]
     return Play(in_words(request), accepts, run)
 
 
-def accepted(request: bytes, accepts: str, judge: Callable[[Peer, Answer], None]) -> Play:
-    """Expect 101, and judge the answer with a function."""
+def accepted(request: bytes, accepts: str, judge: Callable[[Peer, Answer], None], *, or_refusal: bool = False) -> Play:
+    """Expect 101, and judge the answer with a function.
+
+    Args:
+        or_refusal: Also accept any other answer: the server may refuse what this handshake offers.
+    """
 
     def run(peer: Peer) -> None:
-        wire = peer.open(request)
-        assert wire.opening is not None
-        judge(peer, wire.opening)
+        answer = _ask(peer, request) if or_refusal else peer.open(request).opening
+        if answer is not None and answer.status == 101:
+            judge(peer, answer)
 
-    return Play(in_words(request), accepts, run, "open")
+    return Play(in_words(request), accepts + "; or a refusal" * or_refusal, run, Needs.OPEN)
 
 
 # -- Chapters 6 to 9: frames on an open connection ----------------------------------
 
 
 def echoes(
-    data: bytes, *messages: tuple[int, bytes], packet_size: int = 0, ignore: tuple[int, ...] = (), needs: str = ""
+    data: bytes,
+    *messages: tuple[int, bytes],
+    packet_size: int = 0,
+    ignore: tuple[int, ...] = (),
+    needs: Needs | None = None,
 ) -> Play:
     """Expect the messages in these bytes back.
 
@@ -158,9 +183,10 @@ def echoes(
         messages: Opcode and payload of each message, in order; Pongs are allowed.
         packet_size: Bytes in each packet; 0: send all bytes at once.
         ignore: Opcodes to ignore: ``(PONG,)``.
-        needs: As for a case; "": "binary" if a message is binary, otherwise "echo".
+        needs: As for a case; None: BINARY_ECHO if a message is binary, otherwise ECHO.
     """
-    needs = needs or ("binary" if any(opcode == BINARY for opcode, _ in messages) else "echo")
+    if needs is None:
+        needs = Needs.BINARY_ECHO if any(opcode == BINARY for opcode, _ in messages) else Needs.ECHO
 
     def run(peer: Peer) -> None:
         wire = peer.open()
@@ -183,19 +209,20 @@ def pongs(data: bytes, *payloads: bytes, ignore: tuple[int, ...] = ()) -> Play:
             wire.expect(PONG, payload, ignore=ignore)
 
     received = ", ".join(f"{payload!r}" if len(payload) < 20 else f"{len(payload)} bytes" for payload in payloads)
-    return Play(in_words(data), f"PONG with {received}", run, "open")
+    return Play(in_words(data), f"PONG with {received}", run, Needs.OPEN)
 
 
 #: Text that probes whether a connection is still open, for servers that do not answer Pings yet (chapter 6).
 LIVENESS_TEXT = text("still there?")
 
 
-def fails(data: bytes, *, probe_with_text: bool = False, request: bytes | None = None) -> Play:
+def fails(data: bytes, *, probe_with_text: bool = False, request: bytes | None = None, alone: bool = False) -> Play:
     """Expect that the server fails the connection for these bytes, which break a rule.  RFC 6455 §7.1.7.
 
     Args:
         probe_with_text: Probe the connection with a text message if the server echoes; otherwise, with a Ping.
         request: The handshake; None: the ordinary one.
+        alone: As for a case.
     """
 
     def run(peer: Peer) -> None:
@@ -203,7 +230,7 @@ def fails(data: bytes, *, probe_with_text: bool = False, request: bytes | None =
         wire.send(data)
         wire.expect_failure(LIVENESS_TEXT if probe_with_text and peer.echo else None)
 
-    return Play(in_words(data), "Close, or the end of TCP, and nothing else", run, "open")
+    return Play(in_words(data), "Close, or the end of TCP, and nothing else", run, Needs.OPEN, alone)
 
 
 def works(peer: Peer, wire: Wire) -> None:
@@ -212,15 +239,16 @@ def works(peer: Peer, wire: Wire) -> None:
     wire.expect(TEXT if peer.echo else PONG, b"Hello")
 
 
-def survives(harm: Callable[[Wire], None], sends: str, *, needs: str = "open", alone: bool = False) -> Play:
+def survives(harm: Callable[[Wire], None], sends: str, *, needs: Needs = Needs.OPEN, alone: bool = False) -> Play:
     """Expect that the server works for the next client after something happens on one connection."""
 
     def run(peer: Peer) -> None:
-        harmed = peer.open() if needs else peer.connect()
+        opens = needs is not Needs.NOTHING
+        harmed = peer.open() if opens else peer.connect()
         harm(harmed)
         harmed.close()
-        wire = peer.open() if needs else peer.connect()
-        if needs:
+        wire = peer.open() if opens else peer.connect()
+        if opens:
             works(peer, wire)
 
     return Play(sends, "the next connection works", run, needs, alone)

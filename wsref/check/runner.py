@@ -7,22 +7,32 @@ than the server can do, and reports the reason.
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 import re
+import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from .case import Case, Verdict
+from .case import Case, Needs, Verdict
 from .codec import BINARY, TEXT, frame, text, upgrade
-from .session import Peer, Target, Wire, without_secrets
+from .session import NoConnection, Peer, Silence, Target, Wire, without_secrets
 from .verdict import Failed, Level, Outcome, Skipped
 
 #: An offer that every server with permessage-deflate can accept unchanged.
 OFFER = upgrade("Sec-WebSocket-Extensions: permessage-deflate")
 
+
+#: Replays of cases that the server left without an answer; if all of them fail again, so would the others.
+ENOUGH_REPLAYS = 4
+
+#: The reasons why the caller ends a run before its last case.
+FIRST, OUT_OF_TIME = "--first: a case failed", "--max-time: the time is over"
 
 #: The reason for no echo if the caller did not want the server to get a message.
 NO_ECHO_FLAG = "--no-echo"
@@ -41,6 +51,8 @@ class Capabilities:
         echo: Whether the server echoes messages.
         no_echo: The reason why it does not, in words.
         binary: Whether it echoes binary messages too.
+        unasked: Whether it sends messages that answer nothing: a greeting, the time, another client's words.
+        no_head: Why the head of its 101 cannot be read; "": it can.
         deflate: Whether it agrees on permessage-deflate.
         concurrent: Whether it serves a second client before the first one leaves.
     """
@@ -49,6 +61,8 @@ class Capabilities:
     echo: bool = False
     no_echo: str = ""
     binary: bool = False
+    unasked: bool = False
+    no_head: str = ""
     deflate: bool = False
     concurrent: bool = True
 
@@ -119,14 +133,20 @@ def probe(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Capabil
         NotAnswering: No server listens, or it does not answer.
     """
     capabilities = Capabilities()
-    peer = Peer(target, timeout)
+    peer = Peer(target, timeout, echo=False)
     try:
         wire = peer.connect()
         wire.send(upgrade())
         try:
             answer = wire.answer()
         except Failed as failure:
+            if (received := wire.received()).startswith(b"HTTP/1.1 101"):
+                capabilities.baseline_status = 101
+                capabilities.no_head = f"the 101 is not complete: {failure.got} ({received[-40:]!r} is its end)"
+                return capabilities
             raise NotAnswering(_why_no_answer(target, wire, failure)) from None
+        if answer is not None and not answer.status:
+            raise NotAnswering(f"{target.authority} does not answer in HTTP: it sent {wire.received()[:40]!r}")
         capabilities.baseline_status = answer.status if answer else 0
         if answer is None and not _answers_http(peer):
             raise NotAnswering(
@@ -136,6 +156,7 @@ def probe(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Capabil
         if capabilities.baseline_status == 101:
             capabilities.no_echo = _why_no_echo(wire) if echo else NO_ECHO_FLAG
             capabilities.echo = not capabilities.no_echo
+            capabilities.unasked = wire.passed_over > 0
         capabilities.concurrent = _serves_many(peer, capabilities.baseline_status)
         peer.close()
         if capabilities.echo:
@@ -164,7 +185,7 @@ def _what_to_try(target: Target, why: str) -> str:
 
 
 def _why_no_answer(target: Target, wire: Wire, failure: Failed) -> str:
-    received = b"".join(data for sent, data in wire.recorded if not sent)
+    received = wire.received()
     if received[:2] in (b"\x15\x03", b"\x16\x03"):
         return "it answers in TLS: its URL begins with wss://"
     if not received:
@@ -182,12 +203,16 @@ def _answers_http(peer: Peer) -> bool:
 
 
 def _why_no_echo(wire: Wire) -> str:
-    """Send a message, and return the reason why no echo arrived; "": the echo arrived."""
-    wire.send(text("Hello"))
+    """Send a message, and return the reason why no echo arrived; "": the echo arrived.
+
+    No server sends this message by itself, as its greeting.
+    """
+    message = f"Hello {os.urandom(4).hex()}"
+    wire.send(text(message))
     try:
-        wire.expect(TEXT, b"Hello")
+        wire.expect(TEXT, message.encode())
     except Failed as failure:
-        return f"the answer to the text 'Hello' was: {failure.got}"
+        return f"the answer to the text {message!r} was: {failure.got}"
     return ""
 
 
@@ -223,9 +248,16 @@ def _serves_many(peer: Peer, baseline_status: int) -> bool:
 
 def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: float = 3.0) -> Verdict:
     """Play one case."""
-    peer = Peer(target, timeout, capabilities.baseline_status, capabilities.echo, capabilities.concurrent)
+    peer = Peer(
+        target,
+        timeout,
+        capabilities.baseline_status,
+        capabilities.echo,
+        capabilities.unasked,
+        capabilities.concurrent,
+    )
     began = time.monotonic()
-    verdict = Verdict(case, Outcome.PASS)
+    verdict = Verdict(case, Outcome.PASS, unasked=capabilities.unasked)
     try:
         reason = _skip_reason(case, capabilities)
         if reason:
@@ -236,8 +268,10 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
     except Failed as failure:
         verdict.outcome, verdict.why = Outcome.FAIL, failure.got
         verdict.expected = failure.expected or case.play.accepts
+        verdict.unanswered = isinstance(failure, Silence | NoConnection)
     finally:
         peer.close()
+    verdict.cut_off = any(wire.cut_off for wire in peer.wires)
     verdict.recorded = [without_secrets(wire.recorded, target.secrets) for wire in peer.wires]
     verdict.seconds = time.monotonic() - began
     return verdict
@@ -245,18 +279,21 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
 
 def _skip_reason(case: Case, capabilities: Capabilities) -> str:
     """Return the reason why this case does not apply to the server; "": the case applies."""
-    needs = case.play.needs
-    if needs and capabilities.baseline_status != 101:
-        return "an ordinary handshake does not get 101"
-    if needs == "asked" and capabilities.no_echo == NO_ECHO_FLAG:
-        return NO_ECHO_FLAG
-    if needs in ("echo", "binary", "deflate") and not capabilities.echo:
-        return "the server does not echo messages"
-    if needs == "binary" and not capabilities.binary:
-        return "the server does not echo binary messages; 6.echo.all-bytes tests that"
-    if needs in ("agree", "deflate") and not capabilities.deflate:
-        return "the server does not agree on permessage-deflate, which is legal"
-    return ""
+    needs, can = case.play.needs, capabilities
+    opens, deflate = can.baseline_status == 101, can.deflate
+    able = {
+        Needs.NOTHING: True,
+        Needs.OPEN: opens,
+        Needs.MESSAGES: opens and can.no_echo != NO_ECHO_FLAG,
+        Needs.ECHO: opens and can.echo,
+        Needs.BINARY_ECHO: can.echo and can.binary,
+        Needs.DEFLATE: deflate,
+        Needs.DEFLATE_ECHO: deflate and can.echo,
+        Needs.DEFLATE_BINARY_ECHO: deflate and can.echo and can.binary,
+    }
+    if needs is not Needs.NOTHING and (can.no_head or not opens):
+        return can.no_head or Needs.OPEN.value
+    return "" if able[needs] else needs.value
 
 
 def is_alive(target: Target, capabilities: Capabilities, timeout: float) -> bool:
@@ -274,6 +311,15 @@ def is_alive(target: Target, capabilities: Capabilities, timeout: float) -> bool
         finally:
             peer.close()
         time.sleep(0.2)
+    return False
+
+
+def accepts_connections(target: Target, timeout: float) -> bool:
+    """Return whether the server accepts a TCP connection."""
+    for _ in range(3):
+        with contextlib.suppress(OSError), socket.create_connection((target.host, target.port), timeout):
+            return True
+        time.sleep(0.1)
     return False
 
 
@@ -296,7 +342,7 @@ def grade(
         jobs: The number of cases at a time; 1 if the server serves one client at a time.
         echo: Whether to test for an echo server; if not, cases that need an echo are skipped.
         max_time: Seconds after which no further case begins.
-        is_enough: Whether no further case begins after this verdict.  It is called in the thread of the case.
+        is_enough: Whether no further case begins after this verdict.  It is called in several threads.
         on_verdict: Called with each verdict as it becomes known, in the calling thread.
     Raises:
         NotAnswering: The server does not answer.
@@ -307,43 +353,152 @@ def grade(
     began = time.monotonic()
     capabilities = probe(target, timeout=timeout, echo=echo)
     report = Report(target, capabilities)
-    stop = threading.Event()
-    done: dict[str, Verdict] = {}
-
-    def one(case: Case) -> Verdict | None:
-        if time.monotonic() - began > max_time:
-            report.stopped = report.stopped or f"--max-time: {max_time:g} s have passed"
-            stop.set()
-        if stop.is_set():
-            return None
-        verdict = done[case.id] = play(case, target, capabilities, timeout=timeout)
-        if is_enough(verdict):
-            report.stopped = report.stopped or "--first: a case failed"
-            stop.set()
-        if _looks_dead(verdict) and not stop.is_set() and not is_alive(target, capabilities, timeout):
-            report.stopped = report.stopped or f"after {case.id} the server no longer answered an ordinary handshake"
-            stop.set()
-        return verdict
-
-    together = [case for case in cases if not case.play.alone]
-    alone = [case for case in cases if case.play.alone]
+    run = _Run(report, timeout, on_verdict, began + max_time, is_enough)
     try:
-        with ThreadPoolExecutor(jobs if capabilities.concurrent else 1, thread_name_prefix="wsref check") as pool:
-            try:
-                for verdict in _as_completed(pool.submit(one, case) for case in together):
-                    on_verdict(verdict)
-                for case in alone:
-                    if (last := one(case)) is not None:
-                        on_verdict(last)
-            except BaseException:  # Ctrl-C: each thread ends after its current case
-                stop.set()
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        run.play_together([case for case in cases if not case.play.alone], jobs if capabilities.concurrent else 1)
+        run.replay()
+        run.play_alone([case for case in cases if case.play.alone])
     except KeyboardInterrupt:
-        report.stopped, report.interrupted = "Ctrl-C", True
-    report.verdicts = [done.get(case.id) or Verdict(case, Outcome.UNPLAYED, report.stopped) for case in cases]
+        report.interrupted = True
+        run.stop_early("Ctrl-C")
+        run.replay()
+    report.verdicts = [run.done.get(case.id) or Verdict(case, Outcome.UNPLAYED, report.stopped) for case in cases]
     report.seconds = time.monotonic() - began
     return report
+
+
+class _Run:
+    """The cases of one report while they are played.
+
+    A failure counts after the last case that runs beside others, for two reasons.  The server may have been
+    silent only because it was busy: such a case is replayed alone.  And it may have turned out to send
+    messages by itself, which were taken for answers: then each failed case is replayed.
+
+    If the server ends, only the cases of that moment can be the reason.  One case is blamed; of several,
+    none is judged, and the report names them.
+    """
+
+    def __init__(
+        self,
+        report: Report,
+        timeout: float,
+        on_verdict: Callable[[Verdict], None],
+        end: float,
+        is_enough: Callable[[Verdict], bool],
+    ) -> None:
+        self._report = report
+        self._timeout = timeout
+        self._on_verdict = on_verdict
+        self._end = end  # monotonic seconds
+        self._is_enough = is_enough
+        self._stop = threading.Event()
+        self._stopped_early = False  # by the caller, not by the server
+        self._looking = threading.Lock()
+        self._running: set[str] = set()
+        self._finished: deque[str] = deque(maxlen=4)  # the last ones
+        self._suspects: set[str] = set()  # the cases that ran when the server ended
+        self._failures: list[Verdict] = []
+        self.done: dict[str, Verdict] = {}
+
+    def stop_early(self, reason: str) -> None:
+        """Begin no further case."""
+        if not self._stop.is_set():
+            self._report.stopped = reason
+            self._stopped_early = True
+            self._stop.set()
+
+    def play_together(self, cases: Sequence[Case], jobs: int) -> None:
+        """Play cases, several at a time, and listen beside them to what the server sends by itself."""
+        listener = Peer(self._report.target, self._timeout)
+        with ThreadPoolExecutor(jobs, thread_name_prefix="wsref check") as pool:
+            try:
+                if jobs > 1 and self._report.capabilities.echo:
+                    listener.open()
+                for verdict in _as_completed(pool.submit(self._play, case) for case in cases):
+                    if not self._report.capabilities.unasked and any(
+                        wire.has_received_a_message() for wire in listener.wires
+                    ):
+                        self._report.capabilities.unasked = True
+                        listener.close()
+                    if verdict.outcome is Outcome.FAIL:
+                        self._failures.append(verdict)
+                    else:
+                        self._count(verdict)
+            except BaseException:  # Ctrl-C: each thread ends after its current case
+                self.stop_early("Ctrl-C")
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            finally:
+                listener.close()
+
+    def replay(self) -> None:
+        """Play again, each alone, the failed cases whose failure may not be the server's.
+
+        After :meth:`stop_early` no case is played: such a failure does not count.
+        """
+        confirmed = innocent = 0
+        for failure in self._failures:
+            if failure.case.id in self.done:
+                continue
+            verdict = failure
+            if self._report.capabilities.unasked != failure.unasked or (
+                failure.unanswered and (innocent or confirmed < ENOUGH_REPLAYS)
+            ):
+                again = self._play(failure.case)
+                if again is None and self._stopped_early:
+                    continue
+                verdict = again or failure
+                confirmed += verdict.outcome is Outcome.FAIL
+                innocent += verdict.outcome is not Outcome.FAIL
+            self._count(verdict)
+
+    def play_alone(self, cases: Sequence[Case]) -> None:
+        """Play cases one after the other."""
+        for case in cases:
+            if (verdict := self._play(case)) is not None:
+                self._count(verdict)
+
+    def _count(self, verdict: Verdict) -> None:
+        if verdict.case.id not in self._suspects or verdict.crashed:
+            self.done[verdict.case.id] = verdict
+            self._on_verdict(verdict)
+            if self._is_enough(verdict):
+                self.stop_early(FIRST)
+
+    def _play(self, case: Case) -> Verdict | None:
+        """Play a case, then see whether the server still works; None: the run has ended."""
+        if time.monotonic() > self._end:
+            self.stop_early(OUT_OF_TIME)
+        if self._stop.is_set():
+            return None
+        self._running.add(case.id)
+        verdict = play(case, self._report.target, self._report.capabilities, timeout=self._timeout)
+        if verdict.unanswered or verdict.cut_off:
+            with self._looking:  # the first to look stops the run, and the others are suspects
+                if not self._stop.is_set():
+                    self._look_after_the_server(verdict)
+        if not verdict.unanswered and self._is_enough(verdict):  # here, before this thread begins another case
+            self.stop_early(FIRST)
+        self._running.discard(case.id)
+        self._finished.append(case.id)
+        return verdict
+
+    def _look_after_the_server(self, verdict: Verdict) -> None:
+        """End the run if the server has ended, or hangs."""
+        report, name = self._report, verdict.case.id
+        if not accepts_connections(report.target, self._timeout):
+            self._stop.set()
+            self._suspects = set(self._running)
+            if verdict.recorded and self._suspects == {name}:
+                report.stopped = f"{name} ended the server: it accepts no connection now"
+                verdict.outcome, verdict.why, verdict.crashed = Outcome.FAIL, "the end of the server itself", True
+                verdict.expected = f"{verdict.case.play.accepts}; the next client can connect"
+            else:
+                ran = self._running if verdict.recorded else {*self._running, *self._finished} - {name}
+                report.stopped = f"the server ended during or after one of {', '.join(sorted(ran))}"
+        elif verdict.unanswered and not is_alive(report.target, report.capabilities, self._timeout):
+            self._stop.set()
+            report.stopped = f"after {name} the server no longer answered an ordinary handshake"
 
 
 def _as_completed(submitted: Iterable[Future[Verdict | None]]) -> Iterable[Verdict]:
@@ -353,7 +508,3 @@ def _as_completed(submitted: Iterable[Future[Verdict | None]]) -> Iterable[Verdi
         for future in finished:
             if (verdict := future.result()) is not None:
                 yield verdict
-
-
-def _looks_dead(verdict: Verdict) -> bool:
-    return verdict.outcome is Outcome.FAIL and ("nothing for" in verdict.why or "no connection" in verdict.why)

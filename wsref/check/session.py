@@ -17,7 +17,7 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -37,6 +37,9 @@ from .verdict import Failed, Skipped
 
 #: Bytes.  The largest answer or message that the grader keeps; no case needs so much.
 MAX_RECEIVED = 64 * 1024 * 1024
+
+#: Bytes.  The largest body of a response that the grader keeps.
+MAX_BODY = 1024 * 1024
 
 #: Accepted interim responses (such as 103 Early Hints) before the final one; more than that is a fault.
 MAX_INTERIM_RESPONSES = 8
@@ -182,6 +185,14 @@ class Ended(Failed):
     """TCP ended before the expected message."""
 
 
+class NoConnection(Failed):
+    """The server accepts no TCP connection."""
+
+
+class Silence(Failed):
+    """The server did not answer before the deadline.  It may be slow only because other cases run beside this one."""
+
+
 @dataclass
 class Peer:
     """The server during one case.
@@ -190,6 +201,7 @@ class Peer:
         timeout: Seconds to wait for each answer.
         baseline_status: The status of an ordinary handshake; 0: unknown.
         echo: Whether the server echoes messages.
+        unasked: Whether the server sends messages that answer nothing: a greeting, the time, another client's words.
         concurrent: Whether the server serves a second client before the first one leaves.
     """
 
@@ -197,6 +209,7 @@ class Peer:
     timeout: float = 3.0
     baseline_status: int = 0
     echo: bool = True
+    unasked: bool = False
     concurrent: bool = True
     wires: list[Wire] = field(default_factory=list)
 
@@ -216,8 +229,8 @@ class Peer:
         except UnicodeError:
             raise Failed(f"{self.target.host!a} is not a valid host name") from None
         except OSError as error:
-            raise Failed(f"no connection to {self.target.authority}: {error.strerror or error}") from None
-        wire = Wire(sock, self.target, self.timeout)
+            raise NoConnection(f"no connection to {self.target.authority}: {error.strerror or error}") from None
+        wire = Wire(sock, self.target, self.timeout, unasked=not self.echo or self.unasked)
         self.wires.append(wire)
         return wire
 
@@ -264,19 +277,26 @@ class Wire:
         recorded: The chunks that passed, in order: whether the grader sent the chunk, and its bytes.
         faults: The rules that the server's frames broke so far, each with its section.
         opening: The answer to the handshake; None: no handshake is complete.
+        unasked: Whether to pass over messages that answer nothing.  A server that does not echo, greets, or
+            sends the time may send any message at any time.
+        passed_over: The number of such messages so far.
     """
 
-    def __init__(self, sock: socket.socket, target: Target, timeout: float) -> None:
+    def __init__(self, sock: socket.socket, target: Target, timeout: float, *, unasked: bool = False) -> None:
         self._socket = sock
         self._target = target
         self.timeout = timeout
+        self.unasked = unasked
         self._buffer = bytearray()
         self._ended = False
         self.recorded: list[tuple[bool, bytes]] = []
         self._recorded = {True: 0, False: 0}
         self.faults: list[str] = []
         self.opening: Answer | None = None
+        self.passed_over = 0
         self._fragments: list[Frame] = []  # of the incomplete message
+        self._got_close = False
+        self._beside = ""  # in words, the last frame that answers nothing
         # More than 8 attributes: the protocol's state of one connection, and the record for the report.
         self._ping_payloads: set[bytes] = set()  # of the Pings and Pongs from the grader
 
@@ -432,7 +452,8 @@ class Wire:
         before = len(self._buffer)
         self._socket.setblocking(False)
         if not deadline.remaining() or not (self._read_available() or self._wait(deadline)):
-            raise Failed(f"nothing for {deadline}{' that is complete' if self._buffer else ''}")
+            what = " that is complete" if self._buffer else self._beside
+            raise Silence(f"nothing for {deadline}{what}")
         return len(self._buffer) > before
 
     def ended(self, seconds: float | None = None) -> bool:
@@ -444,6 +465,23 @@ class Wire:
         except Failed:
             return False
         return True
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the server ended TCP on an open WebSocket without a Close."""
+        return self.opening is not None and self._ended and not self._got_close and (False, b"") in self.recorded
+
+    def received(self) -> bytes:
+        """Return the recorded bytes of the server."""
+        return b"".join(data for sent, data in self.recorded if not sent)
+
+    def has_received_a_message(self) -> bool:
+        """Return whether a data frame has begun to arrive, without waiting; read all frames before it."""
+        self._socket.setblocking(False)
+        self._read_available()
+        while (parsed := parse_frame(self._buffer)) is not None and parsed[0].opcode >= 8:
+            del self._buffer[: parsed[1]]
+        return bool(self._buffer) and self._buffer[0] & 15 < 8
 
     def rest(self, seconds: float) -> bytes:
         """Wait for the end of TCP, at most for these seconds, and return the unused bytes."""
@@ -489,32 +527,26 @@ class Wire:
         return head
 
     def _body(self, answer: Answer) -> bytes:
-        """Return the body as the head declares it; at the deadline, the part that arrived."""
-        lengths, size = answer.lines("Content-Length"), 0
-        if answer.tokens("Transfer-Encoding"):
-            end: Callable[[], int | None] = self._end_of_chunks
-        elif lengths and re.fullmatch("[0-9]{1,9}", lengths[0]):
-            size = int(lengths[0])
-            end = lambda: size if len(self._buffer) >= size else None  # noqa: E731
-        else:
-            end = lambda: None  # noqa: E731  (to the end of TCP: RFC 9112 §6.3)
-        whole = self.deadline_for(min(size, MAX_RECEIVED))
-        while (size_of_it := end()) is None:
+        """Return the body as the head declares it, or the part that arrived: until the deadline, and MAX_BODY bytes."""
+        lengths, chunked, at = answer.lines("Content-Length"), bool(answer.tokens("Transfer-Encoding")), 0
+        size = int(lengths[0]) if lengths and re.fullmatch("[0-9]{1,9}", lengths[0]) and not chunked else MAX_BODY
+        whole = self.deadline_for(min(size, MAX_BODY))
+        while len(self._buffer) < min(size, MAX_BODY):
+            if chunked:
+                at, last = _walk_chunks(self._buffer, at)
+                if last:
+                    size = at
+                    break
             try:
                 # A server that declares a large body and sends nothing gets one timeout, not one for each MiB.
                 if not self._receive_more(Deadline(min(self.timeout, whole.remaining()))):
-                    size_of_it = len(self._buffer)
                     break
             except Failed:
-                size_of_it = len(self._buffer)
                 break
-        body = bytes(self._buffer[:size_of_it])
-        del self._buffer[:size_of_it]
+        size = min(size, MAX_BODY)
+        body = bytes(self._buffer[:size])
+        del self._buffer[:size]
         return body
-
-    def _end_of_chunks(self) -> int | None:
-        found = re.search(rb"(?:^|\r\n)0+\r\n(?:[^\r\n]+\r\n)*\r\n", self._buffer)
-        return found.end() if found else None
 
     def frame(self, seconds: float | None = None) -> Frame | None:
         """Return the next frame; None: TCP ended.
@@ -534,6 +566,7 @@ class Wire:
                 return None
         received, size = parsed
         del self._buffer[:size]
+        self._got_close |= received.opcode == CLOSE
         self.faults += received.faults
         return received
 
@@ -554,6 +587,8 @@ class Wire:
                 self.send(frame(PONG, received.payload))
             elif received.opcode != PONG or received.payload in self._ping_payloads or received.faults:
                 yield received
+            else:
+                self._beside = f" but {received}, which answers no Ping"
 
     def _note_control(self, data: bytes) -> None:
         """Remember the payloads of Pings and Pongs: Pongs with these payloads are not unsolicited."""
@@ -587,7 +622,7 @@ class Wire:
     # -- Expectations ------------------------------------------------------------
 
     def expect(self, opcode: int, payload: bytes, *, ignore: tuple[int, ...] = ()) -> None:
-        """Check that the next message is this one.
+        """Check that the next message is this one; on a server that sends by itself, that this one arrives.
 
         Args:
             ignore: Opcodes to ignore before the message: ``(PONG,)``.
@@ -597,9 +632,25 @@ class Wire:
         """
         wanted = Frame(opcode, payload)
         deadline = self.deadline_for(len(payload))
-        while (received := self.message_for(wanted, deadline)).opcode in ignore and received.opcode != opcode:
+        while self._is_beside(received := self.message_for(wanted, deadline), wanted, ignore):
             pass
         self.compare(received, wanted)
+
+    def _is_beside(self, received: Frame, wanted: Frame, ignore: tuple[int, ...]) -> bool:
+        """Return whether a message is to be passed over: its kind, or it answers nothing."""
+        return (received.opcode in ignore and received.opcode != wanted.opcode) or (
+            self.answers_nothing(received, wanted)
+        )
+
+    def answers_nothing(self, received: Frame, *wanted: Frame) -> bool:
+        """Return whether this is a message that the server may have sent by itself, and count it."""
+        if not self.unasked or received.opcode >= 8:
+            return False
+        if any((received.opcode, received.payload) == (one.opcode, one.payload) for one in wanted):
+            return False
+        self.passed_over += 1
+        self._beside = " but messages of its own"
+        return True
 
     def message_for(self, wanted: Frame, deadline: Deadline | None = None) -> Frame:
         """Return the next message, which may differ from the expected one.
@@ -615,7 +666,8 @@ class Wire:
         except Failed as failure:
             if isinstance(failure, Ended):
                 _may_be_too_long(wanted, f"{failure.got}; without a limit, this is a fault")
-            raise Failed(failure.got, str(wanted)) from None
+            failure.expected = str(wanted)
+            raise
 
     def compare(self, received: Frame, wanted: Frame) -> None:
         """Check the opcode and payload of a received message.
@@ -651,20 +703,44 @@ class Wire:
                     return received
                 if received.opcode == PONG and alive is None and received.payload == LIVENESS_PAYLOAD and not answered:
                     answered = True  # a library may answer before its application decodes the text and finds the fault
+                elif self.answers_nothing(received):
+                    continue  # a server that does not fail the connection sends no Close in time
                 elif received.opcode >= 8 or received.fin:  # unless it echoes fragments before it sees the fault
                     raise Failed(f"the connection stays open: it sent {received}", "Close, or the end of TCP")
         except Failed as failure:
             if failure.got.startswith("TCP ended inside a frame"):
                 return None  # it failed the connection while it echoed a fragment
-            if failure.got.startswith("nothing for"):
+            if isinstance(failure, Silence):
                 how = (
                     "the connection stays open: it answered a Ping, then"
                     if answered
                     else "neither a Close nor the end of TCP:"
                 )
-                raise Failed(f"{how} {failure.got}", "Close, or the end of TCP") from None
+                raise Silence(f"{how} {failure.got}", "Close, or the end of TCP") from None
             raise
         return None
+
+
+def _walk_chunks(data: bytearray, at: int) -> tuple[int, bool]:
+    r"""Pass over the whole chunks from ``at`` on, each once.  RFC 9112 §7.1.
+
+    Returns:
+        The position after the last whole chunk, and whether that was the end of the body, its trailers included.
+
+    >>> _walk_chunks(bytearray(b"2\r\nab\r\n1;x=y\r\nc"), 0)
+    (7, False)
+    >>> _walk_chunks(bytearray(b"2\r\nab\r\n0\r\nA: b\r\n\r\ntail"), 0)
+    (18, True)
+    """
+    while (line := re.compile(rb"([0-9A-Fa-f]{1,8})[^\n]*\n").match(data, at)) is not None:
+        size = int(line[1], 16)
+        if not size:
+            end = re.compile(rb"(?:[^\r\n][^\n]*\n)*\r?\n").match(data, line.end())
+            return (end.end(), True) if end else (at, False)
+        if len(data) < line.end() + size + 2:
+            break
+        at = line.end() + size + 2
+    return at, False
 
 
 def _may_be_too_long(wanted: Frame, how: str) -> None:

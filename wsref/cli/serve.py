@@ -170,10 +170,17 @@ def run(options: argparse.Namespace) -> int:
 
 def _make_step(options: argparse.Namespace) -> StepServer:
     """The program of a chapter; it has an address and, in chapter 11, a certificate, and no other options."""
+    given = {
+        "--wire": bool(options.wire),
+        "--allow-origin": bool(options.allow_origin),
+        "--no-compression": options.compression is None,
+        "--max-message-size": options.max_message_size != Limits().max_message_size,
+        "--max-connections": options.max_connections != Limits().max_connections,
+    }
+    for flag in (flag for flag, is_given in given.items() if is_given):
+        raise CommandError(f"{flag} cannot be used with --step: the programs of the book have no such option")
     printer = open_trace(options.trace)
     context = tls_context(options.certfile, options.keyfile)
-    if options.wire:
-        raise CommandError("--wire cannot be used with --step")
     try:
         return StepServer(
             options.step,

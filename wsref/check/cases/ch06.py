@@ -13,8 +13,8 @@ from __future__ import annotations
 import contextlib
 import struct
 
-from ..case import Case, Play
-from ..codec import BINARY, PING, PONG, TEXT, frame, text
+from ..case import Case, Needs, Play
+from ..codec import BINARY, MASKING_KEY, PING, PONG, TEXT, Frame, frame, text
 from ..plays import echoes, fails, script, survives
 from ..session import Peer, Wire
 from ..verdict import Failed
@@ -78,7 +78,9 @@ def _server_frames(peer: Peer, part: str, sizes: tuple[int, ...] = (0, 5, 125, 1
 
 def server_frames(part: str, accepts: str) -> Play:
     """Expect frames without this fault as echoes."""
-    return script("text messages of 0 to 65,536 bytes", accepts, lambda peer: _server_frames(peer, part), needs="echo")
+    return script(
+        "text messages of 0 to 65,536 bytes", accepts, lambda peer: _server_frames(peer, part), needs=Needs.ECHO
+    )
 
 
 def _too_wide(size: int, form: int) -> Case:
@@ -125,7 +127,7 @@ LENGTH_CASES = (
         "RFC 6455 §5.2",
         "A 64-bit length with its top bit set fails the connection",
         "the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST be 0)",
-        fails(frame(TEXT, b"Hello", form=64, declared=(1 << 63) | 5), probe_with_text=True),
+        fails(frame(TEXT, b"Hello", form=64, declared=(1 << 63) | 5), probe_with_text=True, alone=True),
         "2**63 or more is not a valid length.  It must not become a negative number, or lose its top bit.",
     ),
     Case(
@@ -134,7 +136,7 @@ LENGTH_CASES = (
         "RFC 6455 §5.2",
         "A 64-bit length of all ones fails the connection",
         "the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST be 0)",
-        fails(frame(TEXT, b"Hello", form=64, declared=(1 << 64) - 1), probe_with_text=True),
+        fails(frame(TEXT, b"Hello", form=64, declared=(1 << 64) - 1), probe_with_text=True, alone=True),
         "As a signed number this length is -1, and a careless loop waits for no bytes.",
     ),
     Case(
@@ -147,7 +149,7 @@ LENGTH_CASES = (
             "a frame that declares 2**32 + 5 bytes, then a whole frame",
             "only a Close, the end of TCP, or silence: 4 GiB are still missing",
             lambda peer: _no_message(peer, frame(TEXT, b"Hello", form=64, declared=(1 << 32) + 5)),
-            needs="echo",
+            needs=Needs.ECHO,
         ),
         "Read all eight bytes as one number; a mask of 0xffffffff or a 32-bit integer truncates it.",
     ),
@@ -158,7 +160,7 @@ LENGTH_CASES = (
         "A frame that declares 2**62 bytes does the server no harm",
         "Implementations that have implementation- and/or platform-specific limitations regarding the frame size ... "
         "MUST protect themselves against exceeding those limits.",
-        survives(_send_huge, "a frame that declares 2**62 bytes, and its first 1,000 bytes"),
+        survives(_send_huge, "a frame that declares 2**62 bytes, and its first 1,000 bytes", alone=True),
         "Do not allocate the declared length: compare it with a limit, and close with 1009.",
     ),
 )
@@ -172,7 +174,7 @@ def _no_message(peer: Peer, data: bytes) -> None:
         received = wire.frame(min(0.5, peer.timeout))
     except Failed:
         return
-    if received is not None and received.opcode < 8:
+    if received is not None and received.opcode < 8 and not wire.answers_nothing(received, Frame(TEXT, b"Hello")):
         raise Failed(f"{received}", "no message")
 
 
@@ -226,7 +228,40 @@ def _of_all_sizes() -> Play:
     return echoes(data, *((TEXT, letters(size)) for size in range(20)))
 
 
+def _other_bytes(peer: Peer) -> None:
+    """Fail if the answer is as long as the message, and its bytes are the message's under another mask."""
+    differences = {0, *MASKING_KEY, *(one ^ other for one in MASKING_KEY for other in MASKING_KEY)}
+    for opcode in (BINARY, TEXT):
+        wire = peer.open()
+        wire.send(frame(opcode, letters(16)))
+        try:
+            received = wire.message()
+        except Failed:
+            wire.close()
+            continue  # other cases test that
+        between = {got ^ sent for got, sent in zip(received.payload, letters(16), strict=False)}
+        wire.close()  # a server of one client at a time waits for the end
+        if received.opcode < 8 and len(received.payload) == 16 and between != {0} and between <= differences:
+            raise Failed(
+                f"{received}, the message with a mask: byte i is not unmasked with byte i % 4 of the key", "the message"
+            )
+
+
 MASK_CASES = (
+    Case(
+        "6.mask.undone",
+        MUST,
+        "RFC 6455 §5.3",
+        "Each byte is unmasked with its own byte of the key",
+        UNMASKED,
+        script(
+            f"a message of 16 bytes with the key {MASKING_KEY.hex(' ')}",
+            "these bytes, or any answer that is not the same message under another mask",
+            _other_bytes,
+            needs=Needs.MESSAGES,
+        ),
+        "Byte i of the payload is XORed with byte i % 4 of the key, in the order in which the key arrives.",
+    ),
     _without_mask("missing", frame(TEXT, b"Hello", key=None), "A text frame"),
     _without_mask("missing-binary", frame(BINARY, b"Hello", key=None), "A binary frame"),
     _without_mask("missing-empty", frame(TEXT, b"", key=None), "An empty frame"),
@@ -307,7 +342,7 @@ BIT_CASES = (
         "RFC 6455 §5.2",
         "The server sets no RSV bits without an agreed extension",
         "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values.",
-        script("text messages of 0 to 65,536 bytes", "frames without RSV bits", _own_rsv, needs="echo"),
+        script("text messages of 0 to 65,536 bytes", "frames without RSV bits", _own_rsv, needs=Needs.ECHO),
         "The first byte of a whole text message is 0x81, and 0x82 of a binary one.",
     ),
     *(_reserved_opcode(opcode) for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)),
@@ -390,13 +425,13 @@ STREAM_CASES = (
     _stream(
         "one-and-a-half",
         "The server answers a frame before the rest of the next frame arrives",
-        script("a frame and 9 bytes of the next, then the rest", "both messages", _one_and_a_half, needs="echo"),
+        script("a frame and 9 bytes of the next, then the rest", "both messages", _one_and_a_half, needs=Needs.ECHO),
         "Do not wait for an empty buffer, and do not drop the rest of the buffer.  " + BUFFER,
     ),
     _stream(
         "half-a-header",
         "A packet may end inside a header of any form",
-        script("packets that end 1 or 3 bytes into a frame", "all messages", _half_a_header, needs="echo"),
+        script("packets that end 1 or 3 bytes into a frame", "all messages", _half_a_header, needs=Needs.ECHO),
         "A header has 2 to 14 bytes, which may arrive one by one.  " + BUFFER,
     ),
     Case(
@@ -408,7 +443,7 @@ STREAM_CASES = (
         echoes(
             b"".join(frame(BINARY, piece) for piece in ALL_BYTES),
             *((BINARY, piece) for piece in ALL_BYTES),
-            needs="echo",
+            needs=Needs.ECHO,
         ),
         "Binary messages are bytes: do not decode, strip or cut them.",
     ),
@@ -423,7 +458,7 @@ STREAM_CASES = (
             (TEXT, b"Hello"),
             (BINARY, b"Hello"),
             (TEXT, b"Hello"),
-            needs="echo",
+            needs=Needs.ECHO,
         ),
         "Remember the opcode of the message, and use it for the echo.",
     ),
@@ -433,7 +468,7 @@ STREAM_CASES = (
         "RFC 6455 §6.1",
         "A text message comes back, as from an echo server",
         "Most of the following cases need a server that echoes messages.",
-        script("81 85 37 fa 21 3d 7f 9f 4d 51 58", "TEXT of 5 bytes: b'Hello'", _hello, needs="asked"),
+        script("81 85 37 fa 21 3d 7f 9f 4d 51 58", "TEXT of 5 bytes: b'Hello'", _hello, needs=Needs.MESSAGES),
         "Give the grader a path where your server echoes, or use --no-echo to grade only the rest.",
     ),
 )

@@ -11,7 +11,7 @@ data MUST always be validated by both clients and servers" (§10.7).
 
 from __future__ import annotations
 
-from ..case import Case, Play
+from ..case import Case, Needs, Play
 from ..codec import BINARY, CONTINUATION, OPCODE_NAMES, PING, PONG, TEXT, fragments, frame, text
 from ..plays import echoes, fails, in_words, pongs, script, works
 from ..session import Peer
@@ -35,7 +35,7 @@ def _ping(name: str, title: str, payload: bytes, quote: str, hint: str, section:
     return Case(f"7.ping.{name}", MUST, section, title, quote, pongs(frame(PING, payload), payload), hint)
 
 
-def _several(data: bytes, payloads: list[bytes], *messages: tuple[int, bytes], needs: str = "open") -> Play:
+def _several(data: bytes, payloads: list[bytes], *messages: tuple[int, bytes], needs: Needs = Needs.OPEN) -> Play:
     def run(peer: Peer) -> None:
         wire = peer.open()
         wire.send(data)
@@ -61,7 +61,8 @@ def _well_formed_pongs(peer: Peer) -> None:
     wire = peer.open()
     for payload in (b"", b"Hello", pattern(125)):
         wire.send(frame(PING, payload))
-        received = wire.message()
+        while wire.answers_nothing(received := wire.message()):
+            pass
         if received.opcode == PONG and received.fin and wire.faults:
             raise Failed(f"a Pong: {wire.faults[0]}")
         if received.opcode == PONG and not received.fin:
@@ -79,7 +80,7 @@ def _ignored(data: bytes) -> Play:
         works(peer, wire)
 
     return Play(
-        f"{in_words(data)}, then a message (a Ping, if the server does not echo)", "only its answer", run, "open"
+        f"{in_words(data)}, then a message (a Ping, if the server does not echo)", "only its answer", run, Needs.OPEN
     )
 
 
@@ -124,7 +125,7 @@ PING_CASES = (
         "A Ping that arrives one byte at a time is answered",
         ANSWERED,
         script(
-            "89 85 37 fa 21 3d ..., byte by byte", "PONG with b'Hello'", lambda peer: _slow_ping(peer), needs="open"
+            "89 85 37 fa 21 3d ..., byte by byte", "PONG with b'Hello'", lambda peer: _slow_ping(peer), needs=Needs.OPEN
         ),
         "Wait for the whole frame, however it is split.",
     ),
@@ -153,7 +154,11 @@ PING_CASES = (
         "A Ping between two messages is answered, and both messages come back",
         ANSWERED,
         _several(
-            text("one") + frame(PING, b"Hello") + text("two"), [b"Hello"], (TEXT, b"one"), (TEXT, b"two"), needs="echo"
+            text("one") + frame(PING, b"Hello") + text("two"),
+            [b"Hello"],
+            (TEXT, b"one"),
+            (TEXT, b"two"),
+            needs=Needs.ECHO,
         ),
         "A Ping is not a message: do not deliver it to the application.",
     ),
@@ -167,7 +172,7 @@ PING_CASES = (
             frame(TEXT, b"Hel", fin=False) + frame(PING, b"p") + frame(CONTINUATION, b"lo"),
             [b"p"],
             (TEXT, b"Hello"),
-            needs="echo",
+            needs=Needs.ECHO,
         ),
         "Keep the collected fragments apart from the current frame; a control frame must not change them.",
     ),
@@ -184,7 +189,7 @@ PING_CASES = (
             ),
             PINGS[:5],
             (TEXT, b"Hello"),
-            needs="echo",
+            needs=Needs.ECHO,
         ),
         "Keep the collected fragments apart from the current frame; a control frame must not change them.",
     ),
@@ -198,7 +203,7 @@ PING_CASES = (
             "a first fragment and a Ping; after the Pong, the last fragment",
             "the Pong, then the message",
             _before_the_rest,
-            needs="open",
+            needs=Needs.OPEN,
         ),
         "Do not hold control frames back until the message is whole: they may overtake it.",
     ),
@@ -253,7 +258,7 @@ PING_CASES = (
         "RFC 6455 §5.5",
         "The server's Pongs are whole frames, without a mask and without RSV bits",
         AT_MOST_125,
-        script("Pings of 0, 5 and 125 bytes", "frames that begin with 8a", _well_formed_pongs, needs="open"),
+        script("Pings of 0, 5 and 125 bytes", "frames that begin with 8a", _well_formed_pongs, needs=Needs.OPEN),
         "A Pong begins with 8a: FIN, no RSV bits, opcode 10; the second byte is the length.",
     ),
     Case(
@@ -350,7 +355,7 @@ def _then_fails(good: bytes, message: bytes, bad: bytes) -> Play:
         wire.send(bad)
         wire.expect_failure()
 
-    return Play(f"{in_words(good)}, then {in_words(bad)}", "the message, then Close or the end of TCP", run, "echo")
+    return Play(f"{in_words(good)}, then {in_words(bad)}", "the message, then Close or the end of TCP", run, Needs.ECHO)
 
 
 A_FRAGMENTED = (
@@ -560,7 +565,7 @@ UTF8_CASES = (
             frame(TEXT, b"\xe2", fin=False) + frame(PING, b"\xff") + frame(CONTINUATION, b"\x82\xac"),
             [b"\xff"],
             (TEXT, b"\xe2\x82\xac"),
-            needs="echo",
+            needs=Needs.ECHO,
         ),
         "Do not pass the payload of a Ping to the text decoder.",
     ),
@@ -620,7 +625,7 @@ UTF8_CASES = (
         "RFC 6455 §8.1",
         "Invalid bytes in a first fragment fail the connection before the rest arrives",
         "Both ways are legal; but a server that waits for FIN may collect many bytes of an invalid message.",
-        script("a first fragment with the byte ff", "Close, or the end of TCP", _early, needs="open"),
+        script("a first fragment with the byte ff", "Close, or the end of TCP", _early, needs=Needs.OPEN),
         "Use an incremental decoder, and give it each fragment as it arrives.",
     ),
 )

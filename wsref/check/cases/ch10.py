@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..case import Case, Play
+from ..case import Case, Needs, Play
 from ..codec import BINARY, CONTINUATION, TEXT, close, frame, text, upgrade
 from ..plays import script, works
 from ..session import Peer, Wire
@@ -96,7 +96,7 @@ CLIENT_CASES = (
             "one message each on two connections, read in the other order",
             "each message on its connection",
             _two,
-            needs="echo",
+            needs=Needs.ECHO,
         ),
         "Use a thread or a task for each connection, and keep the state of a connection out of globals.",
     ),
@@ -111,7 +111,7 @@ CLIENT_CASES = (
             "two fragmented messages, interleaved on two connections",
             "both messages, whole",
             _fragments_apart,
-            needs="echo",
+            needs=Needs.ECHO,
         ),
         "Keep the collected fragments with the connection, not in a global or a class attribute.",
     ),
@@ -121,7 +121,7 @@ CLIENT_CASES = (
         "RFC 6455 §1.1",
         "The server serves 32 clients at once",
         APART,
-        script("one message each on 32 connections", "each message on its connection", _many, needs="echo"),
+        script("one message each on 32 connections", "each message on its connection", _many, needs=Needs.ECHO),
         "Accept connections in a loop, and serve each one in a thread or a task.",
     ),
     Case(
@@ -134,7 +134,7 @@ CLIENT_CASES = (
             "12 MB on one connection, without reading the echo; messages on another connection",
             "answers on the other connection",
             _one_does_not_read,
-            needs="echo",
+            needs=Needs.ECHO,
             alone=True,
         ),
         "Sending blocks if a client does not read: never send in a thread, or under a lock, of other clients.",
@@ -149,7 +149,7 @@ CLIENT_CASES = (
             "half a frame; half a head; a message on another connection",
             "an immediate answer to the message",
             _half_a_frame,
-            needs="open",
+            needs=Needs.OPEN,
         ),
         "Read each connection in its own thread or task, also during the handshake; never in the accepting thread.",
     ),
@@ -159,7 +159,7 @@ CLIENT_CASES = (
         "RFC 6455 §6.2",
         "A thousand pipelined messages come back, separately and in order",
         "No rule defines the order of answers; but an echo in another order shows a race between messages.",
-        script("1,000 text messages without waiting", "1,000 messages in order", _thousand, needs="echo"),
+        script("1,000 text messages without waiting", "1,000 messages in order", _thousand, needs=Needs.ECHO),
         "Loop over all frames in the buffer; do not give messages of one connection to several threads.",
     ),
     Case(
@@ -168,7 +168,7 @@ CLIENT_CASES = (
         "RFC 6455 §6.2",
         "A message in 500 small packets comes back whole",
         "Incoming data MUST be parsed as WebSocket frames as defined in Section 5.2.",
-        script("a text of 8,000 bytes, 16 bytes at a time", "the text", _packets, needs="echo"),
+        script("a text of 8,000 bytes, 16 bytes at a time", "the text", _packets, needs=Needs.ECHO),
         "Collect bytes until the whole frame arrives.",
     ),
 )
@@ -195,7 +195,9 @@ def _in_head(end: Callable[[Wire], None], what: str) -> Play:
             works(peer, wire)
             wire.close()
 
-    return script(f"three incomplete requests, each followed by {what}", "the next connection works", run, needs="open")
+    return script(
+        f"three incomplete requests, each followed by {what}", "the next connection works", run, needs=Needs.OPEN
+    )
 
 
 def _several_times(harm: Callable[[Wire], None], sends: str) -> Play:
@@ -206,7 +208,7 @@ def _several_times(harm: Callable[[Wire], None], sends: str) -> Play:
             works(peer, wire)
             wire.close()
 
-    return Play(sends, "the next connection works", run, "open")
+    return Play(sends, "the next connection works", run, Needs.OPEN)
 
 
 def _ends(data: bytes, sends: str) -> Play:
@@ -220,7 +222,7 @@ def _ends(data: bytes, sends: str) -> Play:
         if not wire.ended():
             raise Failed(f"TCP is still open {wire.timeout:g} s after the client's FIN", "the end of TCP")
 
-    return Play(sends, "the end of TCP", run, "open")
+    return Play(sends, "the end of TCP", run, Needs.OPEN)
 
 
 def _replies_after_fin(peer: Peer) -> None:
@@ -266,7 +268,7 @@ VANISH_CASES = (
         "RFC 6455 §7.1.1",
         "Messages before a FIN are answered",
         "A FIN ends one direction.  The received messages can be answered, because the other direction is open.",
-        script("ten messages and a FIN", "ten messages", _replies_after_fin, needs="echo"),
+        script("ten messages and a FIN", "ten messages", _replies_after_fin, needs=Needs.ECHO),
         "Handle all frames in the buffer before you handle the end of TCP.",
     ),
     *(
@@ -309,7 +311,7 @@ PATH_CASES = (
         "A handshake for an unknown path is refused",
         "If the requested service is not available, the server MUST send an appropriate HTTP error code (such as 404 "
         "Not Found).  Only the server knows whether it is available.",
-        script(f"a handshake for {NOWHERE}", "404, or another refusal", _unknown_path, needs="open"),
+        script(f"a handshake for {NOWHERE}", "404, or another refusal", _unknown_path, needs=Needs.OPEN),
         "Check the path before you answer 101, so that a typing error in a URL shows at once.",
     ),
 )

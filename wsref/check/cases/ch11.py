@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from ..case import Case, Play
+from ..case import Case, Needs, Play
 from ..codec import BINARY, CONTINUATION, TEXT, frame, upgrade
 from ..plays import script, works
 from ..session import Peer
@@ -33,7 +33,7 @@ def _origin(*lines: str, statuses: tuple[int, ...] = (), version: str = "13") ->
             raise Skipped("it is not refused, which 11.origin.foreign tests")
         raise Failed(str(answer), wanted)
 
-    return Play(f"a handshake with {', '.join(lines)}", wanted, run, "open")
+    return Play(f"a handshake with {', '.join(lines)}", wanted, run, Needs.OPEN)
 
 
 def _own_page(peer: Peer) -> None:
@@ -92,7 +92,10 @@ ORIGIN_CASES = (
         "A page from the server itself is accepted",
         "In the simplest set-up, page and WebSocket have one address, and Origin names the host of the URL.",
         script(
-            "a handshake with the server's own address as Origin", "101 Switching Protocols", _own_page, needs="open"
+            "a handshake with the server's own address as Origin",
+            "101 Switching Protocols",
+            _own_page,
+            needs=Needs.OPEN,
         ),
         "Compare host and port of Origin with Host, or add the server's address to the allowed origins.",
     ),
@@ -133,7 +136,7 @@ LIMIT_CASES = (
             "the header of a frame of 2**62 bytes, and its first 100 bytes",
             "Close, or the end of TCP",
             _too_long(frame(BINARY, letters(100), form=64, declared=1 << 62)),
-            needs="open",
+            needs=Needs.OPEN,
         ),
         "Compare the declared length with a limit before you read the payload, and close with 1009.",
     ),
@@ -149,7 +152,7 @@ LIMIT_CASES = (
             _too_long(
                 frame(BINARY, b"Hello", fin=False) + frame(CONTINUATION, letters(100), form=64, declared=1 << 61)
             ),
-            needs="open",
+            needs=Needs.OPEN,
         ),
         "Limit the whole message: add up the declared lengths of its fragments.",
     ),
@@ -163,7 +166,7 @@ LIMIT_CASES = (
             "a first fragment and 100,000 more, all empty and without FIN",
             "Close, or the end of TCP",
             _stream_of_fragments,
-            needs="open",
+            needs=Needs.OPEN,
             alone=True,
         ),
         "Limit the number of fragments, at least of empty ones.",
@@ -179,7 +182,7 @@ LIMIT_CASES = (
             "on ten connections, a frame that declares 2 GiB, and its first 1,000 bytes",
             "the next connection works",
             lambda peer: _ten(peer),
-            needs="open",
+            needs=Needs.OPEN,
         ),
         "Allocate memory for received bytes, not for the declared length.",
     ),

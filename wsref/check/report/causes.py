@@ -54,7 +54,7 @@ def group(verdict: Verdict) -> str:
 
 
 def causes(failed: Sequence[Verdict]) -> list[list[Verdict]]:
-    """Group failures by cause, in the order of their first cases.
+    """Group failures by cause, in the order of their first cases; a crash of the server comes before them.
 
     Returns:
         For each cause its failures.  The first one is the one to explain: the first MUST, if there is a MUST.
@@ -74,4 +74,5 @@ def causes(failed: Sequence[Verdict]) -> list[list[Verdict]]:
         else:
             key = (group(verdict), same)
         found.setdefault(key, []).append(verdict)
-    return [sorted(verdicts, key=lambda v: v.case.level is not Level.MUST) for verdicts in found.values()]
+    ordered = [sorted(verdicts, key=lambda v: v.case.level is not Level.MUST) for verdicts in found.values()]
+    return sorted(ordered, key=lambda verdicts: not verdicts[0].crashed)

@@ -1,0 +1,305 @@
+"""The grader accuses no good server: each of these obeys the RFC and fails no MUST."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+import threading
+import time
+
+import pytest
+
+from wsref import HTTPError, WebSocketHandler, running
+from wsref.apps.demo import Demo
+from wsref.check import CASES, Level, Outcome, grade, parse_target
+from wsref.check.cases import select
+from wsref.check.codec import TEXT
+from wsref.check.gallery.reference import Disconnected, ReferenceServer, Refusal, serving
+
+
+class Greets(ReferenceServer):
+    """Says something before the client does."""
+
+    def serve_frames(self):
+        self.send_frame(TEXT, b"Welcome!")
+        self.send_frame(TEXT, b"Hello")  # what many cases send, too
+        super().serve_frames()
+
+
+class Ticks(ReferenceServer):
+    """Sends the time, five times a second, and echoes."""
+
+    greeting = None
+
+    def serve_frames(self):
+        lock, over = threading.Lock(), threading.Event()
+        plain = self.send_frame
+
+        def send_frame(*frame):
+            with lock:
+                if not over.is_set():
+                    plain(*frame)
+                if frame[0] == 8:
+                    over.set()  # nothing follows a Close
+
+        def tick():
+            for number in itertools.count():
+                if over.wait(0.2):
+                    return
+                with contextlib.suppress(OSError, Disconnected):
+                    send_frame(TEXT, b"tick %d" % number)
+
+        self.send_frame = send_frame
+        clock = threading.Thread(target=tick)
+        clock.start()
+        try:
+            super().serve_frames()
+        finally:
+            over.set()
+            clock.join()
+
+
+class TicksOnly(Ticks):
+    """Sends the time, and does not answer messages."""
+
+    def on_message(self, opcode, message):
+        pass
+
+
+class TellsAll(WebSocketHandler):
+    """Sends each message to all clients, as a chat does."""
+
+    def on_message(self, message):
+        self.server.broadcast(message)
+
+
+class RefusesSubprotocols(ReferenceServer):
+    """Refuses a client that offers only subprotocols it does not know.  §4.2.2 allows it."""
+
+    def choose_protocol(self, request):
+        if request.lines("sec-websocket-protocol") and super().choose_protocol(request) is None:
+            raise Refusal(400, "none of these subprotocols")
+        return super().choose_protocol(request)
+
+
+class WantsASubprotocol(ReferenceServer):
+    """Refuses a client that does not offer its subprotocol."""
+
+    def choose_protocol(self, request):
+        if (chosen := super().choose_protocol(request)) is None:
+            raise Refusal(400, "the subprotocol echo is required")
+        return chosen
+
+
+class TextOnly(ReferenceServer):
+    """Answers binary messages with their size, as text."""
+
+    def on_message(self, opcode, message):
+        super().on_message(TEXT, message if opcode == TEXT else b"%d bytes" % len(message))
+
+
+class IgnoresBadHandshakes(ReferenceServer):
+    """Answers a bad handshake like a plain request: with its page.  RFC 9110 §7.8 allows it."""
+
+    def validate(self, request):
+        try:
+            super().validate(request)
+        except Refusal as refusal:
+            if refusal.status == 400 and "host" not in str(refusal).lower():
+                self.send_page(request, "A page.\n")
+                raise Disconnected from None
+            raise
+
+
+class SpeaksH2c(ReferenceServer):
+    """Switches to HTTP/2 for a client that asks for it."""
+
+    def validate(self, request):
+        if request.tokens("upgrade") == ["h2c"]:
+            self.answer("101 Switching Protocols", "Connection: Upgrade", "Upgrade: h2c")
+            self.send(bytes.fromhex("000000 04 00 00000000"))  # SETTINGS
+            raise Disconnected
+        super().validate(request)
+
+
+class Page(ReferenceServer):
+    """Answers every request with 200, and knows no WebSocket."""
+
+    def wants_upgrade(self, request):
+        return False
+
+    def fallback(self, request):
+        self.send_page(request, "A page.\n")
+
+
+class SmallLimit(WebSocketHandler):
+    """Takes messages of up to 16 KiB."""
+
+    def on_message(self, message):
+        if len(message) > 16 << 10:
+            self.close(1009, "too big")
+        else:
+            self.send(message)
+
+
+class NeverSends(WebSocketHandler):
+    """Takes messages, and answers none."""
+
+
+class NotAllowed(WebSocketHandler):
+    """Lets nobody in."""
+
+    def check_request(self, request):
+        raise HTTPError(403, "a member's cookie is required")
+
+
+@contextlib.contextmanager
+def serving_a(kind):
+    """The URL of a server of this class."""
+    if issubclass(kind, ReferenceServer):
+        with serving(kind) as url:
+            yield url
+    else:
+        with running(kind) as server:
+            yield f"{server.url}/chat" if kind is Demo else server.url
+
+
+GOOD = [Greets, Ticks, TicksOnly, TellsAll, RefusesSubprotocols, WantsASubprotocol, TextOnly, IgnoresBadHandshakes]
+GOOD += [SpeaksH2c, Page, SmallLimit, NeverSends, NotAllowed, Demo]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("echo", [True, False], ids=["", "no-echo"])
+@pytest.mark.parametrize("kind", GOOD, ids=lambda kind: kind.__name__)
+def test_a_good_server_fails_no_must(kind, echo):
+    with serving_a(kind) as url:
+        report = grade(parse_target(url), CASES, timeout=3.0, echo=echo)
+    assert not report.stopped
+    assert [(v.case.id, v.why) for v in report.failed if v.case.level is Level.MUST] == []
+
+
+def outcomes(kind, *only, timeout=3.0):
+    with serving_a(kind) as url:
+        report = grade(parse_target(url), select(only=only), timeout=timeout)
+    return {v.case.id: (v.outcome, v.why) for v in report.verdicts}
+
+
+class TestUnaskedMessages:
+    """A server may speak first, and at any time"""
+
+    @pytest.mark.parametrize("kind", [Greets, Ticks])
+    def test_the_echo_is_found_among_them(self, kind):
+        found = outcomes(kind, "6.echo.hello", "6.length.125", "6.mask.missing")
+        assert {outcome for outcome, _ in found.values()} == {Outcome.PASS}
+
+    def test_a_server_that_does_not_fail_the_connection_is_not_excused_by_them(self):
+        class TakesUnmasked(Ticks):
+            def on_unmasked(self):
+                pass
+
+        found = outcomes(TakesUnmasked, "6.mask.missing", "6.mask.missing-ping", timeout=1.5)
+        assert {outcome for outcome, _ in found.values()} == {Outcome.FAIL}
+
+    def test_what_another_client_says_is_noticed(self):
+        with running(TellsAll) as server:
+            report = grade(parse_target(server.url), select(only=["6.*"]))
+        assert report.capabilities.unasked
+        assert report.failed == []
+
+
+def test_a_refusal_that_every_handshake_gets_proves_nothing():
+    found = outcomes(Page, "3.key.short", "3.version.12")
+    assert {outcome for outcome, _ in found.values()} == {Outcome.SKIP}
+    assert "a good handshake gets 200 too" in found["3.key.short"][1]
+
+
+def test_a_101_without_its_empty_line_is_one_failure_and_not_the_end():
+    class NoEmptyLine(ReferenceServer):
+        def send(self, data):
+            super().send(data.replace(b"\r\n\r\n", b"\r\n") if data.startswith(b"HTTP/1.1 101") else data)
+
+    found = outcomes(NoEmptyLine, "2.plain.get", "4.*", "6.length.1", timeout=1.0)
+    assert [name for name, (outcome, _) in found.items() if outcome is Outcome.FAIL] == ["4.status.101"]
+    assert found["2.plain.get"][0] is Outcome.PASS
+    assert "the 101 is not complete" in found["6.length.1"][1]
+
+
+def test_a_silence_that_ends_when_the_case_is_replayed_does_not_count():
+    class SlowOnce(ReferenceServer):
+        slow = threading.Event()
+
+        def on_ping(self, payload):
+            if not SlowOnce.slow.is_set():
+                SlowOnce.slow.set()
+                time.sleep(2.0)
+            super().on_ping(payload)
+
+    found = outcomes(SlowOnce, "7.ping.hello", timeout=1.0)
+    assert SlowOnce.slow.is_set()
+    assert found["7.ping.hello"][0] is Outcome.PASS
+
+
+class Crash(ReferenceServer):
+    """Ends its process, for one frame."""
+
+    def check_length(self, length, least):
+        if length > 1 << 62:
+            self.server.socket.shutdown(socket.SHUT_RDWR)  # as when a process ends
+            self.request.shutdown(socket.SHUT_RDWR)
+            raise Disconnected
+        super().check_length(length, least)
+
+
+def played(report):
+    """The ids of the cases that were played, or do not apply."""
+    return {v.case.id for v in report.verdicts if v.outcome is not Outcome.UNPLAYED}
+
+
+def crashed(jobs, *only):
+    with serving_a(Crash) as url:
+        return grade(parse_target(url), select(only=only), timeout=3.0, jobs=jobs)
+
+
+class TestCrashes:
+    """A server that ends is a verdict of its own"""
+
+    def test_the_case_that_ends_the_server_is_blamed_and_no_other(self):
+        report = crashed(1, "6.length.*")
+        assert [(v.case.id, v.crashed) for v in report.failed] == [("6.length.top-bit", True)]
+        assert report.stopped == "6.length.top-bit ended the server: it accepts no connection now"
+        assert "6.length.126" in played(report)
+        assert "6.length.huge" not in played(report)
+
+    def test_also_beside_other_cases_as_a_dangerous_case_runs_alone(self):
+        report = crashed(4, "6.*")
+        assert [(v.case.id, v.crashed) for v in report.failed] == [("6.length.top-bit", True)]
+
+    def test_of_several_cases_none_is_blamed_and_all_are_named(self):
+        class Barrier(Crash):
+            both = threading.Barrier(2)
+
+            def on_unmasked(self):
+                self.both.wait(10)
+                with contextlib.suppress(OSError):
+                    self.server.socket.shutdown(socket.SHUT_RDWR)
+                raise Disconnected
+
+        with serving_a(Barrier) as url:
+            report = grade(
+                parse_target(url), select(only=["6.mask.missing", "6.mask.missing-ping"]), timeout=3.0, jobs=2
+            )
+        assert report.failed == []
+        assert report.stopped.startswith("the server ended during or after one of 6.mask.missing, 6.mask.missing-ping")
+
+    def test_a_case_that_finds_the_server_gone_is_not_the_one(self):
+        class GoesAfterItsClose(ReferenceServer):
+            def on_unmasked(self):
+                self.server.socket.shutdown(socket.SHUT_RDWR)
+                super().on_unmasked()
+
+        with serving_a(GoesAfterItsClose) as url:
+            report = grade(parse_target(url), select(only=["6.mask.*"]), timeout=3.0, jobs=1)
+        assert report.failed == []
+        assert "6.mask.missing" in report.stopped
+        assert "6.mask.missing-binary" not in played(report)

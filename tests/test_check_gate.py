@@ -92,6 +92,11 @@ class TestCauses:
         failures = [failed(n, f"the handshake was answered with {r}") for n, r in zip(names, refusals, strict=True)]
         assert grouped(*failures) == [["6.length.126", "4.status.101"]], "the MUST comes first"
 
+    def test_a_crash_of_the_server_comes_first(self):
+        crash = failed("9.bomb.survived", "the end of the server itself")
+        crash.crashed = True
+        assert grouped(failed("6.length.126", "it ended TCP"), crash) == [["9.bomb.survived"], ["6.length.126"]]
+
     def test_a_must_explains_a_cause(self):
         # The second one is a SHOULD; both orders give the same.
         assert BY_ID["3.key.short"].level is Level.SHOULD

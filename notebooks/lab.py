@@ -1,8 +1,7 @@
-"""What several labs share: a trace drawn as a sequence diagram, tables, plots, exercises.
+"""Tools that the labs share: a sequence diagram, tables, plots, raw clients, exercises.
 
-It is not part of the package: only the notebooks in this folder import it, and they
-find it because a kernel starts in the folder of its notebook.  Whatever is about the
-protocol is in :mod:`wsref`; here is only how to look at it.
+The package does not contain this module.  Notebooks import it because a kernel starts in the
+folder of its notebook.  The protocol itself is in :mod:`wsref`.
 """
 
 from __future__ import annotations
@@ -11,26 +10,19 @@ import contextlib
 import importlib
 import re
 import socket
-import socketserver
 import subprocess
 import sys
 import threading
 import time
 import timeit
+import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wsref import HTTPError, WebSocketHandler
+from wsref import WebSocketHandler
 from wsref.network.tap import Tap, Tapped
-from wsref.protocol.handshake import (
-    complete_upgrade,
-    refusal,
-    upgrade_required,
-    validate,
-    wants_upgrade,
-)
-from wsref.protocol.http11 import build_response, parse_request
 from wsref.protocol.url import parse_url
 from wsref.wire.trace import Record, TraceTap, trace_lines
 
@@ -41,18 +33,18 @@ if TYPE_CHECKING:
 
 
 class Arrow(NamedTuple):
-    """One thing that passed, as the diagram draws it."""
+    """One arrow of the diagram: a head, a frame, or the end of TCP."""
 
-    at: float  # seconds since the first
-    client: int  # its lifeline, from 0
+    at: float  # seconds since the first arrow
+    client: int  # the number of its lifeline, from 0
     by_server: bool
     label: str
-    wrong: bool
-    end: bool  # of TCP
+    wrong: bool  # it breaks a rule
+    end: bool  # it is the end of TCP
 
 
 class Trace:
-    """What passed between a server and its clients, drawn as a sequence diagram.
+    """A recorded conversation between a server and its clients, drawn as a sequence diagram.
 
     ::
 
@@ -62,7 +54,10 @@ class Trace:
         trace
 
     Args:
-        names: What the clients are called, in the order in which they come.
+        names: Names for the clients, in the order in which they connect.
+
+    Attributes:
+        seen: The records so far.
     """
 
     def __init__(self, *names: str) -> None:
@@ -71,7 +66,7 @@ class Trace:
         self._lock = threading.Lock()
 
     def tap(self, transport: Tapped, peer: str) -> Tap:
-        """For :class:`~wsref.network.server.WebSocketServer`, and so for :func:`wsref.running`."""
+        """Return the tap of one connection: the argument ``tap`` of :func:`wsref.running`."""
         return TraceTap(peer, self._on_record)
 
     def _on_record(self, record: Record) -> None:
@@ -80,18 +75,18 @@ class Trace:
 
     @property
     def clients(self) -> list[str]:
-        """Their addresses, in the order in which they came."""
+        """The addresses of the clients, in the order in which they connected."""
         return list(dict.fromkeys(seen.peer for seen in self.seen))
 
     def arrows(self) -> list[Arrow]:
-        """Everything that was complete, and the end of TCP where the server saw it."""
+        """Return an arrow for each complete head and frame, and for each client's end of TCP."""
         clients, arrows = self.clients, []
         for seen in self.seen:
             at, client = seen.at - self.seen[0].at, clients.index(seen.peer)
             for description in seen.descriptions:
                 line, wrong = description.one_line, bool(description.problems)
                 arrows.append(Arrow(at, client, seen.by_server, line, wrong, False))
-            if not seen.data and not seen.sent:
+            if seen.is_end:
                 arrows.append(Arrow(at, client, seen.by_server, "the end of TCP", False, True))
         return arrows
 
@@ -101,13 +96,10 @@ class Trace:
         )
 
     def _repr_html_(self) -> str:
-        clients = self.clients
-        plain = (
-            ["client"] if len(clients) == 1 else [f"client {n}" for n in range(1, len(clients) + 1)]
-        )
-        return sequence_diagram(
-            [*self._names[: len(clients)], *plain[len(self._names) :]], self.arrows()
-        )
+        count = len(self.clients)
+        names = ["client"] if count == 1 else [f"client {n}" for n in range(1, count + 1)]
+        names[: len(self._names)] = self._names[:count]
+        return sequence_diagram(names, self.arrows())
 
 
 _STYLE = """\
@@ -123,25 +115,23 @@ _STYLE = """\
 """
 
 _ROW = 32  # pixels from one arrow to the next
-_APART = 560  # pixels between a single client and the server
-_MORE_APART = 150  # pixels between two clients
-_CHARACTER = 6.2  # pixels: what a character of a label takes, on average
+_TO_SERVER = 560  # pixels between a single client and the server
+_TO_CLIENT = 150  # pixels between two clients
+_CHARACTER = 6.2  # pixels: the average width of a character of a label
 
 
 def sequence_diagram(clients: Sequence[str], arrows: Sequence[Arrow]) -> str:
-    """An SVG in a ``div`` that scrolls where the page is narrow; for light and dark.
+    """Return an SVG in a ``div`` that scrolls on a narrow page.  It suits light and dark pages.
 
     Args:
-        clients: Their names, for the lifelines; the server's is the last.
-        arrows: In the order in which they are to be drawn, from the top down.
+        clients: The names of the clients' lifelines, from the left.  The server is on the right.
+        arrows: The arrows, from the top down.
     """
-    places = [120 + n * _MORE_APART for n in range(len(clients))]
-    server = (places[-1] if places else 120) + (
-        _APART if len(clients) < 2 else _APART - _MORE_APART
-    )
+    places = [120 + n * _TO_CLIENT for n in range(max(1, len(clients)))]
+    server = places[-1] + (_TO_SERVER if len(places) == 1 else _TO_SERVER - _TO_CLIENT)
     width, height = server + 60, 56 + _ROW * len(arrows) + 14
     parts = []
-    for x, name in zip([*places, server], [*clients, "server"], strict=True):
+    for x, name in zip([*places[: len(clients)], server], [*clients, "server"], strict=True):
         parts.append(f'<rect x="{x - 45}" y="6" width="90" height="24" rx="3" class="box"/>')
         parts.append(f'<text x="{x}" y="22" text-anchor="middle">{escape(name)}</text>')
         parts.append(f'<line x1="{x}" x2="{x}" y1="30" y2="{height - 4}" class="life"/>')
@@ -151,7 +141,7 @@ def sequence_diagram(clients: Sequence[str], arrows: Sequence[Arrow]) -> str:
         f"{'server' if a.by_server else clients[a.client]}: {a.label}" for a in arrows
     )
     return (
-        '<div style="overflow-x:auto">'
+        '<div style="overflow-x:auto;padding-top:.75em">'
         '<svg xmlns="http://www.w3.org/2000/svg" class="wsref-sequence" role="img" '
         f'width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}"><title>A conversation</title><desc>{escape(words)}</desc>'
@@ -160,6 +150,7 @@ def sequence_diagram(clients: Sequence[str], arrows: Sequence[Arrow]) -> str:
 
 
 def _draw(arrow: Arrow, y: int, client: int, server: int) -> Iterator[str]:
+    """Yield the parts of one arrow: its time, line, head and label."""
     start, stop = (server, client) if arrow.by_server else (client, server)
     point = 8 if start < stop else -8
     style = f"arrow{' end' if arrow.end else ''}{' wrong' if arrow.wrong else ''}"
@@ -180,8 +171,18 @@ def _draw(arrow: Arrow, y: int, client: int, server: int) -> Iterator[str]:
 # -- Tables ------------------------------------------------------------------------------
 
 
+_CELL = (
+    "padding:.25em .9em .25em 0;text-align:left;vertical-align:top;white-space:pre-line;"
+    "background:transparent"
+)
+
+
 class Table:
-    """Rows with a heading, as HTML in a notebook and as text elsewhere.
+    """A table that a notebook shows as HTML, and a terminal as text.
+
+    Args:
+        heading: The names of the columns.
+        rows: One sequence of cells for each row.  True and False become "yes" and "no".
 
     >>> print(Table("state what".split(), [("OPEN", "1"), ("CLOSED", "3")]))
     state   what
@@ -206,31 +207,27 @@ class Table:
         return "\n".join(line.rstrip() for line in padded)
 
     def _repr_html_(self) -> str:
-        cell = (
-            "padding:.25em .9em .25em 0;text-align:left;vertical-align:top;background:transparent"
-        )
         line = "border-top:1px solid rgba(128,128,128,.35);background:transparent"
-        head = "".join(
-            f'<th style="{cell}" scope="col">{escape(name)}</th>' for name in self.heading
-        )
+        head = "".join(f'<th style="{_CELL}" scope="col">{escape(n)}</th>' for n in self.heading)
         body = "".join(
-            f'<tr style="{line}">'
-            + "".join(
-                f'<td style="{cell};overflow-wrap:anywhere">{escape(text)}</td>' for text in row
-            )
-            + "</tr>"
-            for row in self.rows
+            f'<tr style="{line}">{"".join(map(self._cell, row))}</tr>' for row in self.rows
         )
         return (
             '<div style="overflow-x:auto"><table style="border-collapse:collapse;border:0">'
             f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
         )
 
+    @staticmethod
+    def _cell(text: str) -> str:
+        """Return a cell as HTML.  Only words that are longer than any English one may be cut."""
+        wrap = "anywhere" if any(len(word) > 24 for word in text.split()) else "normal"
+        return f'<td style="{_CELL};overflow-wrap:{wrap}">{escape(text)}</td>'
+
 
 # -- Plots --------------------------------------------------------------------------------
 
-# Okabe and Ito's colours, which people with any colour vision tell apart; for who sees or
-# prints none, each line has a marker and a dash of its own too.
+# Okabe and Ito's colours suit every kind of colour vision.  Markers and dashes distinguish the
+# lines on a black-and-white print.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00")
 _MARKERS = ("o", "s", "^", "D", "v", "X")
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
@@ -240,16 +237,15 @@ _DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 def plot(
     title: str, *, x: str, y: str, log: bool = False, size: tuple[float, float] = (7.5, 4.2)
 ) -> Iterator[Axes]:
-    """Axes to draw on; the figure is shown when the block ends.
+    """Yield the axes of a figure, and show the figure when the block ends.
 
-    The ground is white, in a dark page too: a transparent one would leave black letters
-    on black.
+    The background is white on a dark page, too: the letters are black.
 
     Args:
-        title: What is to be seen.
-        x, y: What the axes show, with units.
-        log: Both axes are logarithmic.
-        size: Inches.
+        title: The title of the figure.
+        x, y: The labels of the axes, with units.
+        log: Whether both axes are logarithmic.
+        size: Width and height in inches.
     """
     import matplotlib.pyplot as plt
     from cycler import cycler
@@ -276,9 +272,13 @@ def plot(
 
 
 def best_time(function: Callable[[], object], seconds: float = 0.02) -> float:
-    """Seconds that a call takes: the best of three runs of at least ``seconds`` together.
+    """Return the seconds that one call takes, at best.
 
-    The best, because whatever else the machine does can only make it slower.
+    It measures three runs and returns the fastest: other programs can only slow a call down.
+
+    Args:
+        function: The function to call.
+        seconds: The rough length of the three runs together.
     """
     timer = timeit.Timer(function)
     once = max(timer.timeit(1), 1e-9)
@@ -286,17 +286,16 @@ def best_time(function: Callable[[], object], seconds: float = 0.02) -> float:
     return min(once, *(timer.timeit(number) / number for _ in range(3)))
 
 
-# -- Raw bytes, and what the server keeps ---------------------------------------------------
+# -- Raw clients and servers ----------------------------------------------------------------
 
 
 def exchange(url: str, data: bytes, *, patience: float = 1.0) -> bytes:
-    """Send bytes over plain TCP, and give all that comes back.
+    """Send bytes over plain TCP, and return all bytes that come back.
 
     Args:
-        url: ``ws://host:port``; its path is of no interest.
-        data: What to send, as it is.
-        patience: Seconds.  A server that has not hung up is silent for so long: then that
-            was all.
+        url: ``ws://host:port``; the path does not matter.
+        data: The bytes to send.
+        patience: Seconds without a byte after which the server has said everything.
     """
     where = parse_url(url)
     with socket.create_connection((where.host, where.port), timeout=patience) as sock:
@@ -309,7 +308,11 @@ def exchange(url: str, data: bytes, *, patience: float = 1.0) -> bytes:
 
 
 def handshake(path: str = "/", *more: str) -> bytes:
-    r"""A client's opening handshake with RFC 6455 §1.3's key, as bytes.
+    r"""Return a client's opening handshake, with the key of RFC 6455 §1.3.
+
+    Args:
+        path: The target of the request.
+        more: More header lines.
 
     >>> handshake("/chat").splitlines()[0]
     b'GET /chat HTTP/1.1'
@@ -320,7 +323,7 @@ def handshake(path: str = "/", *more: str) -> bytes:
 
 
 class Sleeper:
-    """A client that is connected, and reads nothing until it is woken.
+    """A connected client that reads nothing until it is woken.
 
     ::
 
@@ -330,18 +333,18 @@ class Sleeper:
 
     Args:
         url: As for :func:`exchange`.
-        buffer: Bytes that the kernel may keep for it, more or less.
+        buffer: The size of the kernel's receive buffer in bytes, roughly.
 
     Attributes:
-        socket: Past the 101.
+        socket: The connection, after the 101.
 
     Raises:
-        OSError: there is no server, or one that does not answer 101.
+        OSError: There is no server, or it does not answer 101.
     """
 
     def __init__(self, url: str, *, buffer: int = 8192) -> None:
         where = parse_url(url)
-        self._reader: threading.Thread | None = None
+        self._reader = threading.Thread(target=self._read, daemon=True)
         self.socket = socket.socket()
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
@@ -349,11 +352,10 @@ class Sleeper:
             self.socket.connect((where.host, where.port))
             self.socket.sendall(handshake())
             answer = b""
-            while not answer.endswith(b"\r\n\r\n"):  # no more than the head, so byte by byte
-                piece = self.socket.recv(1)
-                if not piece:
-                    raise ConnectionError(f"the server hung up after {answer!r}")
-                answer += piece
+            while not answer.endswith(b"\r\n\r\n"):  # byte by byte: frames may follow the head
+                if not (byte := self.socket.recv(1)):
+                    raise ConnectionError(f"the server closed TCP after {answer!r}")
+                answer += byte
             if not answer.startswith(b"HTTP/1.1 101 "):
                 raise ConnectionError(f"the server did not answer 101: {answer!r}")
         except BaseException:
@@ -361,9 +363,8 @@ class Sleeper:
             raise
 
     def wake(self) -> None:
-        """Read from now on, as fast as it goes, and throw away what comes."""
-        if self._reader is None:
-            self._reader = threading.Thread(target=self._read, daemon=True)
+        """Read from now on, in a thread, and discard the bytes.  Idempotent."""
+        if self._reader.ident is None:  # not started yet
             self._reader.start()
 
     def _read(self) -> None:
@@ -376,109 +377,44 @@ class Sleeper:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with contextlib.suppress(OSError):  # the server may have cut it
-            self.socket.shutdown(socket.SHUT_RDWR)  # this, and not close, ends a recv that waits
-        if self._reader is not None:
+        with contextlib.suppress(OSError):  # the server may have aborted the connection
+            self.socket.shutdown(socket.SHUT_RDWR)  # unlike close, it ends a recv that waits
+        if self._reader.ident is not None:
             self._reader.join()
         self.socket.close()
 
 
 def backlog(handler: WebSocketHandler) -> int:
-    """Bytes of broadcasts that the server keeps for a client that does not read.
+    """Return the bytes of broadcasts that the server keeps for a client that does not read.
 
-    It has no public name: a program learns from
-    :meth:`~wsref.network.server.WebSocketServer.broadcast` which clients lag behind, and needs
-    no number.
+    A program needs no such number, so wsref has no public name for it:
+    :meth:`~wsref.network.server.WebSocketServer.broadcast` returns the clients that lag behind.
     """
     transport = handler._transport
     return transport.queue.size + len(transport._unsent)
 
 
-#: A conversation: it is given ``receive() -> bytes`` and ``send(bytes)``.
-Talk = Callable[[Callable[[], bytes], Callable[[bytes], None]], object]
-
-
-class _Speaking(socketserver.ThreadingTCPServer):
-    """A server whose handshake is wsref's, and whose conversation is yours."""
-
-    allow_reuse_address = daemon_threads = True
-
-    def __init__(self, talk: Talk, patience: float) -> None:
-        super().__init__(("127.0.0.1", 0), _Conversation)
-        self.talk = talk
-        self.patience = patience
-
-    @property
-    def url(self) -> str:
-        """``ws://host:port``."""
-        return "ws://{}:{}".format(*self.server_address)
-
-
-class _Conversation(socketserver.BaseRequestHandler):
-    """One connection of it."""
-
-    server: _Speaking
-
-    def handle(self) -> None:
-        """Answer the request; after a 101, let the conversation begin."""
-        sock: socket.socket = self.request
-        sock.settimeout(self.server.patience)
-        data, ended = b"", False
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            try:
-                while (parsed := parse_request(data)) is None:
-                    piece = sock.recv(65536)
-                    if not piece:
-                        return
-                    data += piece
-                request, end = parsed
-                data = data[end:]  # what came behind the request
-                if not wants_upgrade(request):
-                    return sock.sendall(build_response(upgrade_required(request)))
-                validate(request)
-            except HTTPError as error:
-                return sock.sendall(build_response(refusal(error)))
-            sock.sendall(build_response(complete_upgrade(request)))
-
-            def receive() -> bytes:
-                nonlocal data, ended
-                if ended:
-                    raise EOFError("receive was called again after it had given b''")
-                received, data = data, b""
-                if not received:
-                    with contextlib.suppress(ConnectionError, TimeoutError):
-                        received = sock.recv(65536)
-                ended = not received
-                return received
-
-            self.server.talk(receive, sock.sendall)
-
-    def finish(self) -> None:
-        """End TCP in stages, or a RST may overtake the last bytes."""
-        with contextlib.suppress(OSError):
-            self.request.shutdown(socket.SHUT_WR)
-            self.request.settimeout(1)
-            while self.request.recv(65536):
-                pass
-
-
 @contextlib.contextmanager
-def speaking(talk: Talk, *, patience: float = 5.0) -> Iterator[_Speaking]:
-    """Run a server whose handshake is wsref's, and whose conversation is yours.
+def running_file(path: str | Path) -> Iterator[str]:
+    """Run a program that was written with the book, on a free port and without its log.
 
     Args:
-        talk: Called when the 101 has been sent; when it returns, TCP is ended.  Its
-            ``receive`` gives what comes next, b"" at the end; asked again after that, it
-            raises EOFError, as a loop that does not look for the end would run for ever.
-        patience: Seconds.  A client that says nothing for so long has gone.
+        path: A Python file with a ``Server`` and a ``Handler``.  ``~`` is the home folder.
     Yields:
-        The server; it has a ``url``.
+        The URL of the server.
+    Raises:
+        AttributeError: The file has no ``Server`` or no ``Handler``.
+        OSError: There is no such file.
     """
-    with _Speaking(talk, patience) as server:
+    path = Path(path).expanduser()
+    program: Any = types.ModuleType(path.stem)  # not __main__: the end of the file does not run
+    program.__file__, program.print = str(path), lambda *_, **__: None
+    exec(compile(path.read_bytes(), path, "exec"), vars(program))
+    with program.Server(("127.0.0.1", 0), program.Handler) as server:
         accepting = threading.Thread(target=server.serve_forever, args=(0.02,))
         accepting.start()
         try:
-            yield server
+            yield "ws://{}:{}/".format(*server.server_address)
         finally:
             server.shutdown()
             accepting.join()
@@ -486,15 +422,18 @@ def speaking(talk: Talk, *, patience: float = 5.0) -> Iterator[_Speaking]:
 
 @contextlib.contextmanager
 def server_process(*flags: str) -> Iterator[tuple[str, Any]]:
-    """``python -m wsref`` in a process of its own, which shares neither memory nor lock with us.
+    """Run ``python -m wsref`` in another process, which shares no memory and no lock with ours.
 
     Args:
-        flags: For ``serve``.
+        flags: Options of ``python -m wsref serve``.
     Yields:
-        Its URL, and what ``psutil`` knows of it: ``process.memory_info().rss``, bytes,
-        ``process.num_threads()``.
+        The URL of the server, and its process as an object of ``psutil``:
+        ``process.memory_info().rss`` is its memory in bytes, ``process.num_threads()`` the
+        number of its threads.
+    Raises:
+        RuntimeError: The server did not start.
     """
-    psutil: Any = importlib.import_module("psutil")  # ipykernel brings it; it has no type hints
+    psutil: Any = importlib.import_module("psutil")  # comes with ipykernel, without type hints
     command = [sys.executable, "-m", "wsref", "serve", "--port", "0", "--log-level", "error"]
     pipe = subprocess.PIPE
     with subprocess.Popen([*command, *flags], stdout=pipe, stderr=pipe, text=True) as child:
@@ -505,45 +444,51 @@ def server_process(*flags: str) -> Iterator[tuple[str, Any]]:
                 raise RuntimeError(f"python -m wsref did not start: {child.stderr.read()}")
             yield f"ws://{found[1]}", psutil.Process(child.pid)
         finally:
-            child.terminate()  # and leaving the block waits for it
+            child.terminate()  # the end of the block waits for it
 
 
 @contextlib.contextmanager
 def pair() -> Iterator[tuple[socket.socket, bytearray]]:
-    """A socket to send on, and what comes out of its other end: all, once the block has ended.
+    """Yield a socket, and a bytearray that collects all bytes sent on it.
 
-    >>> with pair() as (sock, came):
+    The bytearray is complete when the block has ended.
+
+    >>> with pair() as (sock, received):
     ...     sock.sendall(b"Hello")
-    >>> came
+    >>> received
     bytearray(b'Hello')
     """
     ours, theirs = socket.socketpair()
-    came = bytearray()
+    received = bytearray()
 
     def read() -> None:
         while piece := theirs.recv(1 << 20):
-            came.extend(piece)
+            received.extend(piece)
 
     reader = threading.Thread(target=read)
     with ours, theirs:
         reader.start()
         try:
-            yield ours, came
+            yield ours, received
         finally:
             ours.shutdown(socket.SHUT_RDWR)
             reader.join()
 
 
-def until(true: Callable[[], object], seconds: float = 5.0) -> None:
-    """Wait for what another thread does.
+def until(condition: Callable[[], object], what: str, seconds: float = 5.0) -> None:
+    """Wait until a condition is true, as after the work of another thread.
 
+    Args:
+        condition: Called again and again.
+        what: The awaited event, for the error.
+        seconds: The longest time to wait.
     Raises:
-        TimeoutError: it did not.
+        TimeoutError: The condition is still false.
     """
     deadline = time.monotonic() + seconds
-    while not true():
+    while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {seconds:g} s in vain")
+            raise TimeoutError(f"waited {seconds:g} s for {what}")
         time.sleep(0.002)
 
 
@@ -552,9 +497,9 @@ def until(true: Callable[[], object], seconds: float = 5.0) -> None:
 
 @contextlib.contextmanager
 def exercise(title: str) -> Iterator[None]:
-    """Says whether the assertions in the block hold, and if not, what is missing.
+    """Print whether the assertions in the block hold, and the first one that does not.
 
-    Nothing is raised, so that "run all" reaches the end while an exercise is undone.
+    No error leaves the block, so that "run all" gets past an exercise that is not done yet.
 
     >>> with exercise("One"):
     ...     assert 1 + 1 == 3, "1 + 1 is not 3"
@@ -566,7 +511,7 @@ def exercise(title: str) -> Iterator[None]:
     try:
         yield
     except AssertionError as error:
-        print(f"✗ {title}: not yet. {str(error) or 'an assertion without words failed'}")
+        print(f"✗ {title}: not yet. {str(error) or 'an assertion failed'}")
     except Exception as error:
         print(f"✗ {title}: not yet. It raised {type(error).__name__}: {error}")
     else:
@@ -574,17 +519,16 @@ def exercise(title: str) -> Iterator[None]:
 
 
 def same(got: Any, wanted: Any, what: str) -> None:
-    """An assertion that says what came instead.
+    """Assert that two values are equal, and name both if not.
 
     >>> with exercise("Three"):
     ...     same(b"a", b"b", "the first byte")
     ✗ Three: not yet. the first byte: wanted b'b', got b'a'
     """
-    if got is None or got is ...:
-        got = "nothing: is there a return?" if wanted is not None else got
-    assert got == wanted, f"{what}: wanted {_short(wanted)}, got {_short(got)}"
+    received = "None (is there a return?)" if got is None else _short(got)
+    assert got == wanted, f"{what}: wanted {_short(wanted)}, got {received}"
 
 
 def _short(value: object) -> str:
-    text = value if isinstance(value, str) and value.startswith("nothing") else repr(value)
+    text = repr(value)
     return text if len(text) <= 160 else text[:157] + "..."

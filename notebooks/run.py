@@ -1,15 +1,19 @@
-"""Run the labs from scratch, and see that nothing goes wrong and nothing is left running.
+"""Run the labs from scratch, with their exercises undone and then solved.
 
-    python notebooks/run.py                     all of them
-    python notebooks/run.py 06 messages         these
-    python notebooks/run.py --to FOLDER         and keep the executed copies
-    python notebooks/run.py --clean             take outputs out again, before a commit
+    python notebooks/run.py                     all labs
+    python notebooks/run.py 06 messages         these labs
+    python notebooks/run.py --to FOLDER         keep the executed copies in this folder
+    python notebooks/run.py --clean             remove the outputs, before a commit
 
-A lab is wrong when a cell raises; when it leaves a thread, a socket or a child process
-behind; when it takes more than a minute; when an exercise's check is content before
-anybody has done it; or when the solution that is folded away below does not satisfy it.
+A lab fails when
 
-It needs the ``notebooks`` extra: ``pip install -e '.[notebooks]'``.
+- a cell raises an exception;
+- it leaves a thread, a socket or a child process behind;
+- it takes more than a minute;
+- the check of an exercise passes before the exercise is done;
+- the check of an exercise fails on the folded solution.
+
+The program needs the ``notebooks`` extra: ``pip install -e '.[notebooks]'``.
 """
 
 from __future__ import annotations
@@ -27,17 +31,16 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 
-#: Seconds for a whole lab, its kernel's start included.
+#: Seconds for a whole lab, including the start of its kernel.
 TIMEOUT = 60.0
 
-#: What a committed notebook says about its kernel, and nothing more: JupyterLab adds the
-#: version of whoever saved it last.
+#: The metadata of a committed notebook.  JupyterLab adds the Python version of its last user.
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
 
-#: Runs before the first cell: what there is before the lab has begun.
+#: Runs before the first cell: it notes the threads, sockets and child processes of the kernel.
 BEFORE = """
 def _leftovers(_before=None):
     import gc, os, threading, time
@@ -54,7 +57,7 @@ def _leftovers(_before=None):
                 if (link := os.readlink(f"/proc/self/fd/{fd}")).startswith("socket:"):
                     things.add(f"{link} (fd {fd})")
             except OSError:
-                pass  # it was the one that listed the folder
+                pass  # the descriptor of the listing itself
         return things
 
     if _before is None:
@@ -69,24 +72,27 @@ def _leftovers(_before=None):
 _before = _leftovers()
 """
 
-#: Runs after the last.
+#: Runs after the last cell: it raises an exception if there are new ones.
 AFTER = "_leftovers(_before)"
 
 
 class LabFailed(Exception):
-    """What went wrong in a lab, fit to be printed."""
+    """A lab failed, for the reason in the text."""
 
 
 # -- Exercises and their solutions -----------------------------------------------------------
 
 
 def tagged(cell: dict[str, Any], tag: str) -> bool:
-    """Whether a cell has a tag."""
+    """Return whether a cell has a tag."""
     return tag in cell.get("metadata", {}).get("tags", ())
 
 
 def solution_of(cell: dict[str, Any]) -> str:
-    r"""The program in a cell that is folded away.
+    r"""Return the program in the folded cell of a solution.
+
+    Raises:
+        LabFailed: The cell contains no program.
 
     >>> solution_of({"id": "x", "source": "<details>\n\n```python\n1 + 1\n```\n\n</details>"})
     '1 + 1'
@@ -95,49 +101,35 @@ def solution_of(cell: dict[str, Any]) -> str:
         r"<details>.*?^```python\n(.*?)\n```$.*?</details>", source_of(cell), re.M | re.S
     )
     if not found:
-        raise LabFailed(f"the solution {cell['id']!r} is no ```python block inside <details>")
+        raise LabFailed(f"the solution {cell['id']!r} has no ```python block inside <details>")
     return found[1]
 
 
 def source_of(cell: dict[str, Any]) -> str:
-    """A file may hold it as a list of lines."""
+    """Return the text of a cell: a file may hold it as a list of lines."""
     source = cell["source"]
     return source if isinstance(source, str) else "".join(source)
-
-
-def is_exercise(cells: Sequence[dict[str, Any]]) -> bool:
-    """Whether these are an exercise, its check and its solution."""
-    order = ("exercise", "check", "solution")
-    return len(cells) == 3 and all(
-        tagged(cell, tag) for cell, tag in zip(cells, order, strict=True)
-    )
 
 
 def exercises(
     cells: Sequence[dict[str, Any]],
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
-    """Each exercise: the cell to fill in, the cell that checks it, the cell with the solution.
+    """Yield the three cells of each exercise: the stub, the check and the solution.
 
     Raises:
-        LabFailed: one of the three is missing.
+        LabFailed: One of the three is missing.
     """
-    rest = [
-        cell
-        for cell in cells
-        if any(tagged(cell, tag) for tag in ("exercise", "check", "solution"))
-    ]
+    order = ("exercise", "check", "solution")
+    rest = [cell for cell in cells if any(tagged(cell, tag) for tag in order)]
     while rest:
         three, rest = rest[:3], rest[3:]
-        if [
-            tagged(cell, tag)
-            for cell, tag in zip(three, ("exercise", "check", "solution"), strict=False)
-        ] != [True] * 3:
+        if len(three) < 3 or not all(map(tagged, three, order)):
             raise LabFailed(f"{three[0]['id']!r}: exercise, check and solution come in this order")
         yield three[0], three[1], three[2]
 
 
 def printed(cell: dict[str, Any]) -> str:
-    """The last line that a cell has printed: a check's verdict."""
+    """Return the last line that a cell has printed: the verdict of a check."""
     lines = "".join(
         output["text"] for output in cell["outputs"] if output.get("name") == "stdout"
     ).splitlines()
@@ -148,18 +140,15 @@ def printed(cell: dict[str, Any]) -> str:
 
 
 def execute(source: Path, target: Path) -> None:
-    """Run a lab in a kernel of its own, and write the executed copy.
+    """Run a lab in its own kernel, and write the executed copy.
 
     Args:
         source: The notebook.
-        target: Where the copy goes; its folder is made.
+        target: The path of the copy.  Its folder is created.
     Raises:
-        LabFailed: see above.
+        LabFailed: The lab fails, for one of the reasons at the top of this file.
     """
     import nbformat
-    from nbclient import NotebookClient
-    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-    from traitlets.config import Config
 
     notebook = nbformat.read(source, as_version=4)  # type: ignore[no-untyped-call]
     own = list(notebook.cells)
@@ -167,58 +156,65 @@ def execute(source: Path, target: Path) -> None:
     def extra(code: str) -> Any:
         return nbformat.v4.new_code_cell(code)  # type: ignore[no-untyped-call]
 
-    # The solutions run last, in the same kernel: what the cells above have made is there.
+    # The solutions run last, in the same kernel: they use names from the cells above.
     solved = [
-        (extra(solution_of(solution)), extra(source_of(check)), check)
+        (check, extra(solution_of(solution)), extra(source_of(check)))
         for _, check, solution in exercises(own)
     ]
-    notebook.cells = [
-        extra(BEFORE),
-        *own,
-        *(cell for pair in solved for cell in pair[:2]),
-        extra(AFTER),
-    ]
+    after = [cell for _, solution, again in solved for cell in (solution, again)]
+    notebook.cells = [extra(BEFORE), *own, *after, extra(AFTER)]
+    run_cells(notebook)
 
-    deadline = time.monotonic() + TIMEOUT
-    channels = tempfile.TemporaryDirectory(prefix="lab")
-    client = NotebookClient(
-        notebook,
-        # The kernel is spoken to through files that only we can open: ports are for the labs.
-        kernel_name=METADATA["kernelspec"]["name"],
-        config=Config({"KernelManager": {"transport": "ipc", "ip": f"{channels.name}/kernel"}}),
-        resources={"metadata": {"path": str(HERE)}},  # there is lab.py
-        timeout_func=lambda cell: max(1, int(deadline - time.monotonic())),
-        record_timing=False,
-        coalesce_streams=True,  # one print may arrive as two outputs, the second a line break
-    )
-    try:
-        with channels:
-            client.execute()
-    except CellTimeoutError:
-        raise LabFailed(f"not done after {TIMEOUT:g} s") from None
-    except CellExecutionError as error:
-        raise LabFailed(re.sub(r"\x1b\[[0-9;]*m", "", str(error))) from None
-    except (DeadKernelError, RuntimeError) as error:  # RuntimeError: it did not start
-        raise LabFailed(f"the kernel: {error}") from None
-
-    for _, again, check in solved:
+    for check, _, again in solved:
         if not printed(check).startswith("✗ "):
             raise LabFailed(
-                f"{check['id']!r} is content before the exercise is done: {printed(check)!r}"
+                f"{check['id']!r} passes before the exercise is done: {printed(check)!r}"
             )
         if not printed(again).startswith("✓ "):
-            raise LabFailed(f"{check['id']!r} does not take the solution: {printed(again)!r}")
+            raise LabFailed(f"{check['id']!r} fails on the solution: {printed(again)!r}")
 
     notebook.cells = own
     for cell in own:
-        if cell.cell_type == "markdown":  # from docs/labs/ the chapters are nearer than from here
+        if cell.cell_type == "markdown":  # the copy is in docs/labs/
             cell.source = cell.source.replace("](../docs/tutorial/", "](../tutorial/")
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)  # type: ignore[no-untyped-call]
 
 
+def run_cells(notebook: Any) -> None:
+    """Run the cells of a notebook in a new kernel.
+
+    Raises:
+        LabFailed: A cell raised an exception, or the time is up.
+    """
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+    from traitlets.config import Config
+
+    deadline = time.monotonic() + TIMEOUT
+    with tempfile.TemporaryDirectory(prefix="lab") as channels:
+        client = NotebookClient(
+            notebook,
+            # Talk to the kernel through files that only we can open.  Ports are for the labs.
+            kernel_name=METADATA["kernelspec"]["name"],
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{channels}/kernel"}}),
+            resources={"metadata": {"path": str(HERE)}},  # the folder of lab.py
+            timeout_func=lambda cell: max(1, int(deadline - time.monotonic())),
+            record_timing=False,
+            coalesce_streams=True,  # otherwise one print may become two outputs
+        )
+        try:
+            client.execute()
+        except CellTimeoutError:
+            raise LabFailed(f"not done after {TIMEOUT:g} s") from None
+        except CellExecutionError as error:
+            raise LabFailed(re.sub(r"\x1b\[[0-9;]*m", "", str(error))) from None
+        except (DeadKernelError, RuntimeError) as error:  # RuntimeError: it did not start
+            raise LabFailed(f"the kernel: {error}") from None
+
+
 def clean(path: Path) -> bool:
-    """Take out of a notebook what running and saving it has put in; whether there was anything."""
+    """Remove outputs and metadata from a notebook, and return whether it had any."""
     before = path.read_text("utf-8")
     notebook = json.loads(before)
     notebook["metadata"] = METADATA
@@ -238,32 +234,32 @@ def clean(path: Path) -> bool:
 
 
 def find(names: Sequence[str]) -> list[Path]:
-    """The labs whose file names contain one of these; without any, all.
+    """Return the labs whose file names contain one of these names; without names, all labs.
 
     Raises:
-        LabFailed: none does.
+        LabFailed: No lab has such a name.
     """
     labs = sorted(HERE.glob("[0-9][0-9]-*.ipynb"))
     for name in names:
         if not any(Path(name).stem in lab.stem for lab in labs):
             raise LabFailed(
-                f"there is no lab {name!r}; there are {', '.join(lab.stem for lab in labs)}"
+                f"there is no lab {name!r}; the labs are {', '.join(lab.stem for lab in labs)}"
             )
     return [lab for lab in labs if not names or any(Path(name).stem in lab.stem for name in names)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The program: 0 if all is well, 1 if a lab failed, 2 for what was not understood."""
+    """Run the program, and return its exit code.
+
+    0: success.  1: a lab failed.  2: an invalid argument.
+    """
     parser = argparse.ArgumentParser(
         prog="notebooks/run.py", description="Run the labs from scratch."
     )
-    parser.add_argument(
-        "name", nargs="*", metavar="NAME", help="a lab's number or name, or a part of it; none: all"
-    )
+    name_help = "the number or name of a lab, or a part of it (default: all)"
+    parser.add_argument("name", nargs="*", metavar="NAME", help=name_help)
     parser.add_argument("--to", type=Path, metavar="FOLDER", help="keep the executed copies there")
-    parser.add_argument(
-        "--clean", action="store_true", help="do not run: take outputs out, as they are committed"
-    )
+    parser.add_argument("--clean", action="store_true", help="remove outputs instead of running")
     args = parser.parse_args(argv)
     try:
         labs = find(args.name)
@@ -295,7 +291,7 @@ if __name__ == "__main__":
         sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # "| head" has seen enough
+    except BrokenPipeError:  # the reader, such as head, has ended
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except ModuleNotFoundError as missing:

@@ -20,7 +20,6 @@ import pytest
 from wsref import Echo, Limits, WebSocketHandler, WebSocketServer
 
 sys.path.insert(0, str(Path(__file__).parent))  # rawclient, vectors
-sys.path.append(str(Path(__file__).parents[1] / "docs" / "exercises"))  # the book's solutions: ch03
 
 DEADLINE = 30.0  # seconds: nothing in a test takes longer, on the slowest machine
 

@@ -788,6 +788,16 @@ class TestConversation:
         ws.close()
         assert ws.ready_state == State.CLOSED == 3
 
+    @pytest.mark.parametrize("message", [5, None, ["a"], object()], ids=lambda message: type(message).__name__)
+    def test_what_is_not_a_message_is_refused_with_its_type(self, serve, message):
+        with connect(serve(Echo).url) as ws:
+            with pytest.raises(
+                TypeError, match=rf"a message is a str \(text\) or bytes \(binary\), not {type(message).__name__}"
+            ):
+                ws.send(message)
+            ws.send("still open")
+            assert ws.recv(timeout=DEADLINE) == "still open"
+
     def test_a_send_that_waits_is_seen_in_buffered_amount(self, fake):
         go = threading.Event()
 

@@ -7,16 +7,19 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from conftest import DEADLINE, found, require, wait_until
 from rawclient import CLOSE, PING, PONG, TEXT, connected, frame, text, upgrade
 from test_browser import CHROMEDRIVER, CHROMIUM, FLAGS, MISSING, started
 
-from wsref import ConnectionClosed, HandshakeFailed, WebSocketHandler, connect
+from wsref import ConnectionClosed, Echo, HandshakeFailed, WebSocketHandler, connect, running
 from wsref.cli.serve import tls_context
 
 try:
@@ -30,6 +33,8 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "docs" / "examples"
 sys.path.append(str(EXAMPLES))
+
+PROXY_V2 = b"\r\n\r\n\0\r\nQUIT\n"  # the signature of the PROXY protocol's version 2
 
 ENVIRONMENT = {
     **os.environ,
@@ -169,6 +174,96 @@ class TestServers:
                 client.send(upgrade(Cookie="x" * 600))
                 assert client.head().startswith("HTTP/1.1 431 ")
 
+    @pytest.mark.parametrize(
+        "header, client",
+        [
+            (b"PROXY TCP4 192.0.2.7 198.51.100.1 51234 443\r\n", "192.0.2.7:51234 101"),
+            (b"PROXY TCP6 2001:db8::7 2001:db8::1 51234 443\r\n", "[2001:db8::7]:51234 101"),
+            (b"PROXY UNKNOWN\r\n", "127.0.0.1:"),
+            (PROXY_V2 + bytes.fromhex("2111 000c c0000207 c6336401 c822 01bb"), "192.0.2.7:51234 101"),
+            (PROXY_V2 + b"\x21\x21\0\x27" + bytes(32) + bytes.fromhex("c822 01bb 040000"), "[::]:51234 101"),
+            (PROXY_V2 + bytes.fromhex("2000 0000"), "127.0.0.1:"),  # LOCAL: the load balancer itself
+        ],
+    )
+    def test_proxy_protocol(self, log, header, client):
+        from proxy_protocol import BehindProxy
+
+        with BehindProxy(("127.0.0.1", 0), Echo).start() as server, connected(server, None) as peer:
+            for piece in (header[:5], header[5:], upgrade()):
+                peer.send(piece)
+            assert peer.head().startswith("HTTP/1.1 101 ")
+        assert client in log.text
+
+    @pytest.mark.parametrize(
+        "header", [b"", b"PROXY " + b"x" * 200, b"PROXY TCP4 here there 1 2\r\n", PROXY_V2 + b"\x11\x11\0\0"]
+    )
+    def test_proxy_protocol_without_a_valid_header(self, header):
+        from proxy_protocol import BehindProxy
+
+        with BehindProxy(("127.0.0.1", 0), Echo).start() as server, connected(server, None) as peer:
+            with contextlib.suppress(OSError):  # the server may close before it has read everything
+                peer.send(header + upgrade())
+            with contextlib.suppress(OSError):
+                assert peer.rest() == b""
+
+    def test_proxy_protocol_as_a_program(self):
+        with serving("proxy_protocol.py") as url, connected(at(url), None) as peer:
+            peer.send(b"PROXY TCP4 192.0.2.7 198.51.100.1 51234 443\r\n" + upgrade())
+            assert peer.head().startswith("HTTP/1.1 101 ")
+
+    def test_healthz(self):
+        with subprocess.Popen(
+            [sys.executable, str(EXAMPLES / "healthz.py"), "0"], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
+        ) as process:
+            try:
+                url, port = re.fullmatch(
+                    r"listening on (ws://\S+), for health checks on port (\d+)\n", process.stdout.readline()
+                ).groups()
+                with connect(url):
+                    with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=DEADLINE) as answer:
+                        assert (answer.status, answer.read()) == (200, b"1 connections\n")
+                    with pytest.raises(HTTPError, match="404"):
+                        urlopen(f"http://127.0.0.1:{port}/", timeout=DEADLINE)
+            finally:
+                process.terminate()
+
+    def test_slow_work_answers_pings_while_it_works(self, monkeypatch):
+        import slow_work
+
+        begun, go_on = threading.Semaphore(0), threading.Event()
+
+        def compute(message):
+            begun.release()
+            assert go_on.wait(DEADLINE)
+            return f"the answer to {message}"
+
+        monkeypatch.setattr(slow_work, "compute", compute)
+        with running(slow_work.Slow) as server, connect(server.url) as ws:
+            for message in ("1", "2"):
+                ws.send(message)
+            assert begun.acquire(timeout=DEADLINE)
+            assert ws.ping(timeout=DEADLINE) < DEADLINE  # it works, and answers
+            go_on.set()
+            assert [ws.recv(DEADLINE), ws.recv(DEADLINE)] == ["the answer to 1", "the answer to 2"]
+
+    def test_slow_work_refuses_too_many_jobs(self, monkeypatch):
+        import slow_work
+
+        go_on = threading.Event()
+        monkeypatch.setattr(slow_work, "compute", lambda message: go_on.wait(DEADLINE) and message)
+        with running(slow_work.Slow) as server, connect(server.url) as ws:
+            for n in range(slow_work.MAX_JOBS + 1):
+                ws.send(str(n))
+            with pytest.raises(ConnectionClosed) as caught:
+                ws.recv(DEADLINE)
+            go_on.set()
+        assert caught.value.code == 1008
+
+    def test_slow_work_as_a_program(self):
+        with serving("slow_work.py") as url, connect(url) as ws:
+            ws.send("it")
+            assert ws.recv(DEADLINE) == "the answer to it"
+
     def test_wss_server_and_wss_client_with_make_certificate(self, tmp_path):
         require(found("openssl"), "openssl is not installed")
         made = run("sh", "-e", str(EXAMPLES / "make-certificate.sh"), cwd=tmp_path)
@@ -268,7 +363,7 @@ class TestPrograms:
 
     def test_two_threads(self):
         done = run(sys.executable, "two_threads.py", cwd=EXAMPLES)
-        assert (done.returncode, done.stdout) == (0, "80 of 80 messages came whole\n")
+        assert (done.returncode, done.stdout) == (0, "80 of 80 messages arrived whole\n")
 
     def test_cost_of_threads(self):
         done = run(sys.executable, "cost_of_threads.py", "100", cwd=EXAMPLES)

@@ -27,6 +27,7 @@ def table(docstring: str | None) -> list[list[str]]:
 
 #: Folder to the folders that it may import from, in reading order: the contents page of the package.
 FOLDERS = {folder: set(allowed[0].split(", ") if allowed else []) for folder, _, *allowed in table(wsref.__doc__)}
+FOLDERS["exercises"] = set(wsref.__all__)
 FOLDERS["cli"] = set(FOLDERS) - {"cli"}
 
 #: What a folder or package imports of another one, where the rule names modules and not whole folders.
@@ -120,6 +121,8 @@ class TestImports:
             ("check/cases/ch02.py", "from .. import Case", ["check"]),
             ("check/cases/ch02.py", "from ..cases import CASES", ["check.cases"]),
             ("check/cases/ch02.py", "from ...wire import trace", ["wire.trace"]),
+            ("exercises/ch02.py", "from .. import connect\nfrom ..network import client", ["network.client"]),
+            ("exercises/solutions/ch02.py", "from wsref import Echo\nfrom ..ch02 import x", ["exercises.ch02"]),
             ("check/cases/__init__.py", "from . import ch02\nfrom ..gallery import BROKEN", ["check.gallery"]),
         ],
     )

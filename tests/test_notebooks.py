@@ -1,4 +1,4 @@
-"""The labs: what must hold of the files, of what they share, and, with --slow, that they run."""
+"""The labs: their files, the module that they share, and, with --slow, a run of all of them."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from conftest import require, wait_until
 import wsref
 from wsref.protocol.frames import Frame, build_frame
 from wsref.protocol.spec import Opcode
+from wsref.steps import path_of
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 sys.path.insert(0, str(NOTEBOOKS))
@@ -78,7 +79,16 @@ class TestTheFile:
             assert run.solution_of(solution) != run.source_of(yours)
             assert "lab.exercise(" in run.source_of(check)
 
-    def test_says_of_every_plot_what_is_to_be_seen(self, path):
+    def test_marks_the_place_for_the_code_of_an_exercise(self, path):
+        """``def f(x):`` and its body are two lines, so that a learner can type between them."""
+        for stub, _, _ in run.exercises(cells_of(path)):
+            source = run.source_of(stub)
+            assert source.count("# your code here") + source.count("# change it") == 1, stub["id"]
+            for node in ast.walk(ast.parse(source)):
+                if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                    assert node.body[0].lineno > node.lineno, stub["id"]
+
+    def test_describes_every_plot(self, path):
         for cell in cells_of(path):
             if "lab.plot(" in run.source_of(cell):
                 assert len(cell["metadata"]["mystnb"]["image"]["alt"]) > 40, cell["id"]
@@ -90,13 +100,15 @@ class TestTheFile:
                     assert {"x", "y"} <= {keyword.arg for keyword in call.keywords}, name
 
     def test_leaves_no_server_running_when_a_cell_fails(self, path):
-        """Whatever must be ended is opened by a ``with``."""
+        """A ``with`` block opens everything that needs an end."""
         endless = (
             "wsref.running",
             "socket.create_connection",
             "socket.create_server",
             "lab.Sleeper",
-            "lab.speaking",
+            "lab.pair",
+            "lab.running_file",
+            "lab.server_process",
             "WebSocketServer",
         )
         for name, tree in code_of(path):
@@ -111,12 +123,20 @@ class TestTheFile:
                     assert node in ended, f"{name}: {ast.unparse(node)}"
 
 
-# -- What the labs share -----------------------------------------------------------------
+# -- lab.py ------------------------------------------------------------------------------
 
 
 def test_the_examples_in_lab_and_run():
     for module in (lab, run):
         assert doctest.testmod(module).failed == 0
+
+
+def test_lab_has_no_helper_without_a_user():
+    public = [name for name, value in vars(lab).items() if getattr(value, "__module__", "") == "lab" and name[0] != "_"]
+    cells = "".join(run.source_of(cell) for path in LABS for cell in cells_of(path))
+    source = (NOTEBOOKS / "lab.py").read_text("utf-8")
+    unused = [name for name in public if f"lab.{name}" not in cells and len(re.findall(rf"\b{name}\b", source)) < 2]
+    assert public and not unused
 
 
 @pytest.fixture
@@ -131,7 +151,7 @@ def trace():
 
 
 class TestTheSequenceDiagram:
-    def test_has_an_arrow_for_everything_that_passed(self, trace):
+    def test_has_an_arrow_for_each_head_and_frame(self, trace):
         first = [(arrow.by_server, arrow.label) for arrow in trace.arrows() if arrow.client == 0]
         assert first[:4] == [
             (False, "GET / HTTP/1.1"),
@@ -141,12 +161,12 @@ class TestTheSequenceDiagram:
         ]
         assert [arrow.at for arrow in trace.arrows()] == sorted(arrow.at for arrow in trace.arrows())
 
-    def test_marks_what_is_wrong_without_colour_too(self, trace):
+    def test_marks_a_broken_rule_without_colour_too(self, trace):
         wrong = [arrow for arrow in trace.arrows() if arrow.wrong]
         assert [arrow.client for arrow in wrong] == [1]
         assert "✗ TEXT" in trace._repr_html_()
 
-    def test_lets_no_tag_through_and_is_well_formed(self, trace):
+    def test_escapes_tags_and_is_well_formed(self, trace):
         html = trace._repr_html_()
         ElementTree.fromstring(html)
         assert "<b>" not in html and "<Ann>" not in html
@@ -157,14 +177,14 @@ class TestTheSequenceDiagram:
 
 
 class TestTheTable:
-    def test_lets_no_tag_through(self):
+    def test_escapes_tags(self):
         html = lab.Table(["<i>"], [["<b>"], [True], [None]])._repr_html_()
         ElementTree.fromstring(html)
         assert "&lt;b&gt;" in html and "<b>" not in html and ">yes<" in html and ">None<" in html
 
 
 def needs(*modules: str) -> None:
-    """What the ``notebooks`` extra installs; in CI it is there when the slow tests run."""
+    """Skip the test without these modules.  CI has them: it installs the ``notebooks`` extra."""
     for module in modules:
         require(importlib.util.find_spec(module), f"{module} is not installed: pip install -e '.[notebooks]'")
 
@@ -218,7 +238,7 @@ class TestASleeper:
             client.wake()
             _ = 1 / 0
         assert client.socket.fileno() == -1
-        # The server has one of its own, and one that is spare.
+        # The server has a thread for its loop, and a spare one for the next connection.
         wait_until(lambda: threading.active_count() <= before + 2)
 
     def test_that_is_refused_raises_and_leaves_no_socket(self):
@@ -226,41 +246,36 @@ class TestASleeper:
             lab.Sleeper(server.url)
 
 
-def test_exchange_gives_all_that_comes_until_the_server_hangs_up(serve):
+def test_exchange_returns_all_bytes_until_the_server_closes(serve):
     close = build_frame(Frame(Opcode.CLOSE, b"\x03\xe8"), b"abcd")
     answer = lab.exchange(serve().url, lab.handshake() + close, patience=5)
     assert answer.startswith(b"HTTP/1.1 101 ")
     assert answer.endswith(bytes.fromhex("880203e8"))
 
 
-def test_a_conversation_of_ones_own_has_an_end():
-    heard, raised = [], []
+class TestARunningFile:
+    def test_is_a_server_without_its_log(self, capsys):
+        with lab.running_file(path_of(8)) as url, wsref.connect(url) as ws:
+            ws.send("hi")
+            assert ws.recv() == "hi"
+        assert capsys.readouterr().out == ""
 
-    def talk(receive, send):
-        send(receive())
-        try:
-            while True:
-                heard.append(receive())
-        except EOFError as error:
-            raised.append(error)
+    def test_ends_when_the_block_fails(self):
+        with pytest.raises(ZeroDivisionError), lab.running_file(path_of(8)) as url:
+            _ = 1 / 0
+        with pytest.raises(OSError):
+            wsref.connect(url)
 
-    with lab.speaking(talk, patience=0.2) as server:
-        answer = lab.exchange(server.url, lab.handshake() + b"behind the head")
-    assert answer.startswith(b"HTTP/1.1 101 ") and answer.endswith(b"\r\n\r\nbehind the head")
-    wait_until(lambda: raised)
-    assert heard == [b""]
-
-
-def test_a_conversation_of_ones_own_begins_with_a_101_only():
-    with lab.speaking(lambda receive, send: send(b"talking")) as server:
-        plain = lab.exchange(server.url, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", patience=5)
-        bad = lab.exchange(server.url, lab.handshake().replace(b"websocket", b"h2c"), patience=5)
-    assert plain.startswith(b"HTTP/1.1 426 ") and bad.startswith(b"HTTP/1.1 400 ")
-    assert b"talking" not in plain + bad
+    def test_without_a_server_raises(self, tmp_path):
+        with pytest.raises(OSError), lab.running_file(tmp_path / "nothing.py"):
+            pass
+        (tmp_path / "empty.py").touch()
+        with pytest.raises(AttributeError, match="Server"), lab.running_file(str(tmp_path / "empty.py")):
+            pass
 
 
 @pytest.mark.slow
-def test_a_server_process_has_memory_of_its_own_and_is_ended():
+def test_a_server_process_has_its_own_memory_and_ends_with_the_block():
     needs("psutil")
     with lab.server_process("--no-wire") as (url, process):
         with wsref.connect(url) as ws:
@@ -272,18 +287,18 @@ def test_a_server_process_has_memory_of_its_own_and_is_ended():
         pass
 
 
-def test_the_best_time_of_what_waits_a_millisecond_is_about_that():
+def test_the_best_time_of_a_millisecond_is_shorter_than_that_of_a_hundred():
     assert 0.001 <= lab.best_time(lambda: time.sleep(0.001)) < lab.best_time(lambda: time.sleep(0.1))
 
 
-def test_until_says_so_when_it_waited_in_vain():
-    lab.until(lambda: True)
-    with pytest.raises(TimeoutError, match="in vain"):
-        lab.until(lambda: False, 0.01)
+def test_until_names_the_event_that_did_not_come():
+    lab.until(lambda: True, "nothing")
+    with pytest.raises(TimeoutError, match=r"waited 0.01 s for a Close"):
+        lab.until(lambda: False, "a Close", 0.01)
 
 
 def test_an_exercise_lets_nothing_but_an_interrupt_through(capsys):
-    for error, said in ((AssertionError("no"), "no"), (AssertionError(), "an assertion without words failed")):
+    for error, said in ((AssertionError("no"), "no"), (AssertionError(), "an assertion failed")):
         with lab.exercise("x"):
             raise error
         assert capsys.readouterr().out == f"✗ x: not yet. {said}\n"
@@ -298,7 +313,7 @@ def test_an_exercise_lets_nothing_but_an_interrupt_through(capsys):
 
 
 def notebook(folder: Path, *cells: tuple[str, list[str]] | str) -> Path:
-    """A notebook of these cells; what begins with ``<details>`` is Markdown."""
+    """Write a notebook with these cells.  A cell that begins with ``<details>`` is Markdown."""
     made = []
     for n, cell in enumerate(cells):
         source, tags = (cell, []) if isinstance(cell, str) else cell
@@ -312,7 +327,7 @@ def notebook(folder: Path, *cells: tuple[str, list[str]] | str) -> Path:
 
 
 SERVER = "import wsref\nwith wsref.running() as server:\n    raise RuntimeError('as it happens')"
-YOURS = ("def two(): ...", ["exercise"])
+YOURS = ("def two():\n    pass  # your code here", ["exercise"])
 CHECK = ("import lab\nwith lab.exercise('two'):\n    assert two() == 2, 'no'", ["check"])
 
 
@@ -336,8 +351,11 @@ class TestRunning:
             ),
             (["import socket\ns = socket.create_server(('127.0.0.1', 0))"], "socket"),
             (["import subprocess\np = subprocess.Popen(['sleep', '20'])"], "child process"),
-            ([("def two():\n    return 2", ["exercise"]), CHECK, solution("def two():\n    return 2")], "is content"),
-            ([YOURS, CHECK, solution("def two():\n    return 3")], "does not take the solution"),
+            (
+                [("def two():\n    return 2", ["exercise"]), CHECK, solution("def two():\n    return 2")],
+                "passes before",
+            ),
+            ([YOURS, CHECK, solution("def two():\n    return 3")], "fails on the solution"),
             ([YOURS, CHECK], "in this order"),
         ],
         ids=["an error", "a thread", "a socket", "a child", "an exercise done", "a wrong solution", "no solution"],
@@ -357,7 +375,7 @@ class TestRunning:
         (cell,) = cells_of(tmp_path / "out.ipynb")
         assert cell["outputs"][0]["evalue"] == "as it happens"
 
-    def test_writes_a_copy_with_outputs_and_without_the_cells_that_checked(self, tmp_path):
+    def test_writes_a_copy_with_outputs_and_without_the_solved_cells(self, tmp_path):
         cells = ["print('hello')", YOURS, CHECK, solution("def two():\n    return 2")]
         run.execute(notebook(tmp_path, *cells), tmp_path / "new" / "out.ipynb")
         made = cells_of(tmp_path / "new" / "out.ipynb")
@@ -367,7 +385,7 @@ class TestRunning:
             "✗ two: not yet. no"
         )
 
-    def test_mends_links_for_where_the_docs_are(self, tmp_path):
+    def test_adapts_links_to_the_folder_of_the_copy(self, tmp_path):
         cells = [("<details>[6](../docs/tutorial/06-frames.md)</details>", [])]
         run.execute(notebook(tmp_path, *cells), tmp_path / "out.ipynb")
         assert "](../tutorial/06-frames.md)" in "".join(cells_of(tmp_path / "out.ipynb")[0]["source"])
@@ -376,7 +394,7 @@ class TestRunning:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_every_lab_runs(tmp_path):
-    """From scratch, its exercises undone and done, and nothing is left behind."""
+    """From scratch, with its exercises undone and solved, and without leftovers."""
     needs("nbclient", "ipykernel", "matplotlib", "psutil", "trustme")
     command = [sys.executable, str(NOTEBOOKS / "run.py"), "--to", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -389,14 +407,14 @@ class TestTheProgram:
         assert [path.stem for path in run.find(["06", "messages"])] == ["06-frames", "07-messages"]
         assert run.find([]) == LABS
 
-    def test_names_those_that_there_are_when_one_is_not(self, capsys):
+    def test_lists_the_labs_for_an_unknown_name(self, capsys):
         with pytest.raises(SystemExit) as ended:
             run.main(["--clean", "nowhere"])
         assert ended.value.code == 2
         assert "06-frames" in capsys.readouterr().err
 
     @pytest.mark.slow
-    def test_says_which_lab_failed_and_goes_on_and_returns_1(self, tmp_path, monkeypatch, capsys):
+    def test_names_the_lab_that_failed_and_goes_on_and_returns_1(self, tmp_path, monkeypatch, capsys):
         needs("nbclient", "ipykernel")
         monkeypatch.setattr(run, "HERE", tmp_path)
         notebook(tmp_path, "1 / 0").rename(tmp_path / "00-bad.ipynb")
@@ -407,7 +425,7 @@ class TestTheProgram:
         assert re.search(r"01-good +ok", said) and "1 of 2 ok" in said
         assert [path.name for path in (tmp_path / "out").iterdir()] == ["01-good.ipynb"]
 
-    def test_cleans_what_running_and_saving_has_put_in(self, tmp_path, monkeypatch, capsys):
+    def test_removes_outputs_and_metadata(self, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(run, "HERE", tmp_path)
         path = tmp_path / "06-frames.ipynb"
         used = json.loads((NOTEBOOKS / path.name).read_text("utf-8"))

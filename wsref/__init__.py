@@ -14,6 +14,7 @@ wire       seeing the wire: bytes described and drawn                 protocol, 
 steps      the server that the book writes: eleven programs
 apps       what ``python -m wsref`` serves: echo, chat, the page      protocol, network, wire, steps
 check      a grader for any WebSocket server, with its own codec      wire
+exercises  the book's exercises: stubs, checks and solutions          the public names
 cli        ``python -m wsref``: the commands                          all of them
 =========  =========================================================  ==========================
 

@@ -1,4 +1,4 @@
-"""An echo for pages from two origins, and for programs, which have none.
+"""An echo for pages of two origins, and for programs, which send no Origin.
 
 python allowed_origin.py [PORT]
 """

@@ -1,4 +1,4 @@
-"""Three ways to know who is there: a cookie, a token in the query, a token in the first message.
+"""Three ways to authenticate: a cookie, a token in the query, a token in the first message.
 
 python authentication.py [PORT]
 """
@@ -9,16 +9,16 @@ import threading
 
 from wsref import HTTPError, WebSocketHandler, WebSocketServer
 
-#: In earnest these are random (``secrets.token_urlsafe()``), made when somebody logs in, and
-#: come from where your application keeps its sessions.
+#: A real application makes random tokens (``secrets.token_urlsafe()``) at the login, and keeps
+#: them with its sessions.
 TOKENS = {"ann": "7f3kQ0cXw2", "bob": "Zt81LmN4vB"}
 
 
 def owner_of(token: str) -> str | None:
-    """Whose token this is; None: nobody's.
+    """Return the owner of a token; None for an unknown token.
 
-    ``==`` stops at the first character that differs, and the time that it takes tells how far
-    a guess was right.  ``compare_digest`` takes as long for a wrong one.
+    ``==`` stops at the first different character, so its time reveals how much of a guess was
+    right.  The time of ``compare_digest`` does not.
     """
     found = None
     for name, known in TOKENS.items():
@@ -28,7 +28,7 @@ def owner_of(token: str) -> str | None:
 
 
 class Members(WebSocketHandler):
-    """Greets whom it knows; what they send comes back with their name."""
+    """Greets its members, and echoes their messages with their name."""
 
     paths = ("/cookie", "/query", "/first-message")
     IDLE_TIMEOUT = 5.0  # seconds for the first message
@@ -36,19 +36,19 @@ class Members(WebSocketHandler):
     user: str | None = None
 
     def check_request(self, request):
-        """Before the 101: a cookie or a token, by the path."""
+        """Check a cookie or a token before the 101, depending on the path."""
         if request.path == "/cookie":
             self.user = owner_of(request.cookies.get("session", ""))
         elif request.path == "/query":
             self.user = owner_of(request.query.get("token", [""])[0])
         else:
-            return  # on_message will see
+            return  # on_message checks the token
         if self.user is None:
-            raise HTTPError(403, "log in first: this session or token is not known")
+            raise HTTPError(403, "log in first: this session or token is unknown")
 
     def on_open(self):
         if self.user is None:
-            self.alarm = threading.Timer(self.IDLE_TIMEOUT, self.close, (4401, "no token came"))
+            self.alarm = threading.Timer(self.IDLE_TIMEOUT, self.close, (4401, "no token arrived"))
             self.alarm.start()
         else:
             self.send(f"hello, {self.user}")
@@ -61,7 +61,7 @@ class Members(WebSocketHandler):
             self.user = user
             self.send(f"hello, {self.user}")
         else:
-            self.close(4401, "this token is not known")
+            self.close(4401, "this token is unknown")
 
     def on_close(self, code, reason):
         if hasattr(self, "alarm"):

@@ -1,4 +1,4 @@
-"""Measures what an idle connection costs a server with threads, in resident memory (Linux).
+"""Measures the resident memory of an idle connection in a server with threads (Linux).
 
 python cost_of_threads.py [CONNECTIONS]
 """
@@ -22,7 +22,7 @@ with WebSocketServer(("127.0.0.1", 0), Echo) as server:
 
 
 def resident(pid):
-    """KiB of memory that a process has in use."""
+    """Return the resident memory of a process in KiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0])
 
@@ -35,10 +35,10 @@ try:
         def talk(count):
             for _ in range(count):
                 client = clients.enter_context(connect(url))
-                client.send("hi")  # each is used once, and then idle
+                client.send("hi")  # use each once; then it is idle
                 client.recv()
 
-        talk(50)  # what is there once for all is not counted
+        talk(50)  # so that memory for the first connections does not count
         before = resident(server.pid)
         talk(COUNT)
         print(f"{COUNT} more connections: {(resident(server.pid) - before) / COUNT:.0f} KiB each")

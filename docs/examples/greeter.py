@@ -1,4 +1,4 @@
-"""A handler to be tested: it greets, and sends anything but text away."""
+"""A handler to test: it greets by name, and refuses binary messages."""
 
 from wsref import HTTPError, WebSocketHandler
 
@@ -8,7 +8,7 @@ class Greeter(WebSocketHandler):
 
     def check_request(self, request):
         if "name" not in request.query:
-            raise HTTPError(403, "who are you?  Say ?name=...")
+            raise HTTPError(403, "the query has no name: add ?name=...")
 
     def on_open(self):
         self.send(f"hello, {self.request.query['name'][0]}")

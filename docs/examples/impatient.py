@@ -1,4 +1,4 @@
-"""An echo that pings after 0.2 s of silence, and gives up after 0.3 s more.
+"""An echo that pings after 0.2 s of silence, and cuts the connection after 0.3 s more.
 
 python impatient.py [PORT]
 """

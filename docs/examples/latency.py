@@ -1,4 +1,4 @@
-"""Measures how long a client's answer takes: a Ping that carries the time, and its Pong."""
+"""Measures the delay of a client: a Ping carries the time, and the Pong returns it."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""A server as one writes it on the first evening.  It works, with the browser at hand.
+"""A first server, written in one evening.  It works with one browser, and has bugs.
 
 python mine.py [PORT]
 """

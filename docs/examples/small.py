@@ -1,4 +1,4 @@
-"""An echo with small limits, to see what the peer sees.
+"""An echo with small limits, to show the effect of each.
 
 python small.py [PORT]
 """

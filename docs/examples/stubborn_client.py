@@ -1,6 +1,6 @@
-"""A client that connects again when the connection is lost, each time more patiently.
+"""A client that reconnects after a lost connection, and waits longer each time.
 
-RFC 6455 §7.2.3: the first attempt waits a random time, and further ones longer and longer.
+RFC 6455 §7.2.3: wait a random time before the first attempt, and longer before each further one.
 """
 
 import random
@@ -10,9 +10,10 @@ from wsref import ConnectionClosed, HandshakeFailed, connect
 
 
 def messages(url, attempts=6, first=1.0, longest=60.0):
-    """All messages that come, over as many connections as it takes.
+    """Yield all messages, over as many connections as necessary.
 
-    Ends when the server closes with 1000; raises what failed last if ``attempts`` in a row do.
+    It ends when the server closes with 1000.  After ``attempts`` failures in a row, it raises
+    the last one.
     """
     failed = 0
     while True:

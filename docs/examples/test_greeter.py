@@ -5,12 +5,12 @@ from greeter import Greeter
 
 from wsref import ConnectionClosed, HandshakeFailed, Limits, connect, running
 
-SOON = 30  # seconds: no answer takes longer, on the slowest machine
+SOON = 30  # seconds: enough for an answer on the slowest machine
 
 
 @pytest.fixture
 def url():
-    """A server of its own for each test, on a free port, ended after it."""
+    """A new server for each test, on a free port, stopped after it."""
     with running(Greeter, limits=Limits(max_message_size=1000, shutdown_timeout=0.5)) as server:
         yield server.url
 
@@ -28,14 +28,14 @@ def test_it_shouts_back(url):
         assert ws.recv(timeout=SOON) == "HI"
 
 
-def test_who_has_no_name_is_refused(url):
+def test_a_client_without_a_name_is_refused(url):
     with pytest.raises(HandshakeFailed) as caught:
         connect(url)
     assert caught.value.status == 403
-    assert b"who are you?" in caught.value.body
+    assert b"the query has no name" in caught.value.body
 
 
-def test_binary_is_sent_away_with_1003(url):
+def test_binary_is_refused_with_1003(url):
     with connect(f"{url}/?name=Ann") as ws:
         ws.recv(timeout=SOON)
         ws.send(b"\x00\x01")
@@ -53,7 +53,7 @@ def test_a_long_message_is_refused_with_1009(url):
     assert caught.value.code == 1009
 
 
-def test_everyone_hears_it(url):
+def test_a_broadcast_reaches_every_client(url):
     with connect(f"{url}/?name=Ann") as ann, connect(f"{url}/?name=Bob") as bob:
         for ws in (ann, bob):
             ws.recv(timeout=SOON)
@@ -61,6 +61,6 @@ def test_everyone_hears_it(url):
         assert [ws.recv(timeout=SOON) for ws in (ann, bob)] == ["hello, everyone"] * 2
 
 
-def test_a_page_from_elsewhere_is_refused(url):
+def test_a_page_of_another_origin_is_refused(url):
     with pytest.raises(HandshakeFailed, match="403"):
         connect(f"{url}/?name=Ann", origin="https://evil.example")

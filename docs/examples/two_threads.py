@@ -1,4 +1,4 @@
-"""Many threads send over one connection at the same time; are all messages whole?"""
+"""Several threads send on one connection at the same time.  Do all messages arrive whole?"""
 
 import threading
 
@@ -22,4 +22,4 @@ with running(Busy) as server, connect(server.url) as ws:
         ws.send("go")
         for message in (ws.recv() for _ in SIZES):
             whole += message == message[0] * SIZES[int(message[0])]
-print(f"{whole} of {20 * len(SIZES)} messages came whole")
+print(f"{whole} of {20 * len(SIZES)} messages arrived whole")

@@ -1,4 +1,4 @@
-"""A client that sends half a message and is gone, as a train is that enters a tunnel."""
+"""A client that vanishes after half a message, as when a train enters a tunnel."""
 
 import socket
 import struct
@@ -13,5 +13,5 @@ with socket.create_connection(("127.0.0.1", PORT)) as sock:
     )
     print(sock.recv(4096).decode().splitlines()[0])
     sock.sendall(bytes.fromhex("81 8a 00 00 00 00") + b"half")  # of ten bytes
-    # Close so that the kernel sends RST and not FIN: what a crash looks like.
+    # The kernel sends RST instead of FIN, as after a crash.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -1,4 +1,4 @@
-"""A client that trusts the certificate in cert.pem, and no other."""
+"""A client that trusts only the certificate in cert.pem."""
 
 import ssl
 import sys

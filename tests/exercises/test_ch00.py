@@ -3,46 +3,53 @@
 from __future__ import annotations
 
 import itertools
-import socket
-import threading
+import random
 
-import ch00
+import pytest
+from answers import refusal
 
 import wsref
 
 
-class Chat(wsref.Echo):
-    paths = ("/chat",)
+def status_only(url):
+    try:
+        wsref.connect(url).close()
+    except wsref.HandshakeFailed as error:
+        return f"refused: {error.status}"
+    except OSError:
+        return "no server"
+    return "open"
 
 
-def test_a_program_is_told_what_a_page_is_not(serve):
-    url = serve(Chat).url
-    assert ch00.what_happened(f"{url}/chat") == "open, subprotocol None"
-    assert ch00.what_happened(f"{url}/caht") == "refused: 404"
+def always_404(url):
+    return status_only(url).replace("503", "404").replace("refused: 0", "not HTTP")
 
 
-def test_a_port_at_which_nobody_listens_and_one_at_which_somebody_else_does():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        assert ch00.what_happened(f"ws://127.0.0.1:{free.getsockname()[1]}/") == "nobody answered"
-    with socket.create_server(("127.0.0.1", 0)) as mail:
-
-        def greet():
-            sock = mail.accept()[0]
-            with sock:
-                sock.sendall(b"220 mail.example ESMTP\r\n")
-                sock.recv(65536)
-
-        thread = threading.Thread(target=greet)
-        thread.start()
-        assert ch00.what_happened(f"ws://127.0.0.1:{mail.getsockname()[1]}/") == "no WebSocket server"
-        thread.join()
+def jitter(longest):
+    for n in itertools.count():
+        yield min(5 * 2**n, longest) * random.uniform(0.9, 1)
 
 
-def test_the_delays_get_longer_up_to_a_limit(monkeypatch):
-    monkeypatch.setattr(ch00.random, "uniform", lambda least, most: most)
-    assert list(itertools.islice(ch00.delays(most=30), 5)) == [5, 10, 20, 30, 30]
+def unlimited(longest):
+    return (random.uniform(0, 5 * 2**n) for n in itertools.count())
 
 
-def test_the_delays_are_random():
-    assert len(set(itertools.islice(ch00.delays(), 10))) == 10
+def never_longer(longest):
+    return (random.uniform(0, 5) for _ in itertools.count())
+
+
+@pytest.mark.parametrize(
+    "name, answer, words",
+    [
+        ("connect_result", status_only, "must return 'not HTTP', not 'refused: 0': this is a mail server"),
+        ("connect_result", always_404, "must return 'refused: 503', not 'refused: 404'"),
+        ("connect_result", lambda url: wsref.connect(url).close() or "open", "raises HandshakeFailed: "),
+        ("delays", jitter, "it must be random, anywhere from 0 to 5"),
+        ("delays", unlimited, "delay 7 is from "),
+        ("delays", never_longer, "delay 2 is from "),
+        ("delays", lambda longest: iter([1.0]), "ends after 1 delays: it must go on without end"),
+        ("delays", lambda longest: [1.0], "must return a generator: write it with yield"),
+    ],
+)
+def test_a_wrong_answer_is_refused_with_its_fault(name, answer, words):
+    assert words in refusal(name, answer, "ch00")

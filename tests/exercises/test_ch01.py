@@ -2,38 +2,51 @@
 
 from __future__ import annotations
 
-import ch01
 import pytest
+from answers import refusal
 
-HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
-
-
-@pytest.mark.parametrize("size", range(1, len(HEAD) + 4))
-def test_a_head_is_found_in_pieces_of_any_size(size):
-    stream = HEAD + b"\r\n\r\nrest"
-    pieces = iter([stream[n : n + size] for n in range(0, len(stream), size)])
-    head, rest = ch01.head_of(pieces)
-    assert head == HEAD
-    assert rest + b"".join(pieces) == b"\r\n\r\nrest"
+from wsref.exercises.solutions.ch01 import teapot
+from wsref.steps import load
 
 
-def test_a_head_that_does_not_end():
-    with pytest.raises(EOFError, match="26 bytes"):
-        ch01.head_of([HEAD[:-1]])
+def joined(pieces):
+    head, _, rest = b"".join(pieces).partition(b"\r\n\r\n")
+    return head + b"\r\n\r\n", rest
+
+
+def in_one_piece(pieces):
+    for piece in pieces:
+        if b"\r\n\r\n" in piece:
+            head, _, rest = piece.partition(b"\r\n\r\n")
+            return head + b"\r\n\r\n", rest
+    raise EOFError
+
+
+def greedy(pieces):
+    if b"\r\n\r\n" not in b"".join(pieces):
+        raise EOFError
+    return joined(pieces)
 
 
 @pytest.mark.parametrize(
-    ("data", "status"),
+    "name, answer, words",
     [
-        (HEAD.replace(b"/", b"/coffee", 1), 418),
-        (HEAD.replace(b"/", b"/tea", 1), 200),
-        (HEAD.replace(b"/ ", b"/coffee?milk=1 ", 1), 418),
-        (HEAD[:-2], 400),
-        (b"GET / HTTP/1.1\r\n\r\n", 400),
-        (b"GET / HTTP/2.0\r\n\r\n", 505),
+        ("read_head", in_one_piece, "raises EOFError"),
+        ("read_head", joined, "must raise EOFError; it returns"),
+        ("read_head", greedy, "takes a piece after the end of the head"),
+        ("teapot", lambda head: teapot(head).decode(), "must be bytes, not "),
+        ("teapot", lambda head: teapot(head).replace(b"\r", b""), "lines that end in CRLF"),
+        ("teapot", lambda head: teapot(head).replace(b": 11", b": 10"), "Content-Length: 11, not 10"),
+        ("teapot", lambda head: teapot(head.replace(b"-table", b"")), "must begin with 'HTTP/1.1 200 '"),
+        ("teapot", lambda head: teapot(head.replace(b"?milk=1", b"?")).replace(b"close", b"x"), "close, not x"),
+        ("teapot", lambda head: teapot(head) + b"\n", r"must have the body b'Hello.\n', not b'Hello.\n\n'"),
     ],
 )
-def test_a_teapot_answers(data, status):
-    answer = ch01.answer_to(data)
-    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
-    assert (b"this is a teapot" in answer) == (status == 418)
+def test_a_wrong_answer_is_refused_with_its_fault(name, answer, words):
+    assert words in refusal(name, answer, "ch01")
+
+
+@pytest.mark.parametrize("first", ["GET / HTTP/1.1", "GET /", "GET / FTP/1.1", "GET  / HTTP/1.1", "GET / HTTP/1.1 "])
+def test_the_teapot_and_the_chapters_program_agree_on_the_first_line(first):
+    valid = load(1).REQUEST_LINE.fullmatch(first.encode())
+    assert teapot(f"{first}\r\nHost: a\r\n\r\n".encode()).startswith(b"HTTP/1.1 200" if valid else b"HTTP/1.1 400")

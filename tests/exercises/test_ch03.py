@@ -2,47 +2,64 @@
 
 from __future__ import annotations
 
-import ch03
+import base64
+
 import pytest
-from rawclient import KEY, upgrade
+from answers import refusal
+from rawclient import KEY
 
-from wsref.protocol.errors import HTTPError
+from wsref.exercises.solutions import ch03
 from wsref.protocol.handshake import RULES, violations
-from wsref.protocol.http11 import Headers, Request, parse_request
+from wsref.protocol.http11 import Headers, Request
 
 
-def is_key(key):
-    """What the server's rule says of it."""
-    request = Request("GET", "/", (1, 1), Headers([("Sec-WebSocket-Key", key)]))
-    return "key" not in [rule.name for rule, _ in violations(RULES, request)]
+def forgiving(key):
+    try:
+        return len(base64.b64decode(key)) == 16
+    except ValueError:
+        return False
+
+
+def first_reason(method, headers):
+    found = ch03.refusal(method, headers)
+    return found and (found[0], found[1][:1])
+
+
+def by_search(method, headers):
+    found = ch03.refusal(method, headers)
+    return None if "chat.v1" in str(headers) and method == "GET" else found
+
+
+def first_line(method, headers):
+    return ch03.refusal(method, {name: values[:1] for name, values in headers.items()})
+
+
+@pytest.mark.parametrize(
+    "name, answer, words",
+    [
+        ("is_valid_key", lambda key: len(key) == 24, "must return False, not True: it is 17 bytes in base64"),
+        ("is_valid_key", forgiving, "must return False, not True: it is not base64"),
+        (
+            "is_valid_key",
+            lambda key: len(base64.b64decode(key, validate=True)) == 16,
+            "raises Error: Incorrect padding",
+        ),
+        ("is_valid_key", lambda key: True, "must return False, not True: it is 0 bytes in base64"),
+        ("article_only_key", lambda: "short", "a string of 24 characters, not 'short'"),
+        ("article_only_key", lambda: KEY, "RFC 6455 accepts it too"),
+        ("refusal", first_reason, "(405, ['the method must be GET', 'chat.v1 must be offered']), not "),
+        ("refusal", by_search, "chat.v10 is another subprotocol"),
+        ("refusal", first_line, "the list may be on several lines"),
+        ("refusal", lambda method, headers: None, "must return (400, ['chat.v1 must be offered']), not None"),
+    ],
+)
+def test_a_wrong_answer_is_refused_with_its_fault(name, answer, words):
+    assert words in refusal(name, answer, "ch03")
 
 
 @pytest.mark.parametrize(
     "key", [KEY, "please-let-me-in-already", "a" * 24, "=" * 24, "", KEY + " ", "dGhlIHNhbXBsZSBub25jZQ", "ä" * 24]
 )
-def test_the_solution_with_base64_says_what_the_servers_check_says(key):
-    assert ch03.rfc_takes(key) == is_key(key)
-
-
-def test_the_articles_check_takes_more():
-    assert ch03.article_takes("please-let-me-in-already")
-    assert not is_key("please-let-me-in-already")
-
-
-@pytest.mark.parametrize(
-    "request_bytes, status",
-    [
-        (upgrade(Sec_WebSocket_Protocol="chat.v1"), None),
-        (upgrade(), 400),
-        (upgrade(Sec_WebSocket_Protocol="chat.v1").replace(b"GET", b"POST"), 405),
-        (upgrade().replace(b"GET", b"POST"), 405),
-    ],
-)
-def test_a_rule_of_ones_own_and_405_for_another_method(request_bytes, status):
-    (request, _) = parse_request(request_bytes)
-    if status is None:
-        return ch03.validate_choosy(request)
-    with pytest.raises(HTTPError) as refused:
-        ch03.validate_choosy(request)
-    assert refused.value.status == status
-    assert (("Allow", "GET") in refused.value.headers) == (status == 405)
+def test_the_solution_with_base64_says_what_the_servers_rule_says(key):
+    request = Request("GET", "/", (1, 1), Headers([("Sec-WebSocket-Key", key)]))
+    assert ch03.is_valid_key(key) == ("key" not in [rule.name for rule, _ in violations(RULES, request)])

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
-import ch05
 import pytest
+from answers import refusal
 from rawclient import connected, upgrade
 
 from wsref import Echo
-from wsref.protocol.http11 import build_response, parse_request
+from wsref.exercises.solutions.ch05 import fallback, is_good_426
+
+
+def by_search(answer):
+    return b" 426 " in answer and b"upgrade: websocket" in answer.lower() and b"connection: upgrade" in answer.lower()
+
+
+def body_too(answer):
+    return is_good_426(answer.replace(b"\r\n\r\n", b"\r\n", 1))
 
 
 @pytest.mark.parametrize(
-    "line, status",
-    [("GET /health", 200), ("GET /", 426), ("POST /health", 426), ("GET /healthy", 426)],
+    "name, answer, words",
+    [
+        ("fallback", lambda method, target: fallback("GET", target), "the load balancer sends a GET"),
+        ("fallback", lambda method, target: fallback(method, target[:7]), "it is another path"),
+        ("fallback", lambda method, target: fallback(method, target + "!"), "must return (200, []), not (426, ["),
+        ("fallback", lambda method, target: (426, ["Upgrade: websocket"]), "must return (200, []), not (426, ["),
+        ("is_good_426", by_search, "the blank after a colon is optional"),
+        ("is_good_426", body_too, "Upgrade is in the body"),
+        ("is_good_426", lambda answer: True, "the status is 400"),
+        ("is_good_426", lambda answer: is_good_426(answer.replace(b"websockets", b"websocket")), "another protocol"),
+    ],
 )
-def test_a_load_balancer_is_told_that_it_lives(line, status):
-    request, _ = parse_request(f"{line} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-    response = ch05.fallback(request)
-    assert response.status == status
-    assert (response.body == b"ok\n") == (status == 200)
-    assert ch05.is_a_good_426(build_response(response)) == (status == 426)
+def test_a_wrong_answer_is_refused_with_its_fault(name, answer, words):
+    assert words in refusal(name, answer, "ch05")
 
 
-def test_our_426_is_a_good_one_and_others_are_not(serve):
+@pytest.mark.parametrize(
+    "request_bytes, good", [(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", True), (upgrade(Upgrade="h2c"), False)]
+)
+def test_the_servers_own_426_is_good_and_its_400_is_not(serve, request_bytes, good):
     with connected(serve(Echo), None) as client:
-        client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        answer = client.rest()
-    assert ch05.is_a_good_426(answer)
-    assert not ch05.is_a_good_426(answer.replace(b"Upgrade: websocket\r\n", b""))
-    assert not ch05.is_a_good_426(answer.replace(b"Connection: Upgrade, close", b"Connection: close"))
-    with connected(serve(Echo), None) as client:
-        client.send(upgrade(Upgrade="h2c"))
-        assert not ch05.is_a_good_426(client.rest())
+        client.send(request_bytes)
+        assert is_good_426(client.rest()) == good

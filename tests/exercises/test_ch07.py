@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-import ch07
+import pytest
+from answers import refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wsref import Connection, Message, Role
+from wsref.exercises.solutions.ch07 import join, tail_size
 from wsref.protocol.frames import Frame, build_frame
+from wsref.protocol.messages import decode_some
 from wsref.protocol.spec import Opcode
 
 
-def test_messages_come_out_whole_whatever_stands_between_their_fragments():
-    frames = [(False, 2, b"a"), (True, 10, b""), (False, 0, b""), (True, 0, b"b"), (True, 1, b"c"), (True, 9, b"d")]
-    assert list(ch07.joined(frames)) == [(2, b"ab"), (1, b"c")]
+def with_control_frames(frames):
+    messages, data = [], b""
+    for fin, opcode, payload in frames:
+        kind = opcode or kind  # noqa: F821
+        data += payload
+        if fin:
+            messages.append((kind, data))
+            data = b""
+    return messages
+
+
+@pytest.mark.parametrize(
+    "name, answer, words",
+    [
+        ("join", with_control_frames, "Ping, Pong and Close are no parts of a message"),
+        ("join", lambda frames: [one for one in join(frames) if one[1]], "it is empty, but it ends"),
+        ("join", lambda frames: join([*frames, (True, 0, b"")]), "must return [(1, b'a'), (2, b'b')], not "),
+        ("join", lambda frames: iter(join(frames)), "must return [(1, b'a'), (2, b'b')], not <list_iterator"),
+        ("tail_size", lambda data: 0, "must return 1, not 0: these are the first 3 bytes of 'Grüße'"),
+        ("tail_size", lambda data: 1 if data[-1:] > b"\x7f" else 0, "these are the first 4 bytes of 'Grüße'"),
+    ],
+)
+def test_a_wrong_answer_is_refused_with_its_fault(name, answer, words):
+    assert words in refusal(name, answer, "ch07")
 
 
 @given(st.lists(st.lists(st.binary(max_size=4), min_size=1, max_size=4), max_size=5))
@@ -22,15 +46,15 @@ def test_it_joins_as_the_connection_does(messages):
     for pieces in messages:
         for number, piece in enumerate(pieces):
             frames.append((number == len(pieces) - 1, 0 if number else 2, piece))
+    received = []
     for fin, opcode, piece in frames:
         client.receive(build_frame(Frame(Opcode(opcode), piece, fin)))
-        event = client.next_event()
-        assert (event is not None) == fin
-        if fin:
-            assert isinstance(event, Message)
-    assert [payload for _, payload in ch07.joined(frames)] == [b"".join(pieces) for pieces in messages]
+        if isinstance(event := client.next_event(), Message):
+            received.append((2, event.data))
+    assert join(frames) == received == [(2, b"".join(pieces)) for pieces in messages]
 
 
-@given(st.text(max_size=20))
-def test_a_tail_is_never_longer_than_three_bytes(text):
-    assert ch07.longest_tail(text) <= 3
+@given(st.text(max_size=20), st.integers(0, 80))
+def test_a_tail_is_what_the_server_keeps_and_never_longer_than_three_bytes(text, cut):
+    data = text.encode()[:cut]
+    assert tail_size(data) == len(decode_some(data)[1]) <= 3

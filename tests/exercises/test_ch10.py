@@ -2,28 +2,50 @@
 
 from __future__ import annotations
 
-import ch10
+import pytest
+from answers import refusal
 
-import wsref
-
-
-def test_a_private_word_reaches_one_and_no_other(serve):
-    url = serve(ch10.Whisper).url
-    with wsref.connect(f"{url}/?name=Ann") as ann:
-        assert "Ann has joined" in ann.recv()  # her on_open has run; after the 101 alone, Bob may be faster
-        with wsref.connect(f"{url}/?name=Bob") as bob:
-            assert "Bob has joined" in ann.recv()
-            assert "Bob has joined" in bob.recv()
-            ann.send("/to Bob hello\nthere")
-            assert bob.recv() == "Ann (to you): hello there"
-            ann.send("/to Eve hello")
-            assert ann.recv() == "* nobody is called Eve"
-            ann.send("to all")
-            assert ann.recv() == bob.recv() == "Ann: to all"
+from wsref import Chat
+from wsref.exercises.solutions.ch10 import Whisper, not_reached
 
 
-def test_who_was_dropped_is_named():
-    assert ch10.missed(wsref.Delivery()) == []
-    handler = ch10.Whisper.__new__(ch10.Whisper)
-    handler.nick = "Cid"
-    assert ch10.missed(wsref.Delivery(dropped=[handler])) == ["Cid"]
+class Loud(Chat):
+    pass
+
+
+class TwoLines(Whisper):
+    def on_message(self, message):
+        if not message.startswith("/to Bob "):
+            return super().on_message(message)
+        for member in self.room():
+            if member.nick == "Bob":
+                member.send(f"{self.nick} (to you): {message.removeprefix('/to Bob ')}")
+
+
+class EveryoneIsTold(Whisper):
+    def on_message(self, message):
+        super().on_message(message)
+        if message.startswith("/to Eve"):
+            self.say("* there is no Eve here")
+
+
+class TooEager(Whisper):
+    def on_message(self, message):
+        if message.startswith("/to") and not message.startswith("/to "):
+            return self.say("* what?")
+        super().on_message(message)
+
+
+@pytest.mark.parametrize(
+    "name, answer, words",
+    [
+        ("Whisper", Loud, "Bob must get 'Ann (to you): hello there, you', not 'Ann: /to Bob hello there, you'"),
+        ("Whisper", TwoLines, r"not 'Ann (to you): hello\nthere, you'"),
+        ("Whisper", EveryoneIsTold, "Ann must get 'Ann: /together now', not '* there is no Eve here'"),
+        ("Whisper", TooEager, "Ann must get 'Ann: /together now', not '* what?'"),
+        ("not_reached", lambda delivery: [member.nick for member in delivery.dropped], "['Cid', 'Eve'], not ['Eve', "),
+        ("not_reached", lambda delivery: sorted(not_reached(delivery) + [m.nick for m in delivery.kept]), "not ['Bob'"),
+    ],
+)
+def test_a_wrong_answer_is_refused_with_its_fault(name, answer, words):
+    assert words in refusal(name, answer, "ch10")

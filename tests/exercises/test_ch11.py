@@ -2,25 +2,78 @@
 
 from __future__ import annotations
 
-import ch11
+import hmac
+
 import pytest
+from answers import refusal
 
 import wsref
+from wsref import Echo, HTTPError
+from wsref.exercises.solutions.ch11 import Ticketed, origins
 
 
-def test_who_has_a_ticket_comes_in_and_nobody_else(serve):
-    url = serve(ch11.Ticketed).url
-    with wsref.connect(f"{url}/?ticket={ch11.Ticketed.ticket.decode()}") as ws:
-        ws.send("hi")
-        assert ws.recv() == "hi"
-    for query in ("", "?ticket=", "?ticket=wrong", "?ticket=%C3%A9"):
-        with pytest.raises(wsref.HandshakeFailed, match="403"):
-            wsref.connect(f"{url}/{query}")
+class Open(Echo):
+    ticket = "x"
 
 
-def test_origins_are_written_as_browsers_write_them(serve):
-    url = serve(ch11.Ticketed, allowed_origins=ch11.origins("app.example", [443])).url
-    ticket = f"{url}/?ticket={ch11.Ticketed.ticket.decode()}"
-    wsref.connect(ticket, origin="https://app.example").close()
+class LetterByLetter(Echo):
+    ticket = "a-word"
+
+    def check_request(self, request):
+        if request.query.get("ticket") != [self.ticket]:
+            raise HTTPError(403, "no")
+
+
+class NeedsOne(Echo):
+    ticket = "a-word"
+
+    def check_request(self, request):
+        if request.query["ticket"] != [self.ticket]:
+            raise HTTPError(403, "no")
+
+
+class AsciiOnly(Echo):
+    ticket = "a-word"
+
+    def check_request(self, request):
+        if not hmac.compare_digest(request.query.get("ticket", [""])[0], self.ticket):
+            raise HTTPError(403, "no")
+
+
+class Unauthorized(Ticketed):
+    def check_request(self, request):
+        try:
+            super().check_request(request)
+        except HTTPError:
+            raise HTTPError(401, "no") from None
+
+
+class Closed(Echo):
+    ticket = "a-word"
+
+    def check_request(self, request):
+        raise HTTPError(403, "no")
+
+
+@pytest.mark.parametrize(
+    "name, answer, words",
+    [
+        ("Ticketed", Open, "a request of / must get 403, and it opens a WebSocket"),
+        ("Ticketed", LetterByLetter, "use hmac.compare_digest"),
+        ("Ticketed", NeedsOne, "a hook of Ticketed raises KeyError: 'ticket'"),
+        ("Ticketed", AsciiOnly, "a hook of Ticketed raises TypeError: comparing strings with non-ASCII"),
+        ("Ticketed", Unauthorized, "a request of / must get 403, not 401"),
+        ("Ticketed", Closed, "a request with the right ticket must open a WebSocket, not get 403"),
+        ("origins", lambda host, ports: [f"http://{host}:{port}" for port in ports], "must return ['http://app.exam"),
+        ("origins", lambda host, ports: sorted(origins(host, ports)), "must return ['http://a', 'https://a:80', "),
+    ],
+)
+def test_a_wrong_answer_is_refused_with_its_fault(name, answer, words):
+    assert words in refusal(name, answer, "ch11")
+
+
+def test_the_server_takes_the_origins(serve):
+    url = serve(Echo, allowed_origins=origins("app.example", [443])).url
+    wsref.connect(url, origin="https://app.example").close()
     with pytest.raises(wsref.HandshakeFailed, match="403"):
-        wsref.connect(ticket, origin="https://app.example.evil")
+        wsref.connect(url, origin="https://app.example.evil")

@@ -39,7 +39,7 @@ from .verdict import Failed, Skipped
 MAX_RECEIVED = 64 * 1024 * 1024
 
 #: Bytes.  The largest body of a response that the grader keeps.
-MAX_BODY = 1024 * 1024
+MAX_BODY = 8 * 1024 * 1024
 
 #: Accepted interim responses (such as 103 Early Hints) before the final one; more than that is a fault.
 MAX_INTERIM_RESPONSES = 8

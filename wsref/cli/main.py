@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from .. import __version__
 from ..network.transport import require_supported_system
-from . import check, connect, decode, serve
+from . import check, connect, decode, exercise, serve
 from .terminal import CommandError
 
 
@@ -59,4 +59,5 @@ def build_parser() -> argparse.ArgumentParser:
     connect.add_parser(commands)
     decode.add_parser(commands)
     check.add_parser(commands, __version__)
+    exercise.add_parser(commands)
     return parser

@@ -394,7 +394,7 @@ class WebSocket:
             TypeError, ValueError: Not a message.
         """
         self._raise_if_closed()
-        self._sending = len(message)
+        self._sending = len(message) if hasattr(message, "__len__") else 0  # the channel says what is wrong with it
         try:
             self._channel.send(message, compress)
         finally:

@@ -1,22 +1,22 @@
-"""The Sphinx extension of this book: what its pages show is run, drawn or read from the code.
+"""The Sphinx extension of this book: it runs, draws or reads from the code what the pages show.
 
 ======================  =================================================================
 :mod:`wsbook.runner`    runs commands, programs and raw exchanges; no Sphinx in it
 :mod:`wsbook.shown`     the directives ``transcript``, ``run`` and ``exchange``
 :mod:`wsbook.pictures`  ``wire`` and ``closing-states``: SVG
-:mod:`wsbook.tables`    what is read from the code: limits, rules, steps, errors, the CLI
-:mod:`wsbook.cases`     what ``check`` asks, and its gallery of broken servers
+:mod:`wsbook.tables`    tables from the code: limits, rules, steps, errors, the CLI
+:mod:`wsbook.cases`     the cases of ``check``, and its gallery of broken servers
 :mod:`wsbook.boxes`     ``differs``, ``break-it``, ``exercise``, ``solution``, ``columns``
 :mod:`wsbook.api`       a page for each module
-:mod:`wsbook.google`    our docstrings are Google's, nearly
+:mod:`wsbook.google`    docstrings in Google's style, with two differences
 :mod:`wsbook.js`        ``javascript``: functions of a script, by their names
 :mod:`wsbook.labs`      runs the notebooks before the pages are read
 :mod:`wsbook.steps`     ``step-diff``: the change that a chapter makes to the server
-:mod:`wsbook.toc`       ``pages``: a toctree of those pages that there are
-:mod:`wsbook.links`     follows the links between the pages that were built
+:mod:`wsbook.toc`       ``pages``: a toctree of the existing pages
+:mod:`wsbook.links`     follows the links between the built pages
 ======================  =================================================================
 
-``docs/_ext/README.md`` tells writers how to use them.
+``docs/_ext/README.md`` explains the directives to writers.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""One page for each module of the package, written before Sphinx looks which pages there are.
+"""Writes one page for each module of the package, before Sphinx searches for pages.
 
-So a new module has its page at once.  The pages go to ``docs/reference/api/``, which git
-ignores.  What ``wsref`` itself offers by a second name (``wsref.connect`` is
-``wsref.network.client.connect``) is linked to the one place where it is described.
+So a new module has its page immediately.  The pages go to ``docs/reference/api/``, which git
+ignores.  A name of ``wsref`` itself (``wsref.connect`` is ``wsref.network.client.connect``)
+is linked to the place of its description.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ PAGES = ROOT / "docs" / "reference" / "api"
 
 INDEX = """# The API
 
-What a program needs is in `wsref` itself:
+A program needs only the names in `wsref` itself:
 
 ```{generated} names
 ```
 
-Below it lie the folders and their modules, in the order in which to read them:
+The folders below it and their modules, in reading order:
 
 ```{generated} contents
 ```
@@ -46,15 +46,15 @@ PAGE = """# {name}
 {options}```
 """
 
-#: Modules whose names are a table: each is listed, also where the source has a short comment for it.
+#: Modules whose names are a table: list each name, even if the source has no docstring for it.
 ALL_NAMES = ("wsref.protocol.spec",)
 
 
 def modules() -> list[str]:
-    """The names of all modules, in reading order; without programs, which nobody imports."""
+    """Return the names of all modules in reading order, without programs."""
     import wsref
 
-    programs = re.compile(r"\.__main__$|^wsref\.steps\.step")
+    programs = re.compile(r"\.__main__$|^wsref\.steps\.step|^wsref\.exercises\.solutions\.")
     there = [module.name for module in pkgutil.walk_packages(wsref.__path__, "wsref.")]
     reading_order = []
     for folder, *_ in folders():
@@ -69,7 +69,7 @@ def _page(name: str) -> str:
 
 
 def write(folder: Path = PAGES) -> None:
-    """Write what has changed, remove what is of no module any more."""
+    """Write the changed pages, and remove pages without a module."""
     folder.mkdir(parents=True, exist_ok=True)
     names = modules()
     pages = {f"{name.removeprefix('wsref.')}.md": _page(name) for name in names}
@@ -84,7 +84,7 @@ def write(folder: Path = PAGES) -> None:
 
 
 def home_of(name: str) -> str | None:
-    """Where a name of ``wsref`` is defined; None: it is none.
+    """Return where a name of ``wsref`` is defined; None for an unknown name.
 
     >>> home_of("wsref.connect"), home_of("wsref.Closed.code"), home_of("wsref.nothing")
     ('wsref.network.client.connect', 'wsref.protocol.connection.Closed.code', None)
@@ -101,7 +101,7 @@ def home_of(name: str) -> str | None:
 
 
 def _find(app: Any, env: Any, node: nodes.Element, contents: nodes.Element) -> nodes.Node | None:
-    """A reference that nobody could resolve: perhaps it is a second name."""
+    """Resolve a reference that Sphinx could not resolve, if it is a second name."""
     if node.get("refdomain") != "py":
         return None
     home = home_of(str(node.get("reftarget")))

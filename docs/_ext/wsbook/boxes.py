@@ -10,21 +10,21 @@ from sphinx.util.docutils import SphinxDirective
 
 
 class solution(nodes.Element):  # noqa: N801  (docutils names its nodes so)
-    """Hidden until it is asked for; attribute ``title``."""
+    """A part that is hidden until the reader opens it; attribute ``title``."""
 
 
 class _Box(SphinxDirective):
-    """A container with a class, and perhaps a heading of its own."""
+    """A container with a class, and perhaps a heading."""
 
     has_content = True
     optional_arguments = 1
     final_argument_whitespace = True
     option_spec: ClassVar[dict[str, Any]] = {"class": directives.class_option}
     classes: ClassVar[tuple[str, ...]] = ()
-    heading = ""  # what stands above it; "{}" for the argument
+    heading = ""  # "{}" is the argument
 
     def run(self) -> list[nodes.Node]:
-        """Parse what is in it."""
+        """Parse the content."""
         box = nodes.container(classes=[*self.classes, *self.options.get("class", [])])
         self.set_source_info(box)
         messages: list[nodes.system_message] = []
@@ -44,21 +44,21 @@ class Differs(_Box):
 
 
 class ArticleSays(_Box):
-    """What the article says."""
+    """The statement of the article."""
 
     classes = ("article-says",)
     heading = "The article says"
 
 
 class RFCSays(_Box):
-    """What the RFC says; the argument is the section."""
+    """The statement of the RFC; the argument is the section."""
 
     classes = ("rfc-says",)
     heading = "The RFC says · {}"
 
 
 class HereSays(_Box):
-    """What wsref does about it, across both columns."""
+    """The behaviour of wsref, across both columns."""
 
     classes = ("here-says",)
     heading = "So wsref"
@@ -72,41 +72,41 @@ class RFCQuote(_Box):
 
 
 class BreakIt(_Box):
-    """Something to try that ought to fail."""
+    """An experiment that should fail."""
 
     classes = ("break-it",)
     heading = "Try to break it"
 
 
 class Exercise(_Box):
-    """Something to do; the argument is its name."""
+    """A task; the argument is its name."""
 
     classes = ("exercise",)
     heading = "Exercise: {}"
 
 
 class Door(_Box):
-    """On the front page: where one kind of reader goes in."""
+    """A card on the front page for one kind of reader."""
 
     classes = ("door",)
     heading = "{}"
 
 
 class Columns(_Box):
-    """What is in it stands side by side where there is room."""
+    """Parts that are side by side if there is room."""
 
     classes = ("columns",)
 
 
 class Solution(SphinxDirective):
-    """Hidden in a ``<details>``, so that nobody reads it by accident."""
+    """Text hidden in a ``<details>``, so that it is not read by accident."""
 
     has_content = True
     optional_arguments = 1
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
-        """Parse what is in it."""
+        """Parse the content."""
         node = solution("", title=self.arguments[0] if self.arguments else "Solution")
         node += self.parse_content_to_nodes()
         return [node]

@@ -1,4 +1,4 @@
-"""Directives for the cases of ``python -m wsref check`` and for its gallery."""
+"""The directives for the cases of ``python -m wsref check`` and for its gallery."""
 
 from __future__ import annotations
 

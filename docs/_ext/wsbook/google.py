@@ -1,7 +1,7 @@
-"""Our docstrings are Google's, with two differences that napoleon has to be told.
+"""Docstrings in Google's style, with two differences that napoleon does not know.
 
-A ``Returns:`` section holds sentences, and no type before a colon (the signature has it); and
-the sentence about a constant or a property is a sentence, even with a colon in it.
+A ``Returns:`` section has sentences, without a type before a colon, because the signature has
+the type.  The text about a constant or a property is a sentence, even if it contains a colon.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from sphinx.ext import napoleon
 
 
 def returns_as_field(lines: list[str]) -> list[str]:
-    """``Returns:`` and ``Yields:``, which napoleon would search for types, as RST's fields.
+    """Turn ``Returns:`` and ``Yields:``, in which napoleon would search for types, into RST's fields.
 
     >>> returns_as_field(["Returns:", "    The offset: of what.", "    More.", "Raises:"])
     [':returns: The offset: of what.', '    More.', '', 'Raises:']
@@ -44,7 +44,7 @@ def _process(app: Any, what: str, name: str, obj: object, options: Any, lines: l
 
 
 def described_once(lines: list[str], described: object) -> list[str]:
-    """An attribute named in a class's docstring that is a property too has its entry there."""
+    """Index a property once, if the docstring of its class names it, too."""
     made: list[str] = []
     for line in lines:
         made.append(line)
@@ -57,12 +57,12 @@ def described_once(lines: list[str], described: object) -> list[str]:
 def _signature(
     app: Any, what: str, name: str, obj: object, options: Any, signature: str | None, returns: str | None
 ) -> tuple[str | None, str | None]:
-    """A dataclass's ``= <factory>`` is no Python, and Sphinx would split what is before it at any comma."""
+    """Replace a dataclass's ``= <factory>``: it is not Python, and Sphinx would split the text before it at commas."""
     return signature.replace("<factory>", "...") if signature else signature, returns
 
 
 def setup(app: Any) -> None:
-    """Take the place of napoleon's own handler."""
+    """Replace napoleon's own handler."""
     app.setup_extension("sphinx.ext.napoleon")
     event = "autodoc-process-docstring"
     for listener in list(app.events.listeners[event]):

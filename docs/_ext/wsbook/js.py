@@ -1,4 +1,4 @@
-"""Code in JavaScript, included by its name: what ``literalinclude`` with ``:pyobject:`` does for Python."""
+"""Includes JavaScript by its name, as ``literalinclude`` with ``:pyobject:`` does for Python."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from sphinx.util.docutils import SphinxDirective
 
 
 def object_named(name: str, source: str) -> str:
-    r"""A function, class or method of a source that is formatted as ours is: it ends at its own indentation.
+    r"""Return a function, class or method of a source in which each ends at its own indentation.
 
     Args:
         name: ``connectTo``, or ``take`` for a method.
         source: A script, or a page with one in it.
     Raises:
-        ValueError: there is no such thing, or there are two.
+        ValueError: No object has this name, or two have it.
 
     >>> print(object_named("b", "function a() {}\n  function b(c) {\n    d();\n  }\nfunction e() {}\n"))
     function b(c) {
@@ -40,7 +40,7 @@ def object_named(name: str, source: str) -> str:
 
 
 class JavaScript(SphinxDirective):
-    """Functions of a file, one after the other::
+    """Show functions of a file, one after another::
 
     ```{javascript} ../node/server.mjs
     :names: handleUpgrade completeUpgrade
@@ -56,7 +56,7 @@ class JavaScript(SphinxDirective):
     }
 
     def run(self) -> list[nodes.Node]:
-        """Look them up."""
+        """Find the functions."""
         relative, path = self.env.relfn2path(self.arguments[0])
         self.env.note_dependency(relative)
         try:

@@ -1,9 +1,8 @@
-"""Runs the notebooks before the pages are read, so that the book shows their real output.
+"""Runs the notebooks before Sphinx reads the pages, so that the book shows their real output.
 
-The notebooks lie in ``notebooks/``, without output; ``notebooks/run.py`` knows how one is
-executed.  The executed copies go to ``docs/labs/``, which git ignores.  A copy is made again
-when its notebook or the package has changed since; what it was made from stands in its
-metadata.
+``notebooks/`` holds the notebooks without outputs, and ``notebooks/run.py`` executes one.  The
+executed copies go to ``docs/labs/``, which git ignores.  A copy is executed again when its notebook
+or the package has changed: its metadata holds the digest of both.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ LABS = ROOT / "docs" / "labs"
 
 INDEX = """# Labs
 
-One notebook for each chapter, with live servers on this machine and pictures of the bytes.
-Here they are as they ran when this book was built; to run them yourself:
+One notebook for each chapter, with live servers and pictures of the bytes.  These pages show the outputs
+from the build of this book.  To run the notebooks yourself, from a checkout of wsref:
 
 ```sh
 python3 -m venv .venv && .venv/bin/pip install -q -e '.[notebooks]' && .venv/bin/jupyter lab --preferred-dir notebooks
@@ -39,7 +38,7 @@ python3 -m venv .venv && .venv/bin/pip install -q -e '.[notebooks]' && .venv/bin
 
 
 def made_from(notebook: Path, package: Path = ROOT / "wsref") -> str:
-    """Changes when the notebook, what runs it, or the package does."""
+    """Return a digest of the notebook, of the Python files beside it, and of the package."""
     digest = hashlib.sha256()
     beside = sorted(path for path in notebook.parent.glob("*.py"))
     for path in [notebook, *beside, *sorted(package.rglob("*"))]:
@@ -49,14 +48,14 @@ def made_from(notebook: Path, package: Path = ROOT / "wsref") -> str:
 
 
 def executed_from(copy: Path) -> str:
-    """What a copy was made from; "" if there is none."""
+    """Return the digest in a copy's metadata; "" if there is no copy."""
     if not copy.exists():
         return ""
     return str(json.loads(copy.read_text("utf-8")).get("metadata", {}).get("wsref", {}).get("made_from", ""))
 
 
 def executor(notebooks: Path) -> Callable[[Path, Path], object] | None:
-    """``execute(source, target)`` of ``notebooks/run.py``; None: there are no notebooks."""
+    """Return ``execute(source, target)`` of ``notebooks/run.py``; None: there are no notebooks."""
     path = notebooks / "run.py"
     if not path.exists():
         return None
@@ -69,10 +68,10 @@ def executor(notebooks: Path) -> Callable[[Path, Path], object] | None:
 
 
 def bring_up_to_date(notebooks: Path = NOTEBOOKS, labs: Path = LABS, say: Callable[[str], object] = print) -> int:
-    """Execute what is not up to date; how many labs there are.
+    """Execute each notebook whose copy is out of date, and return the number of labs.
 
     Raises:
-        Exception: whatever ``execute`` raises for a notebook that fails.
+        Exception: From ``execute``, for a notebook that fails.
     """
     execute = executor(notebooks)
     sources = sorted(notebooks.glob("[0-9]*.ipynb")) if execute else []
@@ -109,5 +108,5 @@ def _run(app: Any, config: Any) -> None:
 
 
 def setup(app: Any) -> None:
-    """Before Sphinx looks which pages there are."""
+    """Run the notebooks before Sphinx collects the pages."""
     app.connect("config-inited", _run)

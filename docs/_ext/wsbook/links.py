@@ -1,4 +1,4 @@
-"""Follows every link of the built pages that stays within them: the file must be there, and the place in it."""
+"""Follows every internal link of the built pages: the file must exist, and the place in it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from urllib.parse import unquote, urlsplit
 
 
 class _Page(HTMLParser):
-    """The links of a page, and the places in it that can be linked to."""
+    """The links of a page, and the targets in it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.links: set[str] = set()
         self.places: set[str] = set()
         self.without_text: list[str] = []  # pictures
-        self.markup: list[
-            str
-        ] = []  # lines that a reader should not see: a fence that was not closed, or closed too early
+        self.markup: list[str] = []  # lines of a fence that is not closed, or closed too early
         self._in_code = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -40,7 +38,7 @@ class _Page(HTMLParser):
 
 
 def broken(site: Path) -> list[str]:
-    """Every link that leads nowhere, as a sentence; links to other sites are not followed."""
+    """Return a sentence for every broken link; links to other sites are not followed."""
     pages: dict[Path, _Page] = {}
     for path in sorted(site.rglob("*.html")):
         pages[path.resolve()] = page = _Page()

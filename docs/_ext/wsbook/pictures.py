@@ -15,11 +15,11 @@ from . import runner  # noqa: F401  (it makes this checkout's wsref the one that
 
 
 def octets_of(text: str) -> bytes:
-    r"""What a page writes, as bytes: hex, or lines of HTTP.
+    r"""Return the bytes of a page's text: hex, or lines of HTTP.
 
     Args:
-        text: Hex digits in any grouping, comments after ``#`` aside; or lines of an HTTP head,
-            which get their CR LF and the empty line at the end.
+        text: Hex digits in any grouping, with comments after ``#``; or lines of an HTTP head,
+            without CR LF and without the empty line at the end.
 
     >>> octets_of("8185 37fa213d   # header\n7f9f4d5158").hex()
     '818537fa213d7f9f4d5158'
@@ -69,7 +69,7 @@ class Wire(SphinxDirective):
 
 
 def figure(directive: SphinxDirective, svg: str, label: str, caption: str) -> list[nodes.Node]:
-    """A picture in the page itself, so that it has the page's colours; on a narrow page it is moved, not shrunk."""
+    """Return an inline picture, which has the page's colours; on a narrow page it scrolls and does not shrink."""
     opening = f'<figure class="wire"><div class="wire-moves" tabindex="0" role="group" aria-label="{escape(label)}">'
     if not caption:
         return [nodes.raw("", f"{opening}{svg}</div></figure>", format="html")]
@@ -96,13 +96,13 @@ _STATES_STYLE = """\
 
 
 def states_svg(transitions: Mapping[tuple[Any, str], Any]) -> str:
-    """A table of states as a picture.
+    """Return a picture of a table of states.
 
-    The states stand in a row, in the order of their numbers.  An arrow to the next one is
-    straight, one to a state beyond goes below, one that stays is a loop above.
+    The states are in a row, in the order of their numbers.  An arrow to the next state is
+    straight, an arrow to a later state is below, and an arrow to the same state is a loop above.
 
     Args:
-        transitions: ``(state, what happens)`` to the next state.
+        transitions: From ``(state, event)`` to the next state.
     """
     states = sorted({state for state, _ in transitions} | set(transitions.values()))
     grouped: dict[tuple[Any, Any], list[str]] = {}

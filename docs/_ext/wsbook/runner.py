@@ -1,20 +1,19 @@
-r"""Runs what the book shows, and makes it the same in every build.
+r"""Runs the commands and programs of the book, and makes their output the same in every build.
 
-Three kinds of thing are run, each perhaps against a server that is started for it and
-stopped after it: commands (:func:`run_commands`), a program (:func:`run_program`), and bytes
-sent and received on a socket (:func:`exchange`).  All of it happens on loopback, in an empty
-directory, with a deadline; what ends otherwise than the page says is a :class:`Failed`, and
-that fails the build.
+It runs commands (:func:`run_commands`), a program (:func:`run_program`), or bytes sent and
+received on a socket (:func:`exchange`).  Each may have a server, started before it and stopped
+after it.  Everything runs on loopback, in an empty directory, with a deadline.  A result that
+the page does not expect raises :class:`Failed`, which fails the build.
 
-What would differ from one build to the next is made the same (:func:`normalise`):
+Some values differ from one build to the next.  :func:`normalise` makes them the same:
 
-- *Ports.*  The pages say 8765.  The server listens on whichever port of four digits is free
-  (four, so that no length changes), and its number is put in before a command runs and taken
-  out of what it says.  The ports of clients become 50001, 50002 and so on.
+- *Ports.*  The pages say 8765.  The server listens on any free port of four digits (four, so
+  that no length changes).  The number is put into a command before it runs, and replaced in its
+  output.  The ports of clients become 50001, 50002 and so on.
 - *Times.*  A time of day becomes 12:00:00, a ``Date`` header the first of January 2026.
-- *Random bytes.*  Programs get theirs from a fixed sequence (``fixed/sitecustomize.py``).
+- *Random bytes.*  Programs get them from a fixed sequence (``fixed/sitecustomize.py``).
 
-Nothing else is touched.
+Everything else stays as it is.
 """
 
 from __future__ import annotations
@@ -43,28 +42,28 @@ EXAMPLES = ROOT / "docs" / "examples"
 NODE = ROOT / "docs" / "node"
 FIXED = HERE / "fixed"
 
-SHOWN_PORT = 8765  # what the pages say
-TIMEOUT = 20.0  # seconds that one command may take
-LONGEST = 120.0  # seconds: no page may ask for more
-SILENCE = 0.4  # seconds without a byte, where a page says that none comes
+SHOWN_PORT = 8765  # the port on the pages
+TIMEOUT = 20.0  # seconds, for one command
+LONGEST = 120.0  # seconds: the maximum that a page may ask for
+SILENCE = 0.4  # seconds without a byte that `< nothing` waits for
 
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
 
 class Failed(Exception):
-    """What ran did not do what its page says."""
+    """A command, program or exchange did not do what its page says."""
 
 
 # -- The same in every build ------------------------------------------------------
 
 
 def normalise(text: str, port: int = SHOWN_PORT) -> str:
-    r"""Make output the same in every build; what is done is at the top of this module.
+    r"""Make output the same in every build; see the top of this module.
 
     Args:
-        text: What a program printed.
-        port: Where its server listened.
+        text: The output of a program.
+        port: The port of its server.
 
     >>> normalise("16:42:40.923 127.0.0.1:52032 connected to ws://127.0.0.1:9001/echo", 9001)
     '12:00:00.000 127.0.0.1:50001 connected to ws://127.0.0.1:8765/echo'
@@ -89,7 +88,7 @@ def normalise(text: str, port: int = SHOWN_PORT) -> str:
 
 
 def plain(text: str) -> str:
-    r"""Without a terminal's escape codes.
+    r"""Remove a terminal's escape codes.
 
     >>> plain("\x1b[31mred\x1b[0m")
     'red'
@@ -98,7 +97,7 @@ def plain(text: str) -> str:
 
 
 def shortened(text: str, head: int | None = None, tail: int | None = None) -> str:
-    r"""The first and the last lines; ``...`` stands for what is left out.
+    r"""Return the first and the last lines, with ``...`` for the others.
 
     >>> shortened("1\n2\n3\n4\n", head=1, tail=1)
     '1\n...\n4\n'
@@ -135,10 +134,10 @@ def hold_port() -> socket.socket:
 
 @contextlib.contextmanager
 def workplace() -> Iterator[tuple[Path, dict[str, str]]]:
-    """A directory with a copy of ``docs/examples`` and of ``docs/node``, and an environment to run in.
+    """Yield a directory with copies of ``docs/examples`` and ``docs/node``, and an environment to run in.
 
-    ``python`` is the one that builds the book, ``wsref`` this checkout's.  Nothing of the
-    user's settings gets in: no colour, no proxies, the C.UTF-8 locale, 80 columns.
+    ``python`` is the interpreter of the build, ``wsref`` is this checkout.  The user's settings
+    have no effect: no colour, no proxies, the C.UTF-8 locale, 80 columns.
     """
     with tempfile.TemporaryDirectory(prefix="wsref-book-") as folder:
         here = Path(folder)
@@ -155,7 +154,7 @@ def workplace() -> Iterator[tuple[Path, dict[str, str]]]:
             script = programs / "curl"
             script.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{FIXED / "curl.py"}" "$@"\n')
             script.chmod(0o755)
-        (here / ".curlrc").write_text("no-progress-meter\n")  # on a terminal there would be none either
+        (here / ".curlrc").write_text("no-progress-meter\n")  # as on a terminal
         environment = {
             "PATH": f"{programs}:{os.environ.get('PATH', os.defpath)}",
             "PYTHONPATH": f"{FIXED}:{ROOT}",
@@ -172,13 +171,13 @@ def workplace() -> Iterator[tuple[Path, dict[str, str]]]:
 
 
 class Server:
-    """A server that runs around what a page shows."""
+    """A server that runs while the commands of a page run."""
 
     def __init__(self, command: str, here: Path, environment: dict[str, str]) -> None:
         self._holder = hold_port()
         self.port: int = self._holder.getsockname()[1]
         self.command = with_port(command, self.port)
-        self.said: list[str] = []  # lines: what it wrote to standard output and to standard error
+        self.said: list[str] = []  # lines of standard output and standard error
         self._process = subprocess.Popen(
             ["bash", "-c", f"exec {self.command}"],
             cwd=here,
@@ -209,21 +208,21 @@ class Server:
             if self._process.poll() is not None:
                 self._reader.join(1)
                 raise Failed(f"the server ended with {self._process.returncode}: {self.command}\n{''.join(self.said)}")
-            # Asking by a connection would show in its log.
+            # A test connection would appear in the log.
             if f":{self.port}" in "".join(self.said):
                 return
             time.sleep(0.01)
         raise Failed(f"the server did not name its port {self.port} in {TIMEOUT:g} s: {self.command}")
 
     def settle(self) -> None:
-        """Wait until it has written nothing for 0.1 s: it may log the end of a connection after that end."""
+        """Wait until the server writes nothing for 0.1 s: it may log the end of a connection late."""
         lines = -1
         while lines < len(self.said):
             lines = len(self.said)
             time.sleep(0.1)
 
     def stop(self) -> str:
-        """End it, if it has not ended, and return all that it said."""
+        """End the server, if it still runs, and return its whole output."""
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGTERM)
@@ -241,7 +240,7 @@ class Server:
 
 
 def with_port(text: str, port: int) -> str:
-    """The port that the pages name, replaced by the one that there is.
+    """Replace the port of the pages by the actual one.
 
     >>> with_port("ws://127.0.0.1:8765/ 18765", 9000)
     'ws://127.0.0.1:9000/ 18765'
@@ -250,7 +249,7 @@ def with_port(text: str, port: int) -> str:
 
 
 def server_command(step: int | None, server: str | None) -> str | None:
-    """The command that starts the server that a page asks for; None: it asks for none."""
+    """Return the command for the server of a page; None for a page without a server."""
     if server is not None:
         return server
     if step is None:
@@ -260,7 +259,7 @@ def server_command(step: int | None, server: str | None) -> str | None:
 
 @contextlib.contextmanager
 def around(command: str | None, here: Path, environment: dict[str, str]) -> Iterator[Server | None]:
-    """Run a server, if there is one to run."""
+    """Run a server, if there is a command for it."""
     if command is None:
         yield None
         return
@@ -276,14 +275,14 @@ def around(command: str | None, here: Path, environment: dict[str, str]) -> Iter
 
 @dataclass
 class Shown:
-    """One command, or one side of an exchange, and what came of it."""
+    """A command, or one side of an exchange, with its output."""
 
     command: str
     output: str
 
 
 def split_commands(text: str) -> list[str]:
-    r"""The commands of a transcript: each begins with ``$``, and may go on over ``\`` or ``>``.
+    r"""Return the commands of a transcript: each begins with ``$``, and may continue after ``\`` or ``>``.
 
     >>> split_commands("$ echo a\n$ echo b \\\n    c\n")
     ['echo a', 'echo b \\\n    c']
@@ -295,7 +294,7 @@ def split_commands(text: str) -> list[str]:
         elif commands and line.strip():
             commands[-1] += "\n" + line
         elif line.strip():
-            raise Failed(f"a transcript's line begins with '$ ' or goes on with one that does, not {line!r}")
+            raise Failed(f"a transcript's line begins with '$ ' or continues such a line, not {line!r}")
     if not commands:
         raise Failed("a transcript without a command: a line that begins with '$ '")
     return commands
@@ -314,13 +313,13 @@ def run_commands(
     Args:
         commands: For bash.
         server: The command of a server to run around them.
-        exits: The exit code expected of each; the last one holds for the rest.
+        exits: The expected exit code of each; the last one is for the rest.
         timeout: Seconds, for each.
-        stdin: What each reads.
+        stdin: The standard input of each.
     Returns:
-        The commands with what they printed, and what the server printed.
+        The commands with their output, and the output of the server.
     Raises:
-        Failed: another exit code came, or none in time.
+        Failed: An unexpected exit code, or a timeout.
     """
     done: list[Shown] = []
     with workplace() as (here, environment), around(server, here, environment) as running:
@@ -332,7 +331,7 @@ def run_commands(
                 raise Failed(f"exit code {code}, not {expected}: $ {command}\n{output}")
             done.append(Shown(command, plain(output)))
         log = running.stop() if running else ""
-    # Normalised together, so that a client has one port in all of them.
+    # Normalised together, so that a client has the same port in all of them.
     mark = "\x00"
     texts = normalise(mark.join([*(shown.output for shown in done), log]), port).split(mark)
     return [Shown(shown.command, text) for shown, text in zip(done, texts, strict=False)], plain(texts[-1])
@@ -365,7 +364,7 @@ def _run(
 def run_program(
     source: str, *, server: str | None = None, exit_code: int = 0, timeout: float = TIMEOUT, stdin: str = ""
 ) -> tuple[str, str]:
-    """Run a Python program; what it printed, and what the server did."""
+    """Run a Python program, and return its output and the server's."""
     with workplace() as (here, environment), around(server, here, environment) as running:
         port = running.port if running else SHOWN_PORT
         (here / "program.py").write_text(with_port(source, port), "utf-8")
@@ -379,7 +378,7 @@ def run_program(
 
 # -- Bytes ------------------------------------------------------------------------------
 
-#: What the page sends when it opens a connection without showing how.
+#: The request for ``:open:``, which the page does not show.
 HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -396,12 +395,12 @@ class Wire:
         self.reset = False
 
     def more(self) -> bool:
-        """Read something; False at the end."""
+        """Read once; return False at the end."""
         self.socket.settimeout(max(self.deadline - time.monotonic(), 0.001))
         try:
             piece = self.socket.recv(65536)
         except TimeoutError:
-            raise Failed(f"waited in vain for more than {self.buffer!r}") from None
+            raise Failed(f"no more bytes in time after {self.buffer!r}") from None
         except ConnectionResetError:
             self.reset = True
             return False
@@ -409,16 +408,16 @@ class Wire:
         return bool(piece)
 
     def take(self, end: Callable[[bytes], int | None], what: str) -> bytes:
-        """Read until ``end`` says where what is waited for ends."""
+        """Read until ``end`` finds the end of the expected bytes, and return them."""
         while (at := end(self.buffer)) is None:
             if not self.more():
-                raise Failed(f"the server hung up before {what} was complete; got {self.buffer!r}")
+                raise Failed(f"the server closed the connection before {what} was complete; got {self.buffer!r}")
         taken, self.buffer = self.buffer[:at], self.buffer[at:]
         return taken
 
 
 def end_of_answer(data: bytes) -> int | None:
-    r"""Where an HTTP answer ends, its body included.
+    r"""Return where an HTTP answer ends, with its body.
 
     >>> end_of_answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi...")
     40
@@ -432,7 +431,7 @@ def end_of_answer(data: bytes) -> int | None:
 
 
 def end_of_frame(data: bytes) -> int | None:
-    """Where a frame ends.
+    """Return where a frame ends.
 
     >>> end_of_frame(bytes.fromhex("8102686989"))
     4
@@ -450,21 +449,21 @@ def end_of_frame(data: bytes) -> int | None:
 def exchange(
     script: str, *, server: str, opened: str | None = None, handshake: str = HANDSHAKE, timeout: float = TIMEOUT
 ) -> tuple[list[Shown], str]:
-    """Send and receive what a script says.
+    """Send and receive the lines of a script.
 
     Args:
-        script: Lines.  ``> text`` sends a line of HTTP, CR LF after it; ``> 81 85 ...`` once the
-            connection is open, or ``>> 81 85 ...`` before that, sends bytes in hex, a comment
-            after ``#`` aside.  ``< answer`` reads an HTTP answer, ``< frame`` one frame, ``< end``
-            the end of the connection, and ``< nothing`` makes sure that no byte comes.
+        script: Lines.  ``> text`` sends a line of HTTP with CR LF.  After the 101, ``> 81 85 ...``
+            sends bytes in hex, with a comment after ``#``; ``>> 81 85 ...`` does so before the 101.
+            ``< answer`` reads an HTTP answer, ``< frame`` one frame, ``< end`` the end of the
+            connection, and ``< nothing`` checks that no byte arrives.
         server: The command of the server.
         opened: Do the opening handshake at this path first, without showing it.
-        handshake: What is sent for it.
-        timeout: Seconds, for all of it.
+        handshake: The request of that handshake.
+        timeout: Seconds, for the whole script.
     Returns:
         The lines to show, each with its side (``>``, ``<`` or ``""``), and the server's log.
     Raises:
-        Failed: something else came, or nothing in time.
+        Failed: An unexpected result, or a timeout.
     """
     from wsref.wire.describe import Explainer
 
@@ -522,11 +521,11 @@ def _nothing(wire: Wire) -> None:
     wire.socket.settimeout(SILENCE)
     with contextlib.suppress(TimeoutError):
         piece = wire.buffer or wire.socket.recv(65536)
-        raise Failed(f"something came: {piece!r}" if piece else "the server hung up")
+        raise Failed(f"received {piece!r}, not nothing" if piece else "the server closed the connection")
 
 
 def _with_words(octets: bytes, explainer: object) -> str:
-    """Bytes in hex, and beside them what they are."""
+    """Return bytes in hex, with their meaning."""
     feed: Callable[[bytes], Iterator[object]] = explainer.feed  # type: ignore[attr-defined]
     words = "; ".join(str(description.one_line) for description in feed(octets))  # type: ignore[attr-defined]
     written = octets.hex(" ") if len(octets) <= 24 else f"{octets[:16].hex(' ')} … ({len(octets)} bytes)"
@@ -537,7 +536,7 @@ def _with_words(octets: bytes, explainer: object) -> str:
 
 
 def fingerprint() -> str:
-    """Changes when the package, the examples, the server for Node or this extension do."""
+    """Return a digest of the package, the examples, the server for Node and this extension."""
     digest = hashlib.sha256(sys.version.encode())
     for folder in (ROOT / "wsref", HERE, EXAMPLES, NODE):
         for path in sorted(folder.rglob("*")):
@@ -547,10 +546,10 @@ def fingerprint() -> str:
 
 
 class Cache:
-    """What was run before, by what it was and by what the code was.
+    """The results of earlier runs, by the command and by the digest of the code.
 
     Args:
-        folder: Where it is kept, a file for each result; those not asked for are never removed.
+        folder: It has a file for each result; old files are never removed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -558,7 +557,7 @@ class Cache:
         self._code = fingerprint()
 
     def get(self, what: object, run: Callable[[], object]) -> object:
-        """The result for ``what``, which must be JSON; ``run`` is called if there is none."""
+        """Return the result for ``what``, which must be JSON; call ``run`` if it is unknown."""
         key = hashlib.sha256(json.dumps([self._code, what], sort_keys=True).encode()).hexdigest()[:32]
         path = self._folder / f"{key}.json"
         if path.exists():

@@ -1,4 +1,4 @@
-"""Directives that show what happens when something is run: it is run while the book is built."""
+"""Directives that run commands, programs and exchanges while the book is built, and show the output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 
 def _step(argument: str) -> int:
-    """A chapter, or ``finished``."""
+    """Return the number of a chapter; 0 for ``finished``."""
     return 0 if argument.strip() == "finished" else directives.nonnegative_int(argument)
 
 
@@ -35,7 +35,7 @@ def _seconds(argument: str) -> float:
 
 
 def has_command(name: str) -> bool:
-    """Whether ``python -m wsref`` has a subcommand of this name."""
+    """Return whether ``python -m wsref`` has a subcommand of this name."""
     from wsref.cli.main import build_parser
 
     for action in build_parser()._actions:
@@ -45,7 +45,7 @@ def has_command(name: str) -> bool:
 
 
 class _Run(SphinxDirective):
-    """What the three have in common."""
+    """The common part of the three directives."""
 
     has_content = True
     option_spec: ClassVar[dict[str, Any]] = {
@@ -68,7 +68,7 @@ class _Run(SphinxDirective):
         return runner.server_command(self.options.get("step"), self.options.get("server"))
 
     def once(self, what: list[Any], run: Any) -> Any:
-        """The result, from the cache if nothing has changed; a failure fails the build."""
+        """Return the result, from the cache if nothing has changed; a failure fails the build."""
         cache = getattr(self.env.app, "wsbook_cache", None)
         if cache is None:
             cache = runner.Cache(Path(self.env.app.outdir).parent / "ran")
@@ -83,7 +83,7 @@ class _Run(SphinxDirective):
         return runner.shortened(text, self.options.get("head"), self.options.get("tail"))
 
     def block(self, text: str, language: str, *, classes: tuple[str, ...] = (), caption: str = "") -> list[nodes.Node]:
-        """A block of text, perhaps with a caption."""
+        """Return a block of text, perhaps with a caption."""
         literal = nodes.literal_block(text, text, language=language, classes=["ran", *classes])
         literal["force"] = True  # output that a lexer does not like is no mistake
         self.set_source_info(literal)
@@ -96,7 +96,7 @@ class _Run(SphinxDirective):
         return [wrapper, *messages]
 
     def log_block(self, log: str) -> list[nodes.Node]:
-        """What the server said meanwhile, if the page asks for it; what it says at its start and its end aside."""
+        """Return the server's log without the lines of its start and end, if the page asks for it."""
         if "log" not in self.options:
             return []
         welcome = ("Open ", "Closing: ", "  ws://", "  wss://", "  After chapter ")
@@ -106,7 +106,7 @@ class _Run(SphinxDirective):
 
 
 class Transcript(_Run):
-    """Commands and what they print::
+    """Show commands and their output::
 
     ```{transcript}
     :step: 2
@@ -150,7 +150,7 @@ class Transcript(_Run):
 
 
 class Program(_Run):
-    """A whole Python program and what it prints::
+    """Show a whole Python program and its output::
 
     ```{run}
     :step: 7
@@ -189,7 +189,7 @@ class Program(_Run):
 
 
 class Exchange(_Run):
-    """Bytes that are sent, and bytes that come back::
+    """Show sent bytes and received bytes::
 
     ```{exchange}
     :step: 6
@@ -241,14 +241,14 @@ class Exchange(_Run):
 
 
 def _line(side: str, text: str) -> str:
-    """One line of an exchange; the sides are told apart by a sign and by a colour."""
+    """Return a line of an exchange; a sign and a colour mark its side."""
     kind = {">": "sent", "<": "got"}.get(side, "note")
     sign = f'<span class="side">{html.escape(side)}</span> ' if side else ""
     return f'<span class="{kind}">{sign}{html.escape(text)}</span>\n'
 
 
 def _no_empty_blocks(app: Any, doctree: nodes.document) -> None:
-    """An empty block is what a fence leaves behind that was closed by another one's end."""
+    """Fail on an empty block: the end of another fence has closed its fence."""
     for block in doctree.findall(nodes.literal_block):
         if not block.astext().strip():
             logger.warning("an empty block: a fence is closed too early or too late", location=block)

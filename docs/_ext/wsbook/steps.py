@@ -1,4 +1,4 @@
-"""The change that a chapter makes to the server, from the files themselves."""
+"""Shows the change that a chapter makes to the server, read from the programs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from . import runner  # noqa: F401  (it makes this checkout's wsref the one that
 
 
 def hunks(step: int) -> list[str]:
-    """The pieces of a chapter's change, each with its place and two unchanged lines around it.
+    """Return the pieces of a chapter's change, each with its place and two unchanged lines around it.
 
     >>> [piece.partition(" @@")[0] for piece in hunks(2)]
     ['@@ -1,3 +1,3', '@@ -37,4 +37,6', '@@ -68,4 +70,13']
@@ -25,7 +25,7 @@ def hunks(step: int) -> list[str]:
 
 
 def chosen(text: str, count: int) -> list[int]:
-    """Which pieces: numbers from 1 on, and ranges of them.
+    """Return the indices of the chosen pieces: numbers from 1, and ranges.
 
     >>> chosen("1 3-5", 6)
     [0, 2, 3, 4]
@@ -44,7 +44,7 @@ def chosen(text: str, count: int) -> list[int]:
 
 
 class StepDiff(SphinxDirective):
-    """The change of a chapter, or some pieces of it::
+    """Show the change of a chapter, or some pieces of it::
 
     ```{step-diff} 6
     :pieces: 2-3
@@ -56,7 +56,7 @@ class StepDiff(SphinxDirective):
     option_spec: ClassVar[dict[str, Any]] = {"pieces": directives.unchanged, "caption": directives.unchanged}
 
     def run(self) -> list[nodes.Node]:
-        """A block of code, in the language of diffs."""
+        """Return a block of code in the language of diffs."""
         step = int(self.arguments[0])
         pieces = hunks(step)
         text = "\n".join(pieces[number] for number in chosen(self.options.get("pieces", ""), len(pieces)))
@@ -67,5 +67,5 @@ class StepDiff(SphinxDirective):
 
 
 def setup(app: Any) -> None:
-    """Register."""
+    """Register the directive."""
     app.add_directive("step-diff", StepDiff)

@@ -1,7 +1,7 @@
-"""Tables that are read from the code, so that they cannot say anything else than it does.
+"""Tables that are read from the code, so that they cannot contradict it.
 
 Each table is a plain function that returns rows of cells, written in MyST's inline Markdown;
-one directive class sets them as a table.
+one directive class makes the table.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from .runner import ROOT
 
-Rows = list[tuple[str, ...]]  # the first is the heading
+Rows = list[tuple[str, ...]]  # the first row is the heading
 
 PACKAGE = ROOT / "wsref"
 
@@ -32,14 +32,14 @@ RESULTS = ROOT / "docs" / "benchmark" / "results.json"
 
 
 def code(text: object) -> str:
-    """As code, whatever it holds."""
+    """Return text as code, also text with a backtick."""
     words = str(text)
     ticks = "``" if "`" in words else "`"
     return f"{ticks}{words}{ticks}"
 
 
 def prose(text: str) -> str:
-    """A sentence of the code's as a sentence of the page's: RST's double backticks become Markdown's."""
+    """Return a sentence of the code for a page: RST's double backticks become Markdown's."""
     return re.sub(r"``(.+?)``", r"`\1`", text).replace("<", "&lt;").replace("*", "\\*")
 
 
@@ -112,7 +112,7 @@ def limits() -> Rows:
     """:class:`wsref.Limits`."""
     from wsref import Limits
 
-    rows: Rows = [("Limit", "Default", "Unit", "What happens beyond it, and the precedent")]
+    rows: Rows = [("Limit", "Default", "Unit", "Meaning, and the precedent")]
     for row in fields(Limits):
         rows.append((code(row.name), f"{row.default:,.10g}", row.metadata["unit"], prose(row.metadata["why"])))
     return rows
@@ -122,7 +122,7 @@ def rules() -> Rows:
     """:data:`wsref.protocol.handshake.RULES`."""
     from wsref.protocol.handshake import RULES
 
-    rows: Rows = [("Rule", "What is asked", "Who asks", "If not")]
+    rows: Rows = [("Rule", "Requirement", "Source", "Otherwise")]
     for rule in RULES:
         answer = f"{rule.status} {HTTPStatus(rule.status).phrase}"
         answer += "".join(f", with `{name}: {value}`" for name, value in rule.headers)
@@ -135,49 +135,49 @@ def answer_rules() -> Rows:
     from wsref.protocol.client_handshake import RESPONSE_RULES
 
     return [
-        ("Rule", "What is asked", "Who asks"),
+        ("Rule", "Requirement", "Source"),
         *((code(rule.name), prose(rule.text), rule.section) for rule in RESPONSE_RULES),
     ]
 
 
-#: What each code is for, in the words of RFC 6455 §7.4.1 and the IANA registry, shortened.
+#: The meaning of each code, shortened from RFC 6455 §7.4.1 and the IANA registry.
 CLOSE_MEANINGS = {
     1000: ("the purpose is fulfilled", "§7.4.1"),
-    1001: ("the server goes down, or the page is left", "§7.4.1"),
+    1001: ("the server stops, or the user leaves the page", "§7.4.1"),
     1002: ("the peer broke a rule of the protocol", "§7.4.1"),
-    1003: ("a kind of data that the endpoint cannot take", "§7.4.1"),
-    1004: ("reserved; it may get a meaning one day", "§7.4.1"),
-    1005: ("a word for the program: the Close had no code", "§7.4.1"),
-    1006: ("a word for the program: there was no Close", "§7.4.1"),
-    1007: ("data that are not what their type says, as text that is not UTF-8", "§7.4.1"),
+    1003: ("a kind of data that the endpoint cannot accept", "§7.4.1"),
+    1004: ("reserved for a future meaning", "§7.4.1"),
+    1005: ("for the own program only: the Close had no code", "§7.4.1"),
+    1006: ("for the own program only: there was no Close", "§7.4.1"),
+    1007: ("data that does not fit its type, such as text that is not UTF-8", "§7.4.1"),
     1008: ("a message that the endpoint's policy forbids, if no better code fits", "§7.4.1"),
     1009: ("a message that is too big", "§7.4.1"),
-    1010: ("from a client only: the server lacks an extension that it needs", "§7.4.1"),
-    1011: ("something unexpected kept the server from doing its work", "§7.4.1"),
-    1012: ("the service restarts: connect again", "IANA registry"),
+    1010: ("from a client only: the server did not accept a necessary extension", "§7.4.1"),
+    1011: ("the server failed unexpectedly", "§7.4.1"),
+    1012: ("the service restarts: reconnect", "IANA registry"),
     1013: ("overloaded: try again later", "IANA registry"),
-    1014: ("a gateway got a bad answer from behind it", "IANA registry"),
-    1015: ("a word for the program: the TLS handshake failed", "§7.4.1"),
+    1014: ("a gateway received an invalid answer from its server", "IANA registry"),
+    1015: ("for the own program only: the TLS handshake failed", "§7.4.1"),
 }
 
 
 def close_codes() -> Rows:
-    """Every code and range; the third column asks :func:`wsref.protocol.closing.may_travel`."""
+    """Return every code and range; the third column is :func:`wsref.protocol.closing.may_travel`."""
     from wsref.protocol.closing import may_travel
     from wsref.protocol.spec import CloseCode
 
-    rows: Rows = [("Code", "Name", "May travel?", "It says", "Where")]
+    rows: Rows = [("Code", "Name", "May travel?", "Meaning", "Source")]
 
     def travels(number: int) -> str:
         return "yes" if may_travel(number) else "**no**"
 
-    rows.append(("0–999", "", travels(999), "nothing: not used", "§7.4.2"))
+    rows.append(("0–999", "", travels(999), "not used", "§7.4.2"))
     for close in CloseCode:
         meaning, where = CLOSE_MEANINGS[int(close)]
         rows.append((str(int(close)), code(close.name), travels(int(close)), meaning, where))
     rows.append(("1016–2999", "", travels(2999), "reserved for the protocol's future", "§7.4.2"))
-    rows.append(("3000–3999", "", travels(3000), "libraries and frameworks; IANA registers them", "§7.4.2"))
-    rows.append(("4000–4999", "", travels(4000), "yours: applications agree on them", "§7.4.2"))
+    rows.append(("3000–3999", "", travels(3000), "for libraries and frameworks; IANA registers them", "§7.4.2"))
+    rows.append(("4000–4999", "", travels(4000), "for applications", "§7.4.2"))
     return rows
 
 
@@ -186,13 +186,13 @@ def transitions() -> Rows:
     from wsref.protocol.closing import TRANSITIONS
 
     return [
-        ("State", "What happens", "Then"),
+        ("State", "Event", "Next state"),
         *((code(state.name), event, code(after.name)) for (state, event), after in TRANSITIONS.items()),
     ]
 
 
 def threads() -> Rows:
-    """What many connections cost, from the benchmark's run: medians, and the lowest and the highest round."""
+    """Return the cost of many connections from the benchmark: medians, the lowest and the highest round."""
     data = json.loads(RESULTS.read_text("utf-8"))
     results = {scenario["name"]: scenario["results"] for scenario in data["scenarios"]}
     kinds = {"floor": "threads", "ours": "threads", "threads": "threads", "events": "event loop"}
@@ -206,7 +206,7 @@ def threads() -> Rows:
 
 
 def _figure(result: dict[str, Any], whole: bool) -> str:
-    """A median with its range, ``35 k (23-44)``; alone, if it hardly varies."""
+    """Return a median with its range, ``35 k (23-44)``; a median alone if it hardly varies."""
     if isinstance(result["median"], str):
         return str(result["median"])  # it stalled
     if whole:
@@ -221,14 +221,14 @@ def _figure(result: dict[str, Any], whole: bool) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A place in the source where a fault of the peer's is made.
+    """A place in the source that makes an error for the peer.
 
     Attributes:
         answer: The HTTP status, or the close code; None if it depends.
-        reason: The words, with ``…`` where something is filled in; "" if they are put together elsewhere.
+        reason: The text, with ``…`` for values; "" if another place makes the text.
         section: Of the RFC.
         module: Such as ``protocol.frames``.
-        line: In it.
+        line: The line in the module.
     """
 
     kind: str
@@ -240,17 +240,17 @@ class Fault:
 
 
 def faults(package: Path = PACKAGE) -> list[Fault]:
-    """Every ``HTTPError(...)`` and ``ProtocolError(...)`` that the reference makes, found by ``ast``."""
+    """Find every ``HTTPError(...)`` and ``ProtocolError(...)`` of the reference with ``ast``."""
     found: list[Fault] = []
     for path in sorted(package.rglob("*.py")):
-        if path.parent.name == "steps":
+        if path.parent.name in ("steps", "solutions"):
             continue
         module = ".".join(path.relative_to(package).with_suffix("").parts).removesuffix(".__init__")
         tree = ast.parse(path.read_text("utf-8"))
-        found += _faults_in(tree, module)  # those outside of functions; the others are found once more, below
+        found += _faults_in(tree, module)  # outside of functions; the loop finds the others again
         for function in ast.walk(tree):
             if isinstance(function, ast.FunctionDef):
-                found += _faults_in(function, module)  # with the words that are assigned in this function
+                found += _faults_in(function, module)  # with the texts assigned in this function
     unique = {(fault.module, fault.line): fault for fault in found}
     return sorted(unique.values(), key=lambda fault: (fault.kind, fault.answer or 0, fault.module, fault.line))
 
@@ -287,7 +287,7 @@ def _number(node: ast.expr | None) -> int | None:
 
 
 def _words(node: ast.expr | None, said: dict[str, ast.expr]) -> str:
-    """The words of an expression, ``…`` for what is filled in."""
+    """Return the text of an expression, with ``…`` for values."""
     if isinstance(node, ast.Constant):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
@@ -298,7 +298,7 @@ def _words(node: ast.expr | None, said: dict[str, ast.expr]) -> str:
 
 
 def errors_http() -> Rows:
-    """What is answered before the 101."""
+    """Return the answers before the 101."""
     rows: Rows = [("Status", "Reason", "Section", "From")]
     for fault in faults():
         if fault.kind == "HTTP":
@@ -313,7 +313,7 @@ def errors_http() -> Rows:
 
 
 def errors_close() -> Rows:
-    """What fails a connection after the 101."""
+    """Return the errors that fail a connection after the 101."""
     rows: Rows = [("Code", "Reason", "Section", "From")]
     for fault in faults():
         if fault.kind == "close":
@@ -340,13 +340,13 @@ TABLES: dict[str, Callable[[], Rows]] = {
 
 
 class Generated(SphinxDirective):
-    """A table of :data:`TABLES`, by its name; ``:rows:`` chooses some by their first cell."""
+    """Show a table of :data:`TABLES` by its name; ``:rows:`` selects rows by their first cell."""
 
     required_arguments = 1
     option_spec: ClassVar[dict[str, Any]] = {"rows": directives.unchanged_required}
 
     def run(self) -> list[nodes.Node]:
-        """Set it."""
+        """Return the table."""
         name = self.arguments[0]
         if name not in TABLES:
             raise self.error(f"generated: one of {', '.join(TABLES)}, not {name!r}")
@@ -361,7 +361,7 @@ class Generated(SphinxDirective):
         return self.table(name, heading, rows)
 
     def table(self, name: str, heading: Sequence[str], rows: Sequence[Sequence[str]]) -> list[nodes.Node]:
-        """A table as docutils has it."""
+        """Return rows as a table of docutils."""
         group = nodes.tgroup(cols=len(heading))
         for n in range(len(heading)):
             longest = max(len(row[n]) for row in [heading, *rows])
@@ -385,10 +385,10 @@ class Generated(SphinxDirective):
 
 
 class CommandLine(SphinxDirective):
-    """All of ``python -m wsref -h`` and of its commands' ``-h``, from the parser itself."""
+    """Show ``python -m wsref -h`` and the ``-h`` of its commands, from the parser itself."""
 
     def run(self) -> list[nodes.Node]:
-        """Walk the parser."""
+        """Return the sections of the parser and its commands."""
         from wsref.cli.main import build_parser
 
         parser = build_parser()
@@ -404,7 +404,7 @@ class CommandLine(SphinxDirective):
         return made
 
     def of(self, parser: argparse.ArgumentParser) -> Iterator[nodes.Node]:
-        """One parser: description, usage, arguments, epilog."""
+        """Return the parts of a parser: description, usage, arguments, epilog."""
         formatter = argparse.HelpFormatter(parser.prog, width=78)
         formatter.add_usage(parser.usage, parser._actions, parser._mutually_exclusive_groups, prefix="")
         usage = formatter.format_help().strip()
@@ -425,7 +425,7 @@ class CommandLine(SphinxDirective):
             yield from self.paragraphs(parser.epilog)
 
     def paragraphs(self, text: str) -> Iterator[nodes.Node]:
-        """Plain sentences as paragraphs; what is indented, as it stands."""
+        """Return sentences as paragraphs, and indented text literally."""
         for paragraph in re.split(r"\n\s*\n", text.strip("\n")):
             head, _, rest = paragraph.partition("\n")
             if rest.startswith("  "):  # a heading with a table below it
@@ -438,7 +438,7 @@ class CommandLine(SphinxDirective):
 
     @staticmethod
     def item(names: list[str], words: str, link: str = "") -> nodes.definition_list_item:
-        """One argument."""
+        """Return the item of an argument."""
         term = nodes.term()
         for n, name in enumerate(names):
             if n:

@@ -15,45 +15,43 @@ from sphinx.util.matching import patfilter
 class Pages(TocTree):
     """A ``toctree`` in which a pattern may match nothing.
 
-    Sphinx warns about that; here a chapter's pattern may stand before its chapter is written.
+    Sphinx warns about that; here a pattern may be written before its chapter.
     """
 
     def run(self) -> list[nodes.Node]:
-        """Leave out what matches nothing."""
+        """Omit patterns that match nothing."""
         self.options["glob"] = True
         there = self.env.found_docs
         kept = [line for line in self.content if patfilter(there, docname_join(self.env.docname, line.strip()))]
         self.content = StringList(kept, source=self.get_source_info()[0])
-        self.env.note_reread()  # a page may have come
+        self.env.note_reread()  # a page may be new
         return super().run()
 
 
 class Lab(SphinxDirective):
-    """A sentence that leads to the notebook of a chapter, given by its number; nothing if there is none."""
+    """A sentence with a link to the notebook of a chapter, given by its number; nothing without a notebook."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Link to it."""
-        self.env.note_reread()  # it may have come
+        """Return the sentence."""
+        self.env.note_reread()  # the lab may be new
         names = patfilter(self.env.found_docs, f"labs/{self.arguments[0]}-*")
         if not names:
             return []
-        text = (
-            f"The [lab of this chapter](/{sorted(names)[0]}) runs it live: change the bytes, and see what comes back."
-        )
+        text = f"The [lab of this chapter](/{sorted(names)[0]}) runs it live: change the bytes, and see the answers."
         words, messages = self.parse_inline(text)
         return [nodes.paragraph("", "", *words, classes=["lab"]), *messages]
 
 
 class NextChapter(SphinxDirective):
-    """The card at the end of a chapter: the next one's number, its title, and why to read on."""
+    """The card at the end of a chapter, with the number and title of the next one, and a reason to read on."""
 
     required_arguments = 1
     has_content = True
 
     def run(self) -> list[nodes.Node]:
-        """Make the card; its link fills it."""
+        """Return the card; its link fills it."""
         names = patfilter(self.env.found_docs, f"tutorial/{int(self.arguments[0]):02}-*")
         if not names:
             raise self.error(f"There is no chapter {self.arguments[0]}")

@@ -7,7 +7,7 @@ import re
 from ..case import Play
 from ..codec import BINARY, PONG, TEXT, Answer, Frame, plain
 from ..plays import in_words
-from ..session import Peer, Wire
+from ..session import MAX_BODY, Peer, Wire
 from ..verdict import Failed, Level, Skipped
 
 MUST, SHOULD, INTEROP = Level
@@ -57,6 +57,8 @@ def right_length(request: bytes) -> Play:
             raise Failed("both Content-Length and Transfer-Encoding", "one of them")
         if len(lengths) > 1 or any(not re.fullmatch("[0-9]{1,18}", length) for length in lengths):
             raise Failed(f"Content-Length: {', '.join(sorted(lengths))}", "one number")
+        if len(answer.body) >= MAX_BODY:
+            raise Skipped(f"the grader reads only {MAX_BODY >> 20} MiB of a body")
         size = len(answer.body) + len(wire.rest(0.3))
         if lengths and int(next(iter(lengths))) != size:
             raise Failed(f"a body of {size} bytes", f"a body of {lengths.pop()} bytes, as Content-Length says")

@@ -1,7 +1,7 @@
-"""Where there is no curl: as much of it as the book uses, so that a build needs nothing but Python.
+"""A replacement for a missing curl, with the options that the book uses, so that a build needs only Python.
 
-``curl [-i] [-s] [-X METHOD] [-H HEADER]... [--http1.0] [--max-time SECONDS] URL``: the same
-request, byte for byte, as curl 7.88 sends, and the answer on standard output.
+``curl [-i] [-s] [-X METHOD] [-H HEADER]... [--http1.0] [--max-time SECONDS] URL``: it sends the
+same bytes as curl 7.88, and writes the answer to standard output.
 """
 
 import argparse

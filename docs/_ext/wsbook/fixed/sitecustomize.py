@@ -1,8 +1,8 @@
 """Random bytes that are the same in every build of the book.
 
-Python imports this module at its start if it finds it, and :mod:`wsbook.runner` sees to it
-that the programs it starts do.  Keys and masking keys are then what this sequence says, and
-all that follows from them (an accept key, a masked payload) is right for them.
+Python imports this module at its start if it finds it; :mod:`wsbook.runner` puts it on the path
+of the programs that it starts.  So keys and masking keys come from a fixed sequence, and the
+values made from them (an accept key, a masked payload) fit.
 """
 
 import itertools

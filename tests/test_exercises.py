@@ -1,0 +1,273 @@
+"""``python -m wsref exercise``: what it writes, what it says of a learner's code, and its exit codes."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import DEADLINE
+from test_cli import ENVIRONMENT
+
+from wsref.cli.main import main
+from wsref.exercises import runner, stubs
+
+ROOT = Path(__file__).parents[1]
+EXERCISES = [(chapter, name) for chapter in stubs.CHAPTERS for name in stubs.definitions(stubs.solution_of(chapter))]
+
+
+def python_m_wsref(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "wsref", *arguments]
+
+
+@pytest.fixture
+def exercise(tmp_path):
+    """``exercise("3")`` runs the command in an empty folder; exit code, output, errors."""
+
+    def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
+        environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT), **variables}
+        done = subprocess.run(
+            python_m_wsref("exercise", *arguments),
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            cwd=tmp_path,
+            env=environment,
+        )
+        assert "Traceback" not in done.stderr
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+class TestEveryExercise:
+    """A stub, a check, a solution, and a place in the book"""
+
+    @pytest.mark.parametrize("chapter", stubs.CHAPTERS)
+    def test_no_stub_is_taken_for_an_answer(self, chapter, tmp_path):
+        path = tmp_path / "stub.py"
+        path.write_text(stubs.stub_of(chapter), "utf-8")
+        found = list(runner.results(chapter, path, timeout=DEADLINE))
+        assert {result.state for result in found} == {"not begun"}
+        assert [(chapter, result.name) for result in found] == [one for one in EXERCISES if one[0] == chapter]
+
+    @pytest.mark.parametrize(("chapter", "name"), EXERCISES)
+    def test_a_stub_is_refused_if_it_is_called_all_the_same(self, chapter, name, tmp_path):
+        path = tmp_path / "stub.py"
+        path.write_text(stubs.stub_of(chapter), "utf-8")
+        assert runner.verdict(chapter, name, path)
+
+    @pytest.mark.parametrize(("chapter", "name"), EXERCISES)
+    def test_the_solution_is_right(self, chapter, name, tmp_path):
+        path = tmp_path / "solution.py"
+        path.write_text(stubs.solution_of(chapter), "utf-8")
+        assert runner.verdict(chapter, name, path) == ""
+
+    @pytest.mark.parametrize(("chapter", "name"), EXERCISES)
+    def test_the_book_asks_for_it_and_shows_the_solution(self, chapter, name):
+        (page,) = (ROOT / "docs" / "tutorial").glob(f"{chapter:02}-*.md")
+        text = page.read_text("utf-8")
+        assert f"solutions/ch{chapter:02}.py\n:pyobject: {name}\n" in text
+        assert re.search(rf"`{name}[(`]", text)
+        assert f"python -m wsref exercise {chapter}\n" in text
+
+    @pytest.mark.parametrize("chapter", stubs.CHAPTERS)
+    def test_a_stub_is_a_docstring_and_one_line_in_a_file_without_needless_imports(self, chapter):
+        tree = ast.parse(stubs.stub_of(chapter))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                assert ast.get_docstring(node) and ast.unparse(node.body[1:]) == "...", node.name
+        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+        imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
+        assert {alias.name for node in imports for alias in node.names} <= used
+
+
+class TestWriting:
+    """The first call for a chapter"""
+
+    def test_it_writes_the_stubs_and_says_what_to_do_next(self, exercise, tmp_path):
+        code, out, err = exercise("3")
+        assert (code, err) == (1, "")
+        assert out.startswith("exercise_03.py is written, with 3 exercises of chapter 3.\n")
+        assert out.endswith("check it: python -m wsref exercise 3\n")
+        assert [path.name for path in tmp_path.iterdir()] == ["exercise_03.py"]
+        assert (tmp_path / "exercise_03.py").read_text("utf-8") == stubs.stub_of(3)
+
+    def test_it_never_overwrites_a_file_and_leaves_nothing_else(self, exercise, tmp_path):
+        for chapter in stubs.CHAPTERS:
+            (tmp_path / f"exercise_{chapter:02}.py").write_text("mine = True\n")
+        for chapter in stubs.CHAPTERS:
+            exercise(str(chapter))
+        exercise()
+        assert {path.read_text() for path in tmp_path.iterdir()} == {"mine = True\n"}
+        assert len(list(tmp_path.iterdir())) == len(stubs.CHAPTERS)
+
+    def test_a_link_to_nowhere_is_not_followed(self, exercise, tmp_path):
+        (tmp_path / "exercise_03.py").symlink_to(tmp_path / "elsewhere.py")
+        assert exercise("3")[0::2] == (1, "wsref: cannot write exercise_03.py: File exists\n")
+
+    def test_the_printed_solutions_are_a_file_that_is_right(self, exercise, tmp_path):
+        code, out, _ = exercise("2", "--solution")
+        assert code == 0
+        (tmp_path / "exercise_02.py").write_text(out)
+        code, out, _ = exercise("2")
+        assert (code, out.splitlines()[-1]) == (0, "3 of 3 exercises right")
+
+
+class TestChecking:
+    """Every later call"""
+
+    def test_each_exercise_is_ok_or_wrong_or_not_begun(self, exercise, tmp_path):
+        text = stubs.stub_of(3)
+        text = text.replace("...  # your code here", "return len(key) == 24", 1)
+        text = text.replace("...  # your code here", 'return "please-let-me-in-already"', 1)
+        (tmp_path / "exercise_03.py").write_text(text)
+        code, out, _ = exercise("3")
+        assert code == 1
+        assert out.splitlines() == [
+            "exercise_03.py, chapter 3: validation",
+            "wrong      is_valid_key",
+            "           is_valid_key('AAAAAAAAAAAAAAAAAAAAAAA=') must return False, not True: it is 17 bytes in base64",
+            "ok         article_only_key",
+            "not begun  refusal",
+            "1 of 3 exercises right",
+            "If you are stuck: python -m wsref exercise 3 --solution",
+        ]
+
+    def test_an_exception_comes_with_the_learners_line_and_an_end_of_the_process_is_told(self, exercise, tmp_path):
+        (tmp_path / "exercise_06.py").write_text(
+            "def header_size(second):\n    return SIZES[second]\n\n"
+            "def masked_frame(text, key):\n    import os\n    os._exit(0)\n"
+        )
+        code, out, _ = exercise("6")
+        assert code == 1
+        assert "header_size(0) raises NameError: name 'SIZES' is not defined" in out
+        assert "exercise_06.py, line 2: return SIZES[second]" in out
+        assert "your code ended the whole process" in out
+
+    def test_an_exception_in_a_hook_comes_with_the_learners_line(self, exercise, tmp_path):
+        text = stubs.solution_of(8).replace("self.taken += 1", "self.taken[0] += 1")
+        (tmp_path / "exercise_08.py").write_text(text)
+        _, out, _ = exercise("8")
+        assert "a hook of ThreeOnly raises TypeError: 'int' object is not subscriptable" in out
+        assert re.search(r"exercise_08\.py, line \d+: self\.taken\[0\] \+= 1", out)
+
+    @pytest.mark.parametrize("loop", ["pass", "try: pass\n        except: pass"], ids=["plain", "one that catches all"])
+    def test_an_endless_loop_ends_and_the_next_exercise_is_checked(self, exercise, tmp_path, loop):
+        text = f"def header_size(second):\n    while True:\n        {loop}\n\n\n"
+        (tmp_path / "exercise_06.py").write_text(text + stubs.solution_of(6).partition("\n\n\n")[2].split("\n\n\n")[1])
+        code, out, _ = exercise("6", "--timeout", "2")
+        assert code == 1
+        assert "it still runs after 2 s" in out
+        assert re.search(r"exercise_06\.py, line [234]: ", out)
+        assert "ok         masked_frame" in out
+
+    def test_a_server_that_hangs_ends_too(self, exercise, tmp_path):
+        text = stubs.solution_of(8).replace("self.taken = 0", "while True: pass")
+        (tmp_path / "exercise_08.py").write_text(text)
+        _, out, _ = exercise("8", "--timeout", "2")
+        assert "ok         close_payload\nwrong      ThreeOnly\n           it still runs after 2 s" in out
+        assert re.search(r"exercise_08\.py, line \d+: while True: pass", out)
+
+    @pytest.mark.parametrize(
+        ("source", "words"),
+        [
+            ("def join(frames:\n    pass\n", "exercise_07.py, line 1: '(' was never closed: def join(frames:"),
+            ("x = 1\nreturn x\n", "exercise_07.py, line 2: 'return' outside function: return x"),
+        ],
+    )
+    def test_a_file_that_is_not_python_is_one_line(self, exercise, tmp_path, source, words):
+        (tmp_path / "exercise_07.py").write_text(source)
+        code, _, err = exercise("7")
+        assert (code, err) == (1, f"wsref: {words}\n")
+        assert words in exercise()[1]
+
+    def test_an_exercise_that_is_not_there_and_a_file_that_cannot_be_read(self, exercise, tmp_path):
+        (tmp_path / "exercise_07.py").write_text("")
+        assert "exercise_07.py has no join" in exercise("7")[1]
+        (tmp_path / "exercise_08.py").mkdir()
+        assert exercise("8")[::2] == (1, "wsref: cannot read exercise_08.py: Is a directory\n")
+
+    def test_what_the_learner_prints_is_shown(self, exercise, tmp_path):
+        text = "def header_size(second):\n    print('second is', second)\n    return 2\n"
+        (tmp_path / "exercise_06.py").write_text(text)
+        assert "second is 128\n" in exercise("6")[1]
+        assert "second is" not in exercise()[1]
+
+    def test_colours_are_for_terminals_or_force_color(self, exercise, tmp_path):
+        (tmp_path / "exercise_06.py").write_text(stubs.solution_of(6))
+        assert "\x1b" not in exercise("6")[1]
+        assert "\x1b[32mok" in exercise("6", FORCE_COLOR="1")[1]
+        assert "\x1b" not in exercise("6", FORCE_COLOR="1", NO_COLOR="1")[1]
+
+
+class TestProgress:
+    """Without a number: all chapters, from the files in the current folder"""
+
+    def test_it_counts_the_chapters_of_which_all_is_right(self, exercise, tmp_path):
+        for chapter in (0, 6, 7):
+            (tmp_path / f"exercise_{chapter:02}.py").write_text(stubs.solution_of(chapter), "utf-8")
+        (tmp_path / "exercise_07.py").write_text(stubs.stub_of(7), "utf-8")
+        code, out, err = exercise()
+        assert (code, err) == (1, "")
+        lines = out.splitlines()
+        assert lines[0] == " 0  the client              2 of 2"
+        assert lines[1] == " 1  an HTTP base            not begun"
+        assert lines[7] == " 7  messages                0 of 2"
+        assert lines[12:] == ["2 of 12 chapters done", "Next: python -m wsref exercise 1"]
+
+    def test_it_exits_0_when_all_is_right(self, exercise, tmp_path):
+        for chapter in stubs.CHAPTERS:
+            (tmp_path / f"exercise_{chapter:02}.py").write_text(stubs.solution_of(chapter), "utf-8")
+        code, out, _ = exercise()
+        assert (code, out.splitlines()[-1]) == (0, "12 of 12 chapters done")
+
+
+class TestCommandLine:
+    """The conventions of all commands"""
+
+    @pytest.mark.parametrize("arguments", [["12"], ["three"], ["--solution"], ["3", "--timeout", "0"], ["3", "4"]])
+    def test_a_wrong_command_line_is_exit_code_2(self, exercise, arguments, tmp_path):
+        code, out, err = exercise(*arguments)
+        assert (code, out) == (2, "")
+        assert err.startswith("usage: python -m wsref")
+        assert list(tmp_path.iterdir()) == []
+
+    def test_help_has_examples(self, capsys):
+        with pytest.raises(SystemExit) as caught:
+            main(["exercise", "-h"])
+        assert caught.value.code == 0
+        assert "python -m wsref exercise 3 --solution" in capsys.readouterr().out
+
+    def test_a_pipe_without_a_reader_is_no_traceback(self, tmp_path):
+        (tmp_path / "exercise_06.py").write_text(stubs.solution_of(6), "utf-8")
+        line = f"{sys.executable} -m wsref exercise 6 | true; {sys.executable} -m wsref exercise 6 --solution | head -1"
+        environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+        done = subprocess.run(
+            ["bash", "-c", line], capture_output=True, text=True, timeout=DEADLINE, cwd=tmp_path, env=environment
+        )
+        assert (done.stdout, done.stderr) == ('"""Exercises of chapter 6: frames.\n', "")
+
+    def test_ctrl_c_ends_it_with_130_and_without_a_traceback(self, tmp_path):
+        text = "def header_size(second):\n    print('begun', flush=True)\n    while True: pass\n"
+        (tmp_path / "exercise_06.py").write_text(text)
+        process = subprocess.Popen(
+            python_m_wsref("exercise", "6", "--timeout", "60"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=tmp_path,
+            env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)},
+            start_new_session=True,
+        )
+        with process:
+            while process.stdout.readline() not in ("begun\n", ""):
+                pass
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the command and to the learner's code
+            _, err = process.communicate(timeout=DEADLINE)
+        assert (process.returncode, err) == (130, "\nwsref: interrupted\n")

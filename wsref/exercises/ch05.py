@@ -1,0 +1,36 @@
+"""Checks of chapter 5: the 426 fallback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .expect import expect
+
+
+def check_fallback(theirs: Any) -> None:
+    """Ask as a load balancer, and as other clients."""
+    refused = (426, ["Upgrade: websocket", "Connection: Upgrade"])
+    for target in ("/health", "/health?from=balancer"):
+        expect(theirs, "GET", target, gives=(200, []))
+    expect(theirs, "POST", "/health", gives=refused, why="the load balancer sends a GET")
+    for target in ("/", "/healthy", "/chat?next=/health", "/Health"):
+        expect(theirs, "GET", target, gives=refused, why="it is another path")
+
+
+def check_is_good_426(theirs: Any) -> None:
+    """Show good answers, and answers with one fault."""
+    good = b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n"
+    first, headers = good[:30], good[30:]
+    expect(theirs, good, gives=True)
+    expect(theirs, first + headers.lower(), gives=True, why="case does not matter")
+    expect(theirs, good.replace(b": ", b":"), gives=True, why="the blank after a colon is optional")
+    expect(theirs, good.replace(b"websocket", b"h2c ,WebSocket"), gives=True, why="Upgrade is a list")
+    two_lines = good.replace(b"Upgrade, close", b"close\r\nConnection: upgrade")
+    expect(theirs, two_lines, gives=True, why="the list may be on several lines")
+    upgrade, connection = b"Upgrade: websocket\r\n", b"Connection: Upgrade, close\r\n"
+    expect(theirs, good.replace(b"426 Upgrade Required", b"400 not 426"), gives=False, why="the status is 400")
+    expect(theirs, good.replace(upgrade, b""), gives=False, why="there is no Upgrade")
+    expect(theirs, good.replace(connection, b""), gives=False, why="there is no Connection")
+    expect(theirs, good.replace(b"websocket", b"websockets"), gives=False, why="websockets is another protocol")
+    expect(theirs, good.replace(b"Upgrade, c", b"no-upgrade, c"), gives=False, why="no-upgrade is another word")
+    expect(theirs, good.replace(upgrade, b"") + upgrade, gives=False, why="Upgrade is in the body")

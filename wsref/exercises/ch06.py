@@ -1,0 +1,44 @@
+"""Checks of chapter 6: frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .expect import Wrong, call, expect, show
+
+
+def check_header_size(theirs: Any) -> None:
+    """Try the lengths at which the size changes, with and without mask."""
+    for length, size in ((0, 2), (1, 2), (125, 2), (126, 4), (127, 10)):
+        expect(theirs, length, gives=size, why=f"the mask bit is not set, and the length is {length}")
+        expect(theirs, 0x80 | length, gives=size + 4, why=f"the mask bit is set, and the length is {length}")
+
+
+def check_masked_frame(theirs: Any) -> None:
+    """Read the frame part by part, so that a fault has its name."""
+    key = bytes.fromhex("37fa213d")
+    for text in ("Hello", "", "5 €", "x" * 125, "x" * 126, "€" * 100, "x" * 65535, "x" * 65536):
+        payload = text.encode()
+        size = len(payload)
+        length = [size] if size < 126 else [126, *size.to_bytes(2)] if size < 65536 else [127, *size.to_bytes(8)]
+        masked = bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
+        frame = call(theirs, text, key)
+        what = f"the frame of a text of {size} bytes ({show(text)})"
+        if not isinstance(frame, bytes):
+            raise Wrong(f"{what} must be bytes, not {show(frame)}")
+        for part, expected in (
+            ("begin with FIN and opcode 1", b"\x81"),
+            ("have the mask bit and the length next", bytes([0x80 | length[0], *length[1:]])),
+            ("have the masking key next", key),
+            ("have the masked payload next", masked),
+            ("end there", b""),
+        ):
+            if not frame.startswith(expected) or (part == "end there" and frame):
+                got = frame[: max(len(expected), 1)]
+                raise Wrong(f"{what} must {part}: {_hex(expected)}, not {_hex(got)}")
+            frame = frame[len(expected) :]
+
+
+def _hex(data: bytes) -> str:
+    """Return the first bytes in hex."""
+    return (data[:12].hex(" ") + (" ..." if len(data) > 12 else "")) or "nothing"

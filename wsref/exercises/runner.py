@@ -1,0 +1,147 @@
+"""The checks of a learner's file.
+
+Each check runs in its own process: an endless loop ends there, and no exercise disturbs another.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import faulthandler
+import importlib
+import importlib.util
+import linecache
+import multiprocessing
+import os
+import re
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import ModuleType
+from typing import IO, Any
+
+from .expect import Wrong, describe
+from .stubs import Definition, definitions, stub_of
+
+
+@dataclass(frozen=True)
+class Result:
+    """The state of one exercise: "ok", "wrong" or "not begun"; if it is wrong, a sentence that says why."""
+
+    name: str
+    state: str
+    why: str = ""
+
+
+def _code(node: Definition) -> list[str]:
+    """Return what a definition does: its statements without docstrings, ``...`` and ``pass``."""
+    ignored = ast.FunctionDef | ast.ClassDef | ast.Pass
+    statements = [one for one in ast.walk(node) if isinstance(one, ast.stmt) and not isinstance(one, ignored)]
+    return [
+        ast.dump(one) for one in statements if not (isinstance(one, ast.Expr) and isinstance(one.value, ast.Constant))
+    ]
+
+
+def results(chapter: int, path: Path, *, timeout: float, quiet: bool = False) -> Iterator[Result]:
+    """Check each exercise of a chapter in the learner's file.
+
+    Args:
+        chapter: 0 to 11.
+        path: The file.
+        timeout: Seconds for each exercise.
+        quiet: Discard the output of the learner's code.
+    Raises:
+        OSError: The file cannot be read.
+        SyntaxError: It is not Python.
+    """
+    source = path.read_bytes()
+    compile(source, str(path), "exec")  # finds more than the parser does, such as a return outside of a function
+    theirs, stubs = definitions(source), definitions(stub_of(chapter))
+    for name, stub in stubs.items():
+        if name in theirs and _code(theirs[name]) == _code(stub):
+            yield Result(name, "not begun")
+        else:
+            why = _check_in_process(chapter, name, path, timeout, quiet)
+            yield Result(name, "wrong" if why else "ok", why)
+
+
+def verdict(chapter: int, name: str, path: Path) -> str:
+    """Check one exercise in this process.
+
+    Returns:
+        The fault, with the learner's own line; "" if the exercise is right.
+    """
+    try:
+        module = _load(path)
+        if not hasattr(module, name):
+            return f"{path} has no {name}"
+        getattr(importlib.import_module(f"{__package__}.ch{chapter:02}"), f"check_{name}")(getattr(module, name))
+    except Wrong as wrong:
+        return f"{wrong}{_line_of(wrong.__cause__, path)}"
+    except BaseException as error:
+        return f"{describe(error)}{_line_of(error, path)}"
+    return ""
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None  # it is a .py file
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module  # inspect and dataclasses look there
+    spec.loader.exec_module(module)
+    return module
+
+
+def _line_of(error: BaseException | None, path: Path) -> str:
+    """Return the last line of the learner's that an exception has passed."""
+    traceback, numbers = error and error.__traceback__, []
+    while traceback:
+        if traceback.tb_frame.f_code.co_filename == str(path.absolute()):
+            numbers.append(traceback.tb_lineno)
+        traceback = traceback.tb_next
+    return _quote(path, numbers[-1]) if numbers else ""
+
+
+def _quote(path: Path, number: int) -> str:
+    return f"\n{path}, line {number}: {linecache.getline(str(path), number).strip()}"
+
+
+def _check_in_process(chapter: int, name: str, path: Path, timeout: float, quiet: bool) -> str:
+    """Return the verdict of a new process, or how that ended without one."""
+    fork = multiprocessing.get_context("fork")
+    receiver, sender = fork.Pipe(duplex=False)
+    with tempfile.TemporaryFile() as hung, receiver:
+        child = fork.Process(target=_child, args=(sender, hung, chapter, name, path, timeout, quiet))
+        child.start()
+        sender.close()
+        try:
+            return str(receiver.recv())
+        except EOFError:
+            hung.seek(0)
+            report = hung.read().decode(errors="replace")
+        finally:
+            child.kill()
+            child.join()
+    if not report:
+        return "your code ended the whole process"
+    found = re.search(rf'File ".*{re.escape(path.name)}", line (\d+)', report)
+    return f"it still runs after {timeout:g} s" + (_quote(path, int(found[1])) if found else "")
+
+
+def _child(
+    sender: Connection[Any, Any], hung: IO[bytes], chapter: int, name: str, path: Path, timeout: float, quiet: bool
+) -> None:
+    """Send the verdict.  After the timeout, write where each thread is, and end: no loop can prevent that."""
+    faulthandler.dump_traceback_later(min(timeout, 1e6), exit=True, file=hung)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.dont_write_bytecode = True
+    if quiet:
+        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    sender.send(verdict(chapter, name, path))
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+    os._exit(0)  # without waiting for threads of the learner's

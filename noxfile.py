@@ -6,6 +6,11 @@
 from __future__ import annotations
 
 import glob
+import shutil
+import sys
+import tempfile
+import zipapp as zip_application
+from pathlib import Path
 
 import nox
 
@@ -62,3 +67,22 @@ def bench(session: nox.Session) -> None:
     """The benchmark: a first look, or with the arguments behind ``--``."""
     session.install("-e", ".[bench]")
     session.run("python", "docs/benchmark/benchmark.py", *(session.posargs or ["--quick", "--only", "wsref,floor"]))
+
+
+def build_zipapp(target: Path) -> None:
+    """Write a program in one file: ``python wsref.pyz check URL`` needs a Python and nothing else."""
+    package = Path(__file__).parent / "wsref"
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(package, Path(folder, "wsref"), ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(package / "__main__.py", folder)
+        target.parent.mkdir(exist_ok=True)
+        zip_application.create_archive(folder, target, "/usr/bin/env python3", compressed=True)
+
+
+@nox.session(python=False)
+def zipapp(session: nox.Session) -> None:
+    """dist/wsref.pyz, a program in one file, and its first run."""
+    target = Path(__file__).parent / "dist" / "wsref.pyz"
+    build_zipapp(target)
+    session.run(sys.executable, str(target), "check", "--list", "--only", "6.length", silent=True)
+    session.log(f"{target.relative_to(Path.cwd())}: {target.stat().st_size // 1024} KiB")

@@ -38,6 +38,13 @@ And a client these::
         print(ws.recv())
 """
 
+import sys
+
+# This file and __main__.py parse in Python 3.8: an old Python gets a sentence, not a SyntaxError.
+if sys.version_info < (3, 11):  # noqa: UP036
+    was = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    raise ImportError(f"wsref needs Python 3.11 or later, and this is Python {was}", name="wsref")
+
 from .apps.demo import Chat, Echo
 from .apps.running import running
 from .network.client import WebSocket, connect

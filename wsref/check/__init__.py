@@ -27,7 +27,8 @@ case                        a case and its verdict
 plays                       the plays of most cases: ways to send bytes and to judge answers
 cases             1-11      the cases, one module a chapter; all of them, and ``select``
 runner                      plays the cases, several at a time
-report                      the report: for a terminal, HTML, JSON, JUnit
+baseline                    the known failures of a server, in a file
+report                      the report: for a terminal, HTML, Markdown, JSON, JUnit
 gallery           1-11      a good server, and servers that are broken on purpose
 ================  ========  ==============================================================
 """

@@ -82,6 +82,15 @@ def plain(*more: str, request_line: str = "GET {path} HTTP/1.1", host: str | Non
     return "\r\n".join([request_line, *([host] if host else []), *more, "", ""]).encode("latin-1")
 
 
+def printable(text: str) -> str:
+    r"""Escape the characters that a terminal obeys instead of printing them.
+
+    >>> print(printable("HTTP/1.1 200 \x1b[2J\x07"))
+    HTTP/1.1 200 \x1b[2J\x07
+    """
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 @dataclass(frozen=True)
 class Answer:
     """A response, read leniently, with its faults.
@@ -115,7 +124,7 @@ class Answer:
         return not upgrade or "websocket" in upgrade or bool(self.lines("Sec-WebSocket-Accept"))
 
     def __str__(self) -> str:
-        return self.head.split(b"\n", 1)[0].decode("latin-1").strip()
+        return printable(self.head.split(b"\n", 1)[0].decode("latin-1").strip())
 
 
 TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"

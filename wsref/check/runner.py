@@ -8,6 +8,7 @@ than the server can do, and reports the reason.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import socket
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 
 from .case import Case, Needs, Verdict
 from .codec import BINARY, TEXT, frame, text, upgrade
-from .session import NoConnection, Peer, Silence, Target, Wire
+from .session import NoConnection, Peer, Silence, Target, Wire, without_secrets
 from .verdict import Failed, Level, Outcome, Skipped
 
 #: An offer that every server with permessage-deflate can accept unchanged.
@@ -29,6 +30,9 @@ OFFER = upgrade("Sec-WebSocket-Extensions: permessage-deflate")
 
 #: Replays of cases that the server left without an answer; if all of them fail again, so would the others.
 ENOUGH_REPLAYS = 4
+
+#: The reasons why the caller ends a run before its last case.
+FIRST, OUT_OF_TIME = "--first: a case failed", "--max-time: the time is over"
 
 #: The reason for no echo if the caller did not want the server to get a message.
 NO_ECHO_FLAG = "--no-echo"
@@ -68,16 +72,20 @@ class Report:
     """The result of a run.
 
     Attributes:
-        verdicts: The verdicts in the order of the cases.
-        stopped: The reason why the run stopped early; "": all cases were played.
+        verdicts: The verdicts in the order of the cases, also those of cases that were not played.
+        stopped: The reason why the run stopped early; "": it did not.
+        interrupted: Whether Ctrl-C stopped it.
         seconds: The duration of the run.
+        known: The failures of a baseline: id to reason; None: no baseline.
     """
 
     target: Target
     capabilities: Capabilities
     verdicts: list[Verdict] = field(default_factory=list)
     stopped: str = ""
+    interrupted: bool = False
     seconds: float = 0.0
+    known: dict[str, str] | None = None
 
     def count(self, outcome: Outcome, level: Level | None = None) -> int:
         """Return the number of cases with this outcome, and this level if one is given."""
@@ -92,6 +100,24 @@ class Report:
     def broke_a_must(self) -> bool:
         """Whether a MUST case failed."""
         return self.count(Outcome.FAIL, Level.MUST) > 0
+
+    @property
+    def new(self) -> list[Verdict]:
+        """The failed verdicts that no baseline knows."""
+        return [verdict for verdict in self.failed if verdict.case.id not in (self.known or {})]
+
+    @property
+    def fixed(self) -> list[str]:
+        """The ids of the baseline whose cases pass."""
+        passed = {verdict.case.id for verdict in self.verdicts if verdict.outcome is Outcome.PASS}
+        return [name for name in self.known or {} if name in passed]
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the run stopped early, played nothing, or a MUST failed; with a baseline: any failure that is new."""
+        serious = [v for v in self.new if self.known is not None or v.case.level is Level.MUST]
+        played_nothing = not any(v.outcome in (Outcome.PASS, Outcome.FAIL) for v in self.verdicts)
+        return bool(serious or self.stopped or played_nothing)
 
 
 # -- The probe ---------------------------------------------------------------------------
@@ -246,7 +272,7 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
     finally:
         peer.close()
     verdict.cut_off = any(wire.cut_off for wire in peer.wires)
-    verdict.recorded = [wire.recorded for wire in peer.wires]
+    verdict.recorded = [without_secrets(wire.recorded, target.secrets) for wire in peer.wires]
     verdict.seconds = time.monotonic() - began
     return verdict
 
@@ -304,6 +330,8 @@ def grade(
     timeout: float = 3.0,
     jobs: int = 4,
     echo: bool = True,
+    max_time: float = math.inf,
+    is_enough: Callable[[Verdict], bool] = lambda verdict: False,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
 ) -> Report:
     """Play the cases, and return the report.
@@ -313,20 +341,28 @@ def grade(
         timeout: Seconds to wait for each answer.
         jobs: The number of cases at a time; 1 if the server serves one client at a time.
         echo: Whether to test for an echo server; if not, cases that need an echo are skipped.
+        max_time: Seconds after which no further case begins.
+        is_enough: Whether no further case begins after this verdict.  It is called in several threads.
         on_verdict: Called with each verdict as it becomes known, in the calling thread.
     Raises:
         NotAnswering: The server does not answer.
+        KeyboardInterrupt: Ctrl-C before the first case.  Later, Ctrl-C stops the run, and the report says so.
     Cost:
         At most a few timeouts for each case, divided by ``jobs``; the run stops if the server stops answering.
     """
     began = time.monotonic()
     capabilities = probe(target, timeout=timeout, echo=echo)
     report = Report(target, capabilities)
-    run = _Run(report, timeout, on_verdict)
-    run.play_together([case for case in cases if not case.play.alone], jobs if capabilities.concurrent else 1)
-    run.replay()
-    run.play_alone([case for case in cases if case.play.alone])
-    report.verdicts = [run.done[case.id] for case in cases if case.id in run.done]
+    run = _Run(report, timeout, on_verdict, began + max_time, is_enough)
+    try:
+        run.play_together([case for case in cases if not case.play.alone], jobs if capabilities.concurrent else 1)
+        run.replay()
+        run.play_alone([case for case in cases if case.play.alone])
+    except KeyboardInterrupt:
+        report.interrupted = True
+        run.stop_early("Ctrl-C")
+        run.replay()
+    report.verdicts = [run.done.get(case.id) or Verdict(case, Outcome.UNPLAYED, report.stopped) for case in cases]
     report.seconds = time.monotonic() - began
     return report
 
@@ -342,17 +378,34 @@ class _Run:
     none is judged, and the report names them.
     """
 
-    def __init__(self, report: Report, timeout: float, on_verdict: Callable[[Verdict], None]) -> None:
+    def __init__(
+        self,
+        report: Report,
+        timeout: float,
+        on_verdict: Callable[[Verdict], None],
+        end: float,
+        is_enough: Callable[[Verdict], bool],
+    ) -> None:
         self._report = report
         self._timeout = timeout
         self._on_verdict = on_verdict
+        self._end = end  # monotonic seconds
+        self._is_enough = is_enough
         self._stop = threading.Event()
+        self._stopped_early = False  # by the caller, not by the server
         self._looking = threading.Lock()
         self._running: set[str] = set()
         self._finished: deque[str] = deque(maxlen=4)  # the last ones
         self._suspects: set[str] = set()  # the cases that ran when the server ended
         self._failures: list[Verdict] = []
         self.done: dict[str, Verdict] = {}
+
+    def stop_early(self, reason: str) -> None:
+        """Begin no further case."""
+        if not self._stop.is_set():
+            self._report.stopped = reason
+            self._stopped_early = True
+            self._stop.set()
 
     def play_together(self, cases: Sequence[Case], jobs: int) -> None:
         """Play cases, several at a time, and listen beside them to what the server sends by itself."""
@@ -372,21 +425,29 @@ class _Run:
                     else:
                         self._count(verdict)
             except BaseException:  # Ctrl-C: each thread ends after its current case
-                self._stop.set()
+                self.stop_early("Ctrl-C")
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
             finally:
                 listener.close()
 
     def replay(self) -> None:
-        """Play again, each alone, the failed cases whose failure may not be the server's."""
+        """Play again, each alone, the failed cases whose failure may not be the server's.
+
+        After :meth:`stop_early` no case is played: such a failure does not count.
+        """
         confirmed = innocent = 0
         for failure in self._failures:
+            if failure.case.id in self.done:
+                continue
             verdict = failure
             if self._report.capabilities.unasked != failure.unasked or (
                 failure.unanswered and (innocent or confirmed < ENOUGH_REPLAYS)
             ):
-                verdict = self._play(failure.case) or failure
+                again = self._play(failure.case)
+                if again is None and self._stopped_early:
+                    continue
+                verdict = again or failure
                 confirmed += verdict.outcome is Outcome.FAIL
                 innocent += verdict.outcome is not Outcome.FAIL
             self._count(verdict)
@@ -401,9 +462,13 @@ class _Run:
         if verdict.case.id not in self._suspects or verdict.crashed:
             self.done[verdict.case.id] = verdict
             self._on_verdict(verdict)
+            if self._is_enough(verdict):
+                self.stop_early(FIRST)
 
     def _play(self, case: Case) -> Verdict | None:
         """Play a case, then see whether the server still works; None: the run has ended."""
+        if time.monotonic() > self._end:
+            self.stop_early(OUT_OF_TIME)
         if self._stop.is_set():
             return None
         self._running.add(case.id)
@@ -412,6 +477,8 @@ class _Run:
             with self._looking:  # the first to look stops the run, and the others are suspects
                 if not self._stop.is_set():
                     self._look_after_the_server(verdict)
+        if not verdict.unanswered and self._is_enough(verdict):  # here, before this thread begins another case
+            self.stop_early(FIRST)
         self._running.discard(case.id)
         self._finished.append(case.id)
         return verdict

@@ -17,7 +17,7 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -65,6 +65,8 @@ class Target:
         secure: Whether to use TLS (wss).
         verify: Whether to verify the server's certificate.
         cafile: A PEM file with additional trusted certificates; None: no file.
+        headers: Header lines to add to each request that does not set the header itself: (name, value).
+        secrets: Values of these headers that no report may show.
     """
 
     host: str
@@ -74,6 +76,8 @@ class Target:
     secure: bool = False
     verify: bool = True
     cafile: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[str, ...] = ()
 
     @property
     def url(self) -> str:
@@ -89,6 +93,38 @@ class Target:
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+
+def with_headers(head: bytes, headers: Sequence[tuple[str, str]]) -> bytes:
+    """Return the head of a request, without its empty line, with more header lines.
+
+    A header that the request sets keeps its value: it belongs to the case.  Two exceptions make Origin consistent:
+    the page of the URL's own host is the caller's page, and Sec-WebSocket-Origin is the Origin of version 8.
+    """
+    names = {line.partition(b":")[0].strip().lower().decode("latin-1") for line in head.split(b"\r\n")[1:]}
+    if "sec-websocket-origin" in names:
+        names.add("origin")
+    for name, value in headers:
+        line = f"{name}: {value}".encode()
+        if name.lower() == "origin":
+            head = re.sub(rb"\bOrigin: http://\{host\}(?=\r\n|$)", line.replace(b"\\", rb"\\"), head)
+        if name.lower() not in names:
+            head += b"\r\n" + line
+    return head
+
+
+def without_secrets(recorded: list[tuple[bool, bytes]], secrets: Sequence[str]) -> list[tuple[bool, bytes]]:
+    """Return the chunks of a connection with ``***`` for each secret; neighbouring sent chunks become one."""
+    if not secrets:
+        return recorded
+    merged: list[tuple[bool, bytes]] = []
+    for sent, data in recorded:
+        if merged and merged[-1][0] == sent and data and merged[-1][1]:
+            data = merged.pop()[1] + data
+        merged.append((sent, data))
+    for secret in sorted(secrets, key=len, reverse=True):
+        merged = [(sent, data.replace(secret.encode(), b"***")) for sent, data in merged]
+    return merged
 
 
 def parse_target(url: str, *, verify: bool = True, cafile: str | None = None) -> Target:
@@ -303,6 +339,8 @@ class Wire:
         head, blank, rest = data.partition(b"\r\n\r\n")
         if not re.match(rb"[\s]*[A-Za-z]", head):  # frames, not a request
             return data
+        if blank and re.match(rb"\s*\S+ +\S+ HTTP/1\.", head):
+            head = with_headers(head, self._target.headers)
         head = head.replace(b"{host}", self._target.authority.encode()).replace(b"{path}", self._target.path.encode())
         head = head.replace(b"{scheme}", b"https" if self._target.secure else b"http")
         return head + blank + rest

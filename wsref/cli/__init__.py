@@ -7,6 +7,8 @@ terminal                    what the commands share: colour, the log, the trace
 serve             1-11      ``python -m wsref serve``: the demo server
 connect           0         ``python -m wsref connect``: a client to type at
 decode                      ``python -m wsref decode``: pasted bytes, drawn
+check_options               the options of ``check``, and its help
+report_files                the files of ``check``, and its progress line
 check             1-11      ``python -m wsref check``: grade a server
 exercise          0-11      ``python -m wsref exercise``: the exercises of the book
 main                        the parser, and :func:`main`

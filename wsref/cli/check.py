@@ -1,104 +1,57 @@
 """``python -m wsref check``: the command line of the grader.
 
-The report goes to standard output; progress, warnings and errors go to standard error.  Exit code: 0, no MUST
-failed; 1, a MUST failed, or the server stopped answering; 2, usage; 130, Ctrl-C.
+The report goes to standard output; progress, warnings and errors go to standard error.  Exit code: 0, all right;
+1, a failure, or the run stopped early; 2, a wrong command line, no server, or a file that cannot be read or
+written; 130, Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shutil
+import ssl
 import sys
 import threading
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TextIO
 
-from ..check import report
+from ..check import baseline, report
 from ..check.case import Case, Verdict
-from ..check.cases import CASES, select
+from ..check.cases import select
 from ..check.gallery import BROKEN
 from ..check.gallery.reference import serving
 from ..check.report import Ansi
-from ..check.runner import NotAnswering, Report, grade
+from ..check.runner import Capabilities, NotAnswering, Report, grade
 from ..check.session import Target, parse_target
 from ..check.verdict import Level, Outcome
-from .terminal import CommandError, seconds, wants_colour
+from . import check_options
+from .report_files import Progress, ReportFiles, announcing_ctrl_c, write_whole
+from .terminal import CommandError, wants_colour
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser], version: str) -> None:
     """Add the parser of ``check``."""
-    parser = commands.add_parser(
-        "check",
-        help="grade any WebSocket server, chapter by chapter",
-        description=f"Grade any WebSocket server, in any language: {len(CASES)} cases, chapter by chapter, each with\n"
-        "its section of an RFC.  The grader tests whether the server echoes messages.  If it does not,\n"
-        "the grader skips the cases that need an echo.",
-        epilog="levels:\n"
-        "  MUST     the server breaks a sentence of an RFC; only these set the exit code to 1\n"
-        "  SHOULD   the RFC advises otherwise; good reasons may exist\n"
-        "  INTEROP  the server breaks no rule; real clients, or their users, expect otherwise\n\n"
-        "examples:\n"
-        "  python -m wsref check ws://127.0.0.1:8765/echo\n"
-        "  python -m wsref check --until 3 ws://127.0.0.1:8000/    grade chapters 1 to 3\n"
-        "  python -m wsref check --only '6.length.*' -v URL        these cases, one line each\n"
-        "  python -m wsref check --broken guid-with-space          serve an exercise with a bug to find\n\n"
-        "exit code: 0, no MUST failed; 1, a MUST failed, or the server does not answer; 2, usage; 130, Ctrl-C",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = check_options.add_parser(commands)
     parser.set_defaults(run=run, parser=parser, version=version)
-    add = parser.add_argument
-    add("url", metavar="URL", nargs="?", help="ws://HOST:PORT/PATH or wss://...; choose a path where the server echoes")
-    add("--until", metavar="N", type=int, choices=report.CHAPTERS, help="only the chapters up to N (1 to 11)")
-    add(
-        "--only",
-        metavar="ID-OR-GLOB",
-        action="append",
-        default=[],
-        help="only these cases: an id, its beginning (6.length), or a glob; repeatable",
-    )
-    add(
-        "--level",
-        choices=[level.value.lower() for level in Level],
-        default="interop",
-        help="must: only MUST; should: MUST and SHOULD; interop: all levels (default)",
-    )
-    add(
-        "--no-echo",
-        action="store_true",
-        help="send no message to test for an echo, and skip the cases that need an echo",
-    )
-    add(
-        "--timeout",
-        metavar="SECONDS",
-        type=seconds,
-        default=3.0,
-        help="the time to wait for each answer (default: %(default)g)",
-    )
-    add("--jobs", metavar="N", type=_jobs, default=4, help="the number of cases at a time (default: %(default)d)")
-    add("--insecure", action="store_true", help="wss: accept any certificate")
-    add("--cafile", metavar="FILE", help="wss: also trust the certificates in FILE")
-    add(
-        "-v",
-        "--verbose",
-        action="store_true",
-        help="show a line for every case and a picture for every failure; with --list, all details",
-    )
-    add("--trace", action="store_true", help="show the bytes of every case")
-    add("--json", metavar="FILE", help="write the report to FILE as JSON (-: standard output)")
-    add("--junit", metavar="FILE", help="... as JUnit XML, for CI; only a failed MUST is a failure there")
-    add("--html", metavar="FILE", help="... as an HTML page")
-    add("--list", action="store_true", help="list the cases")
-    add("--gallery", action="store_true", help="list the broken servers; with -v, also their bugs")
-    add("--broken", metavar="NAME", choices=BROKEN, help="serve a broken server as an exercise, until Ctrl-C")
-    add("--port", metavar="PORT", type=int, default=0, help="with --broken: the port (default: any free one)")
 
 
-def _jobs(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"jobs must be a number from 1 to 64, not {text!a}")
-    return int(text)
+@dataclass
+class Order:
+    """What the command line asks for.
+
+    Attributes:
+        cases: The cases to play.
+        left_out: The cases that --except leaves out, each with the reason.
+        known: The failures of --baseline: id to reason; None: no baseline.
+        before: The failures in the file of --write-baseline, before it is written.
+    """
+
+    target: Target
+    cases: list[Case]
+    left_out: dict[str, str] = field(default_factory=dict)
+    known: dict[str, str] | None = None
+    before: Mapping[str, str] = field(default_factory=dict)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -106,15 +59,21 @@ def run(options: argparse.Namespace) -> int:
 
     Returns:
         The exit code.
-    Raises:
-        CommandError: The server does not answer, or a report cannot be written.
     """
-    parser: argparse.ArgumentParser = options.parser
-    levels = list(Level)[: [level.value.lower() for level in Level].index(options.level) + 1]
     try:
-        cases = [case for case in select(until=options.until, only=options.only) if case.level in levels]
-        if not cases:
-            raise ValueError("no case matches: see check --list")
+        return _run(options)
+    except CommandError as error:
+        print(f"wsref: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:  # a second one, or one while a report is formatted
+        print("wsref: interrupted", file=sys.stderr)
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    parser: argparse.ArgumentParser = options.parser
+    try:
+        cases = _selected(options)
         if options.gallery:
             return list_gallery(verbose=options.verbose)
         if options.list:
@@ -124,47 +83,89 @@ def run(options: argparse.Namespace) -> int:
         if options.url is None:
             raise ValueError("the URL is missing: give one such as ws://127.0.0.1:8765/echo (or --list, --gallery)")
         target = parse_target(options.url, verify=not options.insecure, cafile=options.cafile)
+        left_out = {
+            case.id: f"--except {glob}" for glob in options.left_out for case in select(only=[glob]) if case in cases
+        }
+        if len(left_out) == len(cases):
+            raise ValueError("--except leaves no case")
+        files = ReportFiles({kind: getattr(options, kind) for kind in ReportFiles.KINDS})
     except ValueError as error:
         parser.error(str(error))
-    if options.cafile and not Path(options.cafile).is_file():
-        raise CommandError(f"cannot read {options.cafile}: no such file")
-    files = [open_for(file) for file in (options.json, options.junit, options.html)]
-    try:
-        return check(target, cases, options, *files)
-    except KeyboardInterrupt:
-        print("\nwsref: interrupted; there is no report", file=sys.stderr)
-        return 130
+    require_certificates(options.cafile)
+    order = Order(_with_headers(target, options), cases, left_out)
+    if options.baseline:
+        order.known = read_baseline(options.baseline)
+    if options.write_baseline:
+        order.before = read_baseline(options.write_baseline, may_be_missing=True)
+        files.require_writable(options.write_baseline)
+    return check(order, options, files)
 
 
-def open_for(file: str | None) -> Path | None:
-    """Check before the run that a report can be written.
+def _selected(options: argparse.Namespace) -> list[Case]:
+    levels = list(Level)[: [level.value.lower() for level in Level].index(options.level) + 1]
+    cases = [case for case in select(until=options.until, only=options.only) if case.level in levels]
+    if not cases:
+        raise ValueError("no case matches: see check --list")
+    return cases
+
+
+def _with_headers(target: Target, options: argparse.Namespace) -> Target:
+    headers = list(options.header)
+    if options.origin:
+        headers.append(("Origin", options.origin))
+    if options.subprotocol:
+        headers.append(("Sec-WebSocket-Protocol", ", ".join(options.subprotocol)))
+    secrets = tuple(value for _, value in options.header if len(value) > 3)
+    return replace(target, headers=tuple(headers), secrets=secrets)
+
+
+def require_certificates(file: str | None) -> None:
+    """Check that a file of --cafile holds certificates.
 
     Raises:
-        CommandError: The file cannot be written.
+        CommandError: It does not.
     """
-    if file is None or file == "-":
-        return None if file is None else Path("-")
+    if file is None:
+        return
     try:
-        with open(file, "a"):
-            pass
+        data = Path(file).read_bytes()
+        ssl.create_default_context(cafile=file)
+    except ssl.SSLError:
+        reason = "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"
+        if b"PRIVATE KEY-----" in data:
+            reason = "holds a private key: give the file of the certificate that belongs to it"
+        raise CommandError(f"--cafile {file} {reason}") from None
     except OSError as error:
-        raise CommandError(f"cannot write {file}: {error.strerror}") from None
-    return Path(file)
+        raise CommandError(f"cannot read the certificates of --cafile {file}: {error.strerror}") from None
 
 
-def check(
-    target: Target,
-    cases: list[Case],
-    options: argparse.Namespace,
-    json_file: Path | None,
-    junit_file: Path | None,
-    html_file: Path | None,
-) -> int:
+def read_baseline(file: str, *, may_be_missing: bool = False) -> dict[str, str]:
+    """Read the file of --baseline.
+
+    Raises:
+        CommandError: It cannot be read, or a line of it is wrong.
+    """
+    try:
+        return baseline.parse(Path(file).read_text("utf-8").splitlines())
+    except FileNotFoundError as error:
+        if may_be_missing:
+            return {}
+        raise CommandError(f"cannot read {file}: {error.strerror}; --write-baseline {file} writes it") from None
+    except OSError as error:
+        raise CommandError(f"cannot read {file}: {error.strerror}") from None
+    except ValueError as error:  # a UnicodeDecodeError too
+        raise CommandError(f"{file}: {error}") from None
+
+
+def check(order: Order, options: argparse.Namespace, files: ReportFiles) -> int:
     """Grade the server, and write the reports.
 
     Returns:
         The exit code.
+    Raises:
+        CommandError: The server does not answer, or a report cannot be written.
     """
+    target, cases = order.target, [case for case in order.cases if case.id not in order.left_out]
     if not target.is_loopback:
         print(
             f"wsref: {target.authority} is not this machine.  The run opens about {2 * len(cases)} connections; many "
@@ -172,72 +173,67 @@ def check(
             file=sys.stderr,
         )
     progress = Progress(len(cases), sys.stderr)
+    no_server = ""
     try:
-        result = grade(
-            target,
-            cases,
-            timeout=options.timeout,
-            jobs=options.jobs,
-            echo=not options.no_echo,
-            on_verdict=progress.update,
-        )
+        with announcing_ctrl_c(sys.stderr):
+            result = grade(
+                target,
+                cases,
+                timeout=options.timeout,
+                jobs=options.jobs,
+                echo=not options.no_echo,
+                max_time=options.max_time,
+                is_enough=_is_enough(options, order),
+                on_verdict=progress.update,
+            )
     except NotAnswering as error:
-        raise CommandError(f"cannot grade {target.url}: {error}") from None
+        no_server = f"cannot grade {target.url}: {report.printable(str(error))}"
+        result = _nothing_played(target, cases, no_server)
+    except KeyboardInterrupt:
+        result = _nothing_played(target, cases, "Ctrl-C")
+        result.interrupted = True
     finally:
         progress.end()
-    version = options.version
-    date = datetime.now(UTC).isoformat(timespec="seconds")
-    to_stdout = Path("-") in (json_file, junit_file, html_file)
-    stream = sys.stderr if to_stdout else sys.stdout
+    result.known = order.known
+    _list_left_out(result, order)
+    if options.write_baseline:
+        _write_baseline(result, order, options.write_baseline)
+    files.write(result, options.version)
+    if no_server:
+        raise CommandError(no_server)
+    stream = sys.stderr if files.use_stdout else sys.stdout
     width = min(max(shutil.get_terminal_size((100, 24)).columns, 80), 120)
-    ansi = Ansi(wants_colour(stream))
-    for line in report.as_text(result, ansi, verbose=options.verbose, trace=options.trace, width=width):
+    style = report.Style(options.all, options.verbose, options.trace, width)
+    for line in report.as_text(result, Ansi(wants_colour(stream)), style):
         print(line, file=stream)
-    _write(json_file, (json.dumps(report.as_dict(result, version=version, date=date), indent=1) + "\n").encode())
-    _write(junit_file, report.as_junit(result))
-    _write(html_file, report.as_html(result, version=version, date=date).encode())
-    return exit_code(result)
+    return 130 if result.interrupted else int(result.is_bad)
 
 
-def exit_code(result: Report) -> int:
-    """Return 1 if a MUST failed or the run stopped early, else 0."""
-    return int(result.broke_a_must or bool(result.stopped))
+def _nothing_played(target: Target, cases: list[Case], why: str) -> Report:
+    verdicts = [Verdict(case, Outcome.UNPLAYED, why) for case in cases]
+    return Report(target, Capabilities(), verdicts, stopped=why)
 
 
-def _write(file: Path | None, data: bytes) -> None:
-    if file is None:
+def _is_enough(options: argparse.Namespace, order: Order) -> Callable[[Verdict], bool]:
+    return lambda v: bool(options.first) and v.outcome is Outcome.FAIL and v.case.id not in (order.known or {})
+
+
+def _list_left_out(result: Report, order: Order) -> None:
+    """Add the cases of --except to the verdicts, in their places."""
+    played = {verdict.case.id: verdict for verdict in result.verdicts}
+    result.verdicts = [
+        played.get(case.id) or Verdict(case, Outcome.UNPLAYED, order.left_out[case.id]) for case in order.cases
+    ]
+
+
+def _write_baseline(result: Report, order: Order, file: str) -> None:
+    if result.stopped:
+        print(f"wsref: {file} is not written, because the run stopped early", file=sys.stderr)
         return
-    if file == Path("-"):
-        sys.stdout.write(data.decode())
-        return
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise CommandError(f"cannot write {file}: {error.strerror}") from None
-
-
-class Progress:
-    """A line that counts the played cases, on a terminal only."""
-
-    def __init__(self, cases: int, stream: TextIO) -> None:
-        self._cases = cases
-        self._stream = stream if stream.isatty() else None
-        self._played = self._failed = 0
-
-    def update(self, verdict: Verdict) -> None:
-        """Count one more verdict."""
-        self._played += 1
-        self._failed += verdict.outcome is Outcome.FAIL
-        if self._stream:
-            failed = f", {self._failed} failed" if self._failed else ""
-            self._stream.write(f"\r\x1b[K{self._played} of {self._cases}{failed}: {verdict.case.id}")
-            self._stream.flush()
-
-    def end(self) -> None:
-        """Clear the line."""
-        if self._stream and self._played:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+    text = baseline.as_lines(result, order.before)
+    write_whole(file, text.encode())
+    result.known = baseline.parse(text.splitlines())
+    print(f"wsref: {file} lists {report.plural(len(result.known), 'known failure')}", file=sys.stderr)
 
 
 # -- Without a server ---------------------------------------------------------------------------

@@ -58,7 +58,7 @@ def _version(variant: str, value: str, title: str) -> Case:
         title,
         A_VERSION,
         not_upgraded(upgrade(Sec_WebSocket_Version=value)),
-        "Compare the text with '13': Python's int() also reads '+13', '013', '1_3' and digits of other scripts as 13.",
+        "Compare the text with 13: many number parsers also read +13, 013, 1_3 and digits of other scripts as 13.",
     )
 
 

@@ -52,7 +52,7 @@ def _length(opcode: int, size: int, why: str) -> Case:
         "if 0-125, that is the payload length.  If 126, the following 2 bytes ... If 127, the following 8 bytes",
         echoes(frame(opcode, payload), (opcode, payload)),
         "In both directions, 126 means that two bytes of length follow, and 127 that eight follow, in network byte "
-        "order.  One recv is not one frame: read until the whole payload arrives.",
+        "order.  One read is not one frame: read until the whole payload arrives.",
     )
 
 
@@ -402,7 +402,7 @@ STREAM_CASES = (
         "byte-by-byte",
         "The server reads frames that arrive one byte at a time",
         echoes(THREE, *AS_THREE, packet_size=1),
-        "A recv of 2 may return 1.  " + BUFFER,
+        "A read of 2 bytes may return 1.  " + BUFFER,
     ),
     _stream(
         "three-by-three",

@@ -583,7 +583,7 @@ def _message(
     return Case(f"9.message.{name}", MUST, section, title, quote, play, hint)
 
 
-INFLATE_ALL = "Join the payloads, append 00 00 ff ff once, and inflate as raw DEFLATE (wbits=-15)."
+INFLATE_ALL = "Join the payloads, append 00 00 ff ff once, and inflate as raw DEFLATE, without a zlib header."
 CHECK_RSV1 = "Inflate a message only if its first frame has RSV1."
 
 
@@ -902,7 +902,7 @@ INVALID_CASES = (
             needs=Needs.DEFLATE_ECHO,
             alone=True,
         ),
-        "Limit the output of zlib (max_length in Python), and close with 1009 at the limit.",
+        "Limit the output of the inflater, and close with 1009 at the limit.",
     ),
 )
 
@@ -1001,7 +1001,7 @@ def _window(bits: int) -> Case:
             _server_window,
             f"; server_max_window_bits={bits}",
         ),
-        "Create the compressing object with wbits=-(the agreed value).  The minimum of zlib is 9: decline 8.",
+        "Compress with a window of the agreed number of bits.  The minimum of zlib is 9: decline 8.",
     )
 
 
@@ -1076,7 +1076,7 @@ CONTEXT_CASES = (
         "A message may refer to its own bytes at a distance of 32 KiB, unless a smaller window is agreed",
         "Otherwise, the server MUST use a 32,768-byte LZ77 sliding window to decompress received messages.",
         deflated("a message with a repetition at almost 32,768 bytes", "the message back", _far_back_in_one),
-        "Inflate with wbits=-15, unless client_max_window_bits is agreed.",
+        "Inflate with a window of 15 bits, unless client_max_window_bits is agreed.",
     ),
     Case(
         "9.context.server-starts-anew",

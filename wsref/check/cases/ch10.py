@@ -137,7 +137,7 @@ CLIENT_CASES = (
             needs=Needs.ECHO,
             alone=True,
         ),
-        "sendall blocks if the client does not read: never call it in a thread or under a lock of other clients.",
+        "Sending blocks if a client does not read: never send in a thread, or under a lock, of other clients.",
     ),
     Case(
         "10.clients.one-is-slow",
@@ -234,7 +234,7 @@ def _replies_after_fin(peer: Peer) -> None:
 
 
 VANISH = "Batteries die and tabs crash: TCP ends without a Close, and the server must serve the next client."
-ON_EOF = "After recv returns b'' or raises, end this connection and no other; do not unpack missing bytes."
+ON_EOF = "A connection that ends, by FIN or by RST, ends no other; do not parse the missing bytes."
 
 
 def _survives(name: str, title: str, play: Play) -> Case:
@@ -279,7 +279,7 @@ VANISH_CASES = (
             f"After a FIN {where} the server ends TCP too",
             "Otherwise the server keeps a socket, a thread or a busy processor for a client that has left.",
             _ends(data, f"{sent}, then a FIN"),
-            "After a FIN, recv always returns b'' at once: leave the loop, and close the socket.",
+            "After a FIN every read returns at once, without bytes: stop reading, and close the connection.",
         )
         for name, where, data, sent in (
             ("idle", "between messages", b"", "no bytes"),

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from html import escape
 
 from ..case import Verdict
+from ..codec import printable
 from ..runner import Report
 from ..verdict import Level, Outcome
-from .summary import CHAPTERS, MARKS, Ansi, by_chapter, capabilities_line, conclusion, tally
+from .causes import RULE, causes
+from .summary import CHAPTERS, MARKS, Ansi, by_chapter, capabilities_line, conclusion, plural, tally
 from .transcript import conversation, frame_to_draw
 
 STYLE = """
@@ -48,8 +50,8 @@ svg { min-width: 36rem; }
 def as_html(report: Report, *, version: str, date: str) -> str:
     """Return the report as an HTML page."""
     url = escape(report.target.url)
-    bad = report.broke_a_must or bool(report.stopped)
-    failed = sorted(report.failed, key=lambda v: list(Level).index(v.case.level))
+    failed, count = causes(report.failed), tally(report.verdicts)
+    kind = "bad" if report.is_bad else "good" if count.played == count.all else "warn"
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -58,10 +60,11 @@ def as_html(report: Report, *, version: str, date: str) -> str:
         f"<h1>wsref check {url}</h1>",
         f"<p>{escape(capabilities_line(report))}.  "
         f'<span class="faint">{escape(date)}, wsref {escape(version)}</span></p>',
-        f'<p class="{"bad" if bad else "good"}"><strong>{escape(conclusion(report))}</strong></p>',
+        f'<p class="{kind}"><strong>{escape(conclusion(report))}</strong></p>',
         *_summary(report),
         "<h2>Failures</h2>" if failed else "",
-        *(_failure(verdict) for verdict in failed),
+        f'<p class="faint">{escape(RULE)}</p>' if any(len(cause) > 1 for cause in failed) else "",
+        *(part for cause in failed for part in _cause(cause, report.known or {})),
         *_all_cases(report),
         "</body></html>\n",
     ]
@@ -70,19 +73,31 @@ def as_html(report: Report, *, version: str, date: str) -> str:
 
 def _summary(report: Report) -> Iterator[str]:
     yield '<div class="scroll"><table><thead><tr><th>chapter</th>'
-    yield "".join(f'<th class="n">{level.value}</th>' for level in Level) + "</tr></thead><tbody>"
+    yield "".join(f'<th class="n">{level.value}</th>' for level in Level) + "<th></th></tr></thead><tbody>"
     chapters = [(f"{n}. {CHAPTERS[n][0]}", verdicts) for n, verdicts in by_chapter(report.verdicts).items()]
     for name, verdicts in [*chapters, ("all", report.verdicts)]:
         cells = []
         for level in Level:
             count = tally(verdicts, level)
-            kind = ("bad" if level is Level.MUST else "warn") if count.failed else "good" if count.passed else "faint"
+            kind = ("bad" if level is Level.MUST else "warn") if count.failed else "good" if count.is_green else "faint"
             cells.append(f'<td class="n {kind}">{count}</td>')
-        yield f"<tr><td>{escape(name)}</td>{''.join(cells)}</tr>"
+        played = tally(verdicts)
+        kind = "" if played.played == played.all else "warn"
+        yield f'<tr><td>{escape(name)}</td>{"".join(cells)}<td class="n {kind}">{played.words}</td></tr>'
     yield "</tbody></table></div>"
 
 
-def _failure(verdict: Verdict) -> str:
+def _cause(verdicts: list[Verdict], known: dict[str, str]) -> Iterator[str]:
+    """Yield the first failure of a cause, and the others folded."""
+    first, *others = verdicts
+    yield _failure(first, known)
+    if others:
+        yield f"<details><summary>and {plural(len(others), 'failure')}, probably with the same cause</summary>"
+        yield from (_failure(verdict, known) for verdict in others)
+        yield "</details>"
+
+
+def _failure(verdict: Verdict, known: dict[str, str]) -> str:
     case = verdict.case
     kind = "bad" if case.level is Level.MUST else "warn"
     title, _ = CHAPTERS[case.chapter]
@@ -91,9 +106,10 @@ def _failure(verdict: Verdict) -> str:
         "expected": verdict.expected,
         "rule": f"“{case.quote}” ({case.section})",
         "hint": case.hint,
-        "read": f"chapter {case.chapter}, {title}",
+        "read": f"chapter {case.chapter} of the book, “{title}”",
+        "baseline": known.get(case.id, ""),
     }
-    terms = "".join(f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in rows.items() if text)
+    terms = "".join(f"<dt>{name}</dt><dd>{escape(printable(text))}</dd>" for name, text in rows.items() if text)
     wire = escape("\n".join(conversation(verdict, Ansi(False))))
     drawn = frame_to_draw(verdict) if case.chapter >= 6 else None
     picture = f'<div class="scroll">{drawn.svg()}</div>' if drawn else ""
@@ -105,7 +121,7 @@ def _failure(verdict: Verdict) -> str:
 
 
 def _all_cases(report: Report) -> Iterator[str]:
-    kinds = {Outcome.PASS: "good", Outcome.FAIL: "bad", Outcome.SKIP: "faint"}
+    kinds = {Outcome.PASS: "good", Outcome.FAIL: "bad", Outcome.SKIP: "faint", Outcome.UNPLAYED: "warn"}
     for number, verdicts in by_chapter(report.verdicts).items():
         yield f"<h2>{number}. {escape(CHAPTERS[number][0])}</h2>"
         yield "<table><tbody>"
@@ -113,7 +129,10 @@ def _all_cases(report: Report) -> Iterator[str]:
             case, failed = verdict.case, verdict.outcome is Outcome.FAIL
             kind = "warn" if failed and case.level is not Level.MUST else kinds[verdict.outcome]
             title = f'<a href="#{escape(case.id)}">{escape(case.title)}</a>' if failed else escape(case.title)
-            why = f' <span class="faint">({escape(verdict.why)})</span>' if verdict.outcome is Outcome.SKIP else ""
+            why = ""
+            if verdict.outcome in (Outcome.SKIP, Outcome.UNPLAYED):
+                not_played = "not played: " * (verdict.outcome is Outcome.UNPLAYED)
+                why = f' <span class="faint">({not_played}{escape(printable(verdict.why))})</span>'
             yield (
                 f'<tr><td class="{kind}" aria-label="{verdict.outcome.value}">{MARKS[verdict.outcome][0]}</td>'
                 f'<td>{title}{why}<div class="id faint">{escape(case.id)}</div></td>'

@@ -1,4 +1,4 @@
-"""The report for programs, ready for JSON."""
+"""The report for programs, ready for JSON.  ``docs/howto/check-in-ci.md`` describes it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,29 @@ from typing import Any
 from ..case import Case, Verdict
 from ..runner import Capabilities, Report
 from ..verdict import Level, Outcome
+from .causes import causes
 from .summary import tally
+
+#: The version of the format.  It changes if a key goes, or changes its meaning; a new key does not change it.
+SCHEMA = 1
 
 
 def as_dict(report: Report, *, version: str, date: str) -> dict[str, Any]:
     """Return the report, ready for JSON.  Failed cases have their bytes, in hex."""
+    known = report.known or {}
     return {
+        "schema": SCHEMA,
         "wsref": version,
         "url": report.target.url,
         "date": date,
         "found": _capabilities_as_dict(report.capabilities),
         "stopped": report.stopped,
+        "ok": not report.is_bad,
         "seconds": round(report.seconds, 3),
         "summary": {level.value: vars(tally(report.verdicts, level)) for level in Level},
-        "cases": [_verdict_as_dict(verdict) for verdict in report.verdicts],
+        "causes": [[verdict.case.id for verdict in cause] for cause in causes(report.failed)],
+        "fixed": report.fixed,
+        "cases": [_verdict_as_dict(verdict, known.get(verdict.case.id)) for verdict in report.verdicts],
     }
 
 
@@ -44,8 +53,8 @@ def case_as_dict(case: Case) -> dict[str, Any]:
     }
 
 
-def _verdict_as_dict(verdict: Verdict) -> dict[str, Any]:
-    result = {"outcome": verdict.outcome.value, "why": verdict.why, "expected": verdict.expected}
+def _verdict_as_dict(verdict: Verdict, known: str | None) -> dict[str, Any]:
+    result = {"outcome": verdict.outcome.value, "why": verdict.why, "expected": verdict.expected, "known": known}
     wire = [[{"sent": sent, "hex": data.hex()} for sent, data in chunks] for chunks in verdict.recorded]
     failed = verdict.outcome is Outcome.FAIL
     return {

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..case import Verdict
+from ..codec import printable
 from ..runner import Report
 from ..verdict import Level, Outcome
 
@@ -32,11 +33,16 @@ class Ansi:
         self.colour = colour
 
     def __call__(self, text: str, code: str) -> str:
-        """Return the text in a colour: ``31`` red, ``32`` green, ``33`` yellow, ``2`` faint, ``1`` bold."""
-        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
+        """Return the text in a colour: ``31`` red, ``32`` green, ``33`` yellow, ``2`` faint, ``1`` bold, "" none."""
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text and code else text
 
 
-MARKS = {Outcome.PASS: ("✓", "32"), Outcome.FAIL: ("✗", "31"), Outcome.SKIP: ("-", "2")}
+MARKS = {
+    Outcome.PASS: ("✓", "32"),
+    Outcome.FAIL: ("✗", "31"),
+    Outcome.SKIP: ("-", "2"),
+    Outcome.UNPLAYED: ("·", "33"),
+}
 
 
 # -- The summary -------------------------------------------------------------------------
@@ -44,22 +50,48 @@ MARKS = {Outcome.PASS: ("✓", "32"), Outcome.FAIL: ("✗", "31"), Outcome.SKIP:
 
 @dataclass(frozen=True)
 class Tally:
-    """The number of outcomes of the cases of one level."""
+    """The number of outcomes of cases.
+
+    Attributes:
+        skipped: Cases that do not apply to the server.
+        unplayed: Cases that the run did not reach, or that the caller left out.
+    """
 
     passed: int
     failed: int
     skipped: int
+    unplayed: int
+
+    @property
+    def played(self) -> int:
+        """The number of cases with a verdict on the server."""
+        return self.passed + self.failed
+
+    @property
+    def all(self) -> int:
+        """The number of all cases."""
+        return self.played + self.skipped + self.unplayed
+
+    @property
+    def is_green(self) -> bool:
+        """Whether all cases were played and passed."""
+        return 0 < self.passed == self.all
+
+    @property
+    def words(self) -> str:
+        """``28 played``, or ``27 of 28 played``."""
+        return f"{self.played} played" if self.played == self.all else f"{self.played} of {self.all} played"
 
     def __str__(self) -> str:
-        if not self.passed + self.failed:
-            return f"({self.skipped} skipped)" if self.skipped else "·"
-        return f"{self.passed}/{self.passed + self.failed}"
+        if not self.played:
+            return "none played" if self.all else "-"
+        return f"{self.passed}/{self.played}"
 
 
-def tally(verdicts: Sequence[Verdict], level: Level) -> Tally:
-    """Count the outcomes of one level."""
-    outcomes = [verdict.outcome for verdict in verdicts if verdict.case.level is level]
-    return Tally(*(outcomes.count(outcome) for outcome in (Outcome.PASS, Outcome.FAIL, Outcome.SKIP)))
+def tally(verdicts: Sequence[Verdict], level: Level | None = None) -> Tally:
+    """Count the outcomes, of one level if one is given."""
+    outcomes = [verdict.outcome for verdict in verdicts if level in (None, verdict.case.level)]
+    return Tally(*(outcomes.count(outcome) for outcome in Outcome))
 
 
 def by_chapter(verdicts: Sequence[Verdict]) -> dict[int, list[Verdict]]:
@@ -71,12 +103,14 @@ def by_chapter(verdicts: Sequence[Verdict]) -> dict[int, list[Verdict]]:
 def capabilities_line(report: Report) -> str:
     """Describe the server's abilities in one line."""
     capabilities = report.capabilities
+    if not tally(report.verdicts).played and report.stopped:
+        return "no case was played"
     if capabilities.baseline_status != 101:
         answer = capabilities.baseline_status or "no answer"
         return f"an ordinary handshake gets {answer}: cases that need a WebSocket are skipped"
     words = ["an echo server"]
     if not capabilities.echo:
-        words = [f"no echo server ({capabilities.no_echo}): cases that need an echo are skipped"]
+        words = [f"no echo server ({printable(capabilities.no_echo)}): cases that need an echo are skipped"]
     if capabilities.echo:
         words.append("agrees on permessage-deflate" if capabilities.deflate else "declines permessage-deflate")
     if not capabilities.concurrent:
@@ -86,13 +120,36 @@ def capabilities_line(report: Report) -> str:
 
 def conclusion(report: Report) -> str:
     """Return the last line of the report."""
-    failed = {level: report.count(Outcome.FAIL, level) for level in Level}
+    count = tally(report.verdicts)
+    counts = f"{count.words}: {count.passed} passed, {count.failed} failed"
+    counts += f", {count.skipped} skipped" * bool(count.skipped)
     if report.stopped:
-        return f"Stopped: {report.stopped}."
-    counts = f"{report.count(Outcome.PASS)} passed, {sum(failed.values())} failed, {report.count(Outcome.SKIP)} skipped"
-    if failed[Level.MUST]:
-        one = failed[Level.MUST] == 1
-        verdict = f"{failed[Level.MUST]} MUST failure{'' if one else 's'}: {'a rule is' if one else 'rules are'} broken"
-    else:
-        verdict = "no MUST is broken"
-    return f"{verdict} ({counts}, {report.seconds:.1f} s)."
+        return f"Stopped: {report.stopped}.  {count.all - count.played} cases were not played ({counts})."
+    return f"{_verdict(report)} ({counts}; {report.seconds:.1f} s)."
+
+
+def _verdict(report: Report) -> str:
+    if not tally(report.verdicts).played:
+        return "no case was played, so nothing is known"
+    must = sum(verdict.case.level is Level.MUST for verdict in report.new)
+    rules = f"{plural(must, 'MUST failure')}: {'a rule is' if must == 1 else 'rules are'} broken"
+    if report.known is None:
+        return rules if must else "no MUST is broken"
+    known = f"{len(report.failed) - len(report.new)} known"
+    if not report.new:
+        return f"no new failure, {known}"
+    return f"{plural(len(report.new), 'new failure')}, {known}" + f"; {rules}" * bool(must)
+
+
+def plural(number: int, noun: str) -> str:
+    """Return ``1 case``, ``2 cases``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def unplayed(report: Report) -> dict[str, list[str]]:
+    """Return the ids of the cases that were not played and not skipped, for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for verdict in report.verdicts:
+        if verdict.outcome is Outcome.UNPLAYED:
+            reasons.setdefault(verdict.why, []).append(verdict.case.id)
+    return reasons

@@ -1,0 +1,161 @@
+"""The files of ``check``, and its progress line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import ClassVar, TextIO
+
+from ..check import report
+from ..check.case import Verdict
+from ..check.runner import Report
+from ..check.verdict import Outcome
+from .terminal import CommandError
+
+
+def _as_json(result: Report, version: str, date: str) -> str:
+    return json.dumps(report.as_dict(result, version=version, date=date), indent=1) + "\n"
+
+
+class ReportFiles:
+    """The reports that the command line asks for.
+
+    Args:
+        files: Kind to file; ``-``: standard output; None: no such report.
+    Raises:
+        ValueError: Two reports go to standard output.
+        CommandError: A file cannot be written.
+    """
+
+    #: Kind of report, which is also the flag, to the function that formats it.
+    KINDS: ClassVar[dict[str, Callable[[Report, str, str], str]]] = {
+        "json": _as_json,
+        "junit": lambda result, _, date: report.as_junit(result, date=date).decode(),
+        "markdown": lambda result, version, date: report.as_markdown(result, version=version, date=date),
+        "html": lambda result, version, date: report.as_html(result, version=version, date=date),
+    }
+
+    def __init__(self, files: Mapping[str, str | None]) -> None:
+        self._files = {kind: file for kind, file in files.items() if file is not None}
+        if list(self._files.values()).count("-") > 1:
+            raise ValueError("only one report can go to standard output")
+        for file in self._files.values():
+            if file != "-":
+                self.require_writable(file)
+
+    @property
+    def use_stdout(self) -> bool:
+        """Whether a report goes to standard output."""
+        return "-" in self._files.values()
+
+    @staticmethod
+    def require_writable(file: str) -> None:
+        """Check before the run that a file can be written.
+
+        Raises:
+            CommandError: It cannot.
+        """
+        existed = os.path.lexists(file)
+        try:
+            with open(file, "a"):
+                pass
+            if not existed:
+                os.unlink(file)
+        except OSError as error:
+            raise CommandError(f"cannot write {file}: {error.strerror}") from None
+
+    def write(self, result: Report, version: str) -> None:
+        """Format and write the reports.
+
+        Raises:
+            CommandError: A file cannot be written.
+        """
+        date = datetime.now(UTC).isoformat(timespec="seconds")
+        for kind, file in self._files.items():
+            text = self.KINDS[kind](result, version, date)
+            if file == "-":
+                sys.stdout.write(text)
+            else:
+                write_whole(file, text.encode())
+
+
+def write_whole(file: str, data: bytes) -> None:
+    """Write a file wholly or not at all, so that no reader finds a half-written report.
+
+    Raises:
+        CommandError: The file cannot be written.
+    """
+    path = Path(file).resolve()
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        if path.exists() and not path.is_file():  # a pipe or a device
+            path.write_bytes(data)
+            return
+        part.write_bytes(data)
+        if path.exists():
+            shutil.copymode(path, part)
+        os.replace(part, path)
+    except OSError as error:
+        raise CommandError(f"cannot write {file}: {error.strerror}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink()
+
+
+@contextlib.contextmanager
+def announcing_ctrl_c(stream: TextIO) -> Iterator[None]:
+    """Say after Ctrl-C what the run waits for: the cases in progress, at most a few timeouts."""
+
+    def announce(number: int, frame: object) -> None:
+        print("\nwsref: stopping; the cases in progress end first, then the report follows", file=stream, flush=True)
+        signal.default_int_handler(number, None)
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, announce)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+class Progress:
+    """A line that counts the played cases, on a terminal only."""
+
+    def __init__(self, cases: int, stream: TextIO) -> None:
+        self._cases = cases
+        self._stream = stream if stream.isatty() else None
+        self._played = self._failed = 0
+
+    def update(self, verdict: Verdict) -> None:
+        """Count one more verdict."""
+        self._played += 1
+        self._failed += verdict.outcome is Outcome.FAIL
+        if self._stream:
+            failed = f", {self._failed} failed" if self._failed else ""
+            line = f"{self._played} of {self._cases}{failed}: {verdict.case.id}"
+            self._stream.write(f"\r\x1b[K{line[: self._columns() - 1]}")
+            self._stream.flush()
+
+    def _columns(self) -> int:
+        """Return the width of the terminal, which may change during the run."""
+        try:
+            return (self._stream and os.get_terminal_size(self._stream.fileno()).columns) or 80
+        except OSError:
+            return 80
+
+    def end(self) -> None:
+        """Clear the line."""
+        if self._stream and self._played:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()

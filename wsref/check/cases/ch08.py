@@ -510,8 +510,8 @@ AFTER_CASES = (
         SHOULD,
         "RFC 6455 §7.1.1",
         "Bytes after the client's Close are discarded, and TCP ends with FIN",
-        "An endpoint SHOULD use a method that cleanly closes the TCP connection ..., discarding any trailing bytes that "
-        "may be received.",
+        "An endpoint SHOULD use a method that cleanly closes the TCP connection ..., discarding any trailing bytes "
+        "that may be received.",
         script(
             "a Close, and behind it 16 text messages of 60,000 bytes",
             "Close, then FIN",

@@ -16,6 +16,7 @@ from wsref.check import CASES, Level, Outcome, grade, parse_target
 from wsref.check.cases import select
 from wsref.check.codec import TEXT
 from wsref.check.gallery.reference import Disconnected, ReferenceServer, Refusal, serving
+from wsref.check.report.summary import capabilities_line
 
 
 class Greets(ReferenceServer):
@@ -206,6 +207,20 @@ class TestUnaskedMessages:
             report = grade(parse_target(server.url), select(only=["6.*"]))
         assert report.capabilities.unasked
         assert report.failed == []
+
+
+@pytest.mark.parametrize(
+    "kind, advice",
+    [
+        (Page, "gets 200 (is there a WebSocket at this path?)"),
+        (WantsASubprotocol, "gets 400, “the subprotocol echo is required” (a server may demand"),
+        (NotAllowed, "gets 403, “403 Forbidden” (a server may demand a --subprotocol, an --origin, or a --header)"),
+    ],
+)
+def test_a_server_that_lets_nobody_in_says_why_and_what_may_help(kind, advice):
+    with serving_a(kind) as url:
+        report = grade(parse_target(url), select(only=["4.status.101"]))
+    assert advice in capabilities_line(report)
 
 
 def test_a_refusal_that_every_handshake_gets_proves_nothing():

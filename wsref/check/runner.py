@@ -48,6 +48,7 @@ class Capabilities:
 
     Attributes:
         baseline_status: The status of an ordinary handshake; 0: the server closed the connection.
+        refusal: The first line of the body if that is an error, in words.
         echo: Whether the server echoes messages.
         no_echo: The reason why it does not, in words.
         binary: Whether it echoes binary messages too.
@@ -58,6 +59,7 @@ class Capabilities:
     """
 
     baseline_status: int = 0
+    refusal: str = ""
     echo: bool = False
     no_echo: str = ""
     binary: bool = False
@@ -148,6 +150,8 @@ def probe(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Capabil
         if answer is not None and not answer.status:
             raise NotAnswering(f"{target.authority} does not answer in HTTP: it sent {wire.received()[:40]!r}")
         capabilities.baseline_status = answer.status if answer else 0
+        if answer is not None and answer.status >= 400:
+            capabilities.refusal = answer.body.decode("utf-8", "replace").strip().partition("\n")[0].strip()[:100]
         if answer is None and not _answers_http(peer):
             raise NotAnswering(
                 "it accepts TCP connections and closes them without an answer: is it an HTTP server?  "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..case import Case, Verdict
-from ..runner import Capabilities, Report
+from ..runner import Report
 from ..verdict import Level, Outcome
 from .causes import causes
 from .summary import tally
@@ -22,7 +22,7 @@ def as_dict(report: Report, *, version: str, date: str) -> dict[str, Any]:
         "wsref": version,
         "url": report.target.url,
         "date": date,
-        "found": _capabilities_as_dict(report.capabilities),
+        "found": vars(report.capabilities),
         "stopped": report.stopped,
         "ok": not report.is_bad,
         "seconds": round(report.seconds, 3),
@@ -31,11 +31,6 @@ def as_dict(report: Report, *, version: str, date: str) -> dict[str, Any]:
         "fixed": report.fixed,
         "cases": [_verdict_as_dict(verdict, known.get(verdict.case.id)) for verdict in report.verdicts],
     }
-
-
-def _capabilities_as_dict(capabilities: Capabilities) -> dict[str, Any]:
-    names = {"baseline_status": "usual", "concurrent": "many"}
-    return {names.get(name, name): value for name, value in vars(capabilities).items()}
 
 
 def case_as_dict(case: Case) -> dict[str, Any]:

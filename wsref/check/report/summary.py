@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..case import Verdict
 from ..codec import printable
-from ..runner import Report
+from ..runner import Capabilities, Report
 from ..verdict import Level, Outcome
 
 #: The chapters of the book that have cases: title, and name of the page.
@@ -106,8 +106,7 @@ def capabilities_line(report: Report) -> str:
     if not tally(report.verdicts).played and report.stopped:
         return "no case was played"
     if capabilities.baseline_status != 101:
-        answer = capabilities.baseline_status or "no answer"
-        return f"an ordinary handshake gets {answer}: cases that need a WebSocket are skipped"
+        return f"{_why_no_websocket(capabilities)}: cases that need a WebSocket are skipped"
     words = ["an echo server"]
     if not capabilities.echo:
         words = [f"no echo server ({printable(capabilities.no_echo)}): cases that need an echo are skipped"]
@@ -116,6 +115,20 @@ def capabilities_line(report: Report) -> str:
     if not capabilities.concurrent:
         words.append("serves one client at a time, so cases run one at a time")
     return "; ".join(words)
+
+
+def _why_no_websocket(capabilities: Capabilities) -> str:
+    """Say what an ordinary handshake gets, and what may help."""
+    status = capabilities.baseline_status
+    received = f"an ordinary handshake gets {status or 'no answer'}"
+    if 200 <= status < 400 or status in (404, 426):
+        return f"{received} (is there a WebSocket at this path?)"
+    if status in (400, 401, 403) and capabilities.refusal:
+        return (
+            f"{received}, “{printable(capabilities.refusal)}” (a server may demand a --subprotocol, an --origin, "
+            "or a --header)"
+        )
+    return received
 
 
 def conclusion(report: Report) -> str:

@@ -24,7 +24,7 @@ from wsref import Compression, Echo, Limits, running
 from wsref.apps.demo import Demo
 from wsref.check import CASES, Level, NotAnswering, Outcome, grade, parse_target
 from wsref.check.case import Case, Play
-from wsref.check.cases import select
+from wsref.check.cases import LARGE_CASES, select
 from wsref.check.codec import BINARY, PING, TEXT, Frame, frame, mask, parse_answer, parse_frame, text
 from wsref.check.gallery.reference import ReferenceServer, serving
 from wsref.check.report import CHAPTERS, Ansi, as_text
@@ -167,6 +167,14 @@ class TestTheRows:
     def test_there_are_521_cases(self):
         assert len(CASES) == 521
 
+    def test_the_large_messages_are_played_only_if_asked_for(self):
+        assert [case for case in select() if case in LARGE_CASES] == []
+        assert [case for case in select(only=["6.*"]) if case in LARGE_CASES] == []
+        assert [case.id for case in select(only=["6.large.text-1-mib"])] == ["6.large.text-1-mib"]
+        everything = select(large=True)
+        assert len(everything) == len(CASES) + len(LARGE_CASES)
+        assert [case.chapter for case in everything] == sorted(case.chapter for case in everything)
+
     def test_select_by_chapter_by_id_by_beginning_and_by_glob(self):
         assert {case.chapter for case in select(until=3)} == {1, 2, 3}
         assert [case.id for case in select(only=["4.accept.value"])] == ["4.accept.value"]
@@ -200,6 +208,25 @@ class TestGoodServers:
             verdict.case.id for verdict in serious
         }
         assert lax <= {"3.protocol.malformed", "3.extensions.malformed", "3.extensions.unclosed-quote"}
+
+
+class TestLargeMessages:
+    """--large"""
+
+    @pytest.mark.slow
+    def test_a_server_without_a_small_limit_passes_them(self):
+        limits = Limits(max_message_size=32 << 20)
+        with running(Echo, limits=limits, compression=Compression()) as server:
+            report = grade(parse_target(server.url), LARGE_CASES, timeout=10)
+        assert [(v.case.id, v.outcome, v.why) for v in report.verdicts if v.outcome is not Outcome.PASS] == []
+
+    def test_a_limit_is_legal_and_a_wrong_message_is_a_failure(self):
+        with running(Echo, limits=Limits(max_message_size=1 << 20)) as server:
+            report = grade(parse_target(server.url), select(only=["6.large.binary-*"]), timeout=10)
+        assert [v.outcome for v in report.verdicts] == [Outcome.PASS, Outcome.SKIP, Outcome.SKIP]
+        with serving(Shifts) as url:
+            report = grade(parse_target(url), select(only=["6.large.binary-1-mib"]), timeout=10)
+        assert "differs from byte 0 on" in report.failed[0].why
 
 
 class TestFindings:

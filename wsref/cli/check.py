@@ -103,7 +103,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def _selected(options: argparse.Namespace) -> list[Case]:
     levels = list(Level)[: [level.value.lower() for level in Level].index(options.level) + 1]
-    cases = [case for case in select(until=options.until, only=options.only) if case.level in levels]
+    cases = [
+        case for case in select(until=options.until, only=options.only, large=options.large) if case.level in levels
+    ]
     if not cases:
         raise ValueError("no case matches: see check --list")
     return cases

@@ -79,6 +79,7 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
         default=[],
         help="only these cases: an id, its beginning (6.length), or a glob; repeatable",
     )
+    add("--large", action="store_true", help="also messages of 1 to 16 MiB, which take a few seconds more")
     add(
         "--except",
         dest="left_out",

@@ -41,6 +41,7 @@ def subclass(**attributes: object) -> type[WebSocketHandler]:
         ("_authorize", lambda self, request: None, "Mixin._authorize is wsref's own"),
         ("_channel", None, "Mixin._channel is wsref's own"),
         ("on_message", lambda self: None, "Mixin.on_message"),
+        ("paths", "/chat", "Mixin.paths is a list of str"),
     ],
 )
 def test_a_mixin_is_checked_as_the_class_is(name, value, complaint):
@@ -154,7 +155,7 @@ class TestHooks:
         async def generator(self, *arguments):
             yield
 
-        for made in (hook, generator):
+        for made in (hook, generator, staticmethod(hook), classmethod(hook)):
             with pytest.raises(TypeError, match=rf"Mine\.{name} is async"):
                 subclass(**{name: made})
 
@@ -172,6 +173,24 @@ class TestHooks:
             subclass(**{name: lambda self, a, b, c, d: None})
         subclass(**{name: lambda self, *arguments: None})
         subclass(**{name: lambda *arguments, more=1: None})
+
+    @pytest.mark.parametrize(
+        "name, meant",
+        [
+            ("on_mesage", "on_message"),
+            ("onMessage", "on_message"),
+            ("on_messages", "on_message"),
+            ("on_opened", "on_open"),
+            ("on_closed", "on_close"),
+            ("on_ping", "on_pong"),
+        ],
+    )
+    def test_a_name_that_is_nearly_a_hook_would_never_be_called(self, name, meant):
+        with pytest.raises(TypeError, match=rf"Mine\.{name} would never be called: {meant} is the hook"):
+            subclass(**{name: lambda self, *arguments: None})
+
+    def test_another_name_that_begins_so_is_free(self):
+        subclass(on_join=lambda self: None, on_vote=lambda self: None, on_text=lambda self: None, online=True)
 
     @pytest.mark.parametrize("name", [*HOOKS, "send"])
     def test_not_a_function(self, name):

@@ -14,6 +14,7 @@ import socketserver
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import Any
 
 from ..protocol import deflate, handshake
@@ -516,21 +517,22 @@ def check_subclass(cls: type[WebSocketHandler]) -> None:
         elif name in _METHODS or name in _ATTRIBUTES:
             instead = "; override on_open and on_close instead" if name in ("setup", "handle", "finish") else ""
             raise TypeError(f"{where} is wsref's own: choose another name{instead}")
-    for option in ("subprotocols", "paths"):
-        names = vars(cls).get(option)
-        if names is None or isinstance(names, property):
-            continue
-        if isinstance(names, (str, bytes)) or not isinstance(names, Collection):
-            raise TypeError(
-                f"{cls.__name__}.{option} is a list of str, such as ({names!r},), not one {type(names).__name__}"
-            )
-        for one in names:
-            if not isinstance(one, str):
-                raise TypeError(f"{cls.__name__}.{option} is a list of str; {one!r} is not one")
-            if option == "subprotocols" and not re.fullmatch(TOKEN, one):
-                raise TypeError(f"{cls.__name__}.subprotocols: {one!r} is not a token (RFC 6455 §4.1)")
-            if option == "paths" and not one.startswith("/"):
-                raise TypeError(f"{cls.__name__}.paths: a path begins with '/', not as {one!r}")
+        elif name.startswith("on") and (meant := get_close_matches(name, HOOKS, 1, 0.8)):
+            raise TypeError(f"{where} would never be called: {meant[0]} is the hook; or choose another name")
+        elif name in ("subprotocols", "paths") and value is not None and not isinstance(value, property):
+            _check_option(where, name, value)
+
+
+def _check_option(where: str, option: str, names: object) -> None:
+    if isinstance(names, (str, bytes)) or not isinstance(names, Collection):
+        raise TypeError(f"{where} is a list of str, such as ({names!r},), not one {type(names).__name__}")
+    for one in names:
+        if not isinstance(one, str):
+            raise TypeError(f"{where} is a list of str; {one!r} is not one")
+        if option == "subprotocols" and not re.fullmatch(TOKEN, one):
+            raise TypeError(f"{where}: {one!r} is not a token (RFC 6455 §4.1)")
+        if option == "paths" and not one.startswith("/"):
+            raise TypeError(f"{where}: a path begins with '/', not as {one!r}")
 
 
 def _check_hook(where: str, hook: object, argument_count: int) -> None:
@@ -545,6 +547,7 @@ def _check_hook(where: str, hook: object, argument_count: int) -> None:
 
 
 def _check_is_plain_function(where: str, function: object) -> None:
+    function = getattr(function, "__func__", function)  # of a staticmethod, or a classmethod
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{where} is async: wsref calls hooks in a thread of their connection; write a plain def")
     if inspect.isgeneratorfunction(function):

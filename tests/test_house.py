@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import wsref
-from wsref.protocol.limits import Limits
+from wsref.protocol.limits import MAX_SECONDS, Limits
 
 PACKAGE = Path(wsref.__file__).parent
 SOURCES = {str(path.relative_to(PACKAGE)): path for path in sorted(PACKAGE.rglob("*.py"))}
@@ -196,6 +196,14 @@ class TestLimits:
         for row in fields(Limits):
             with pytest.raises(ValueError, match=rf"{row.name} must be .*{row.metadata['unit']}"):
                 Limits(**{row.name: value})
+
+    def test_a_time_is_one_that_the_system_calls_can_take(self):
+        times = [row.name for row in fields(Limits) if row.metadata["unit"].startswith("seconds")]
+        assert len(times) == 7
+        for name in times:
+            Limits(**{name: MAX_SECONDS})
+            with pytest.raises(ValueError, match=rf"{name} must be at most 2,000,000 seconds"):
+                Limits(**{name: MAX_SECONDS + 1})
 
     def test_a_limit_has_a_default_a_unit_and_a_reason(self):
         for row in fields(Limits):

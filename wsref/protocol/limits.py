@@ -13,6 +13,9 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+#: Seconds.  The longest time that a limit may have: poll() counts milliseconds in 32 bits, which is 24 days.
+MAX_SECONDS = 2_000_000
+
 
 def limit(default: float, unit: str, why: str) -> Any:
     """Make one row of :class:`Limits`."""
@@ -24,7 +27,7 @@ class Limits:
     """All limits of one server or one connection.
 
     Raises:
-        ValueError: A limit is not a positive number.
+        ValueError: A limit is not a positive number, or a time of more than :data:`MAX_SECONDS`.
 
     >>> Limits(max_message_size=4096).max_message_size
     4096
@@ -58,3 +61,5 @@ class Limits:
             value = getattr(self, row.name)
             if not 0 < value < math.inf:  # written so that NaN fails, too
                 raise ValueError(f"{row.name} must be more than 0 {row.metadata['unit']}, not {value!r}")
+            if row.metadata["unit"] == "seconds" and value > MAX_SECONDS:
+                raise ValueError(f"{row.name} must be at most {MAX_SECONDS:,} seconds (23 days), not {value!r}")

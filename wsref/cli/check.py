@@ -258,7 +258,7 @@ def list_gallery(*, verbose: bool) -> int:
     for name, server in BROKEN.items():
         print(f"{name:{width}}  {server.symptom}")
         if verbose:
-            print(f"{'':{width}}    the bug: {server.bug}; found by {', '.join(server.fails)}")
+            print(f"{'':{width}}    the bug: {server.bug}; found by {server.case}")
     if not verbose:
         print("\nServe one with --broken NAME, and find its bug.  For the solutions: --gallery -v", file=sys.stderr)
     return 0

@@ -62,8 +62,7 @@ class Gallery(SphinxDirective):
 
         for name, server in BROKEN.items():
             bug = nodes.paragraph("", f"{server.bug[0].upper()}{server.bug[1:]}; found by ")
-            for number, case in enumerate(server.fails):
-                bug += [nodes.Text(", ")] * bool(number) + [nodes.literal("", case)]
+            bug += nodes.literal("", server.case)
             yield nodes.definition_list_item(
                 "",
                 nodes.term("", "", nodes.literal("", name)),

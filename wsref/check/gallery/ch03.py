@@ -10,7 +10,7 @@ from .reference import ReferenceServer, Refusal, Request
 class AnyMethod(ReferenceServer):
     symptom = "a form that sends a POST opens a WebSocket"
     bug = "it upgrades requests with any method"
-    fails = ("3.method.post", "3.method.put", "3.method.head", "3.method.options", "3.method.lower-case")
+    case = "3.method.post"
 
     def validate(self, request: Request) -> None:
         request.method = "GET"
@@ -20,7 +20,7 @@ class AnyMethod(ReferenceServer):
 class NoAllow(ReferenceServer):
     symptom = "a client with a wrong method does not learn the correct one"
     bug = "it sends a 405 without Allow"
-    fails = ("3.method.allow",)
+    case = "3.method.allow"
 
     def refuse(self, refusal: Refusal) -> None:
         if str(refusal) == "the method of an upgrade is GET":
@@ -31,7 +31,7 @@ class NoAllow(ReferenceServer):
 class TwentyFourCharacters(ReferenceServer):
     symptom = "a client with keys of random letters works here, but another server refuses it"
     bug = "it checks only that the key has 24 characters"
-    fails = ("3.key.17-bytes", "3.key.no-base64", "3.key.url-safe", "3.key.blank-inside")
+    case = "3.key.17-bytes"
 
     def is_key(self, key: str) -> bool:
         return len(key) == 24
@@ -40,16 +40,7 @@ class TwentyFourCharacters(ReferenceServer):
 class AnyKey(ReferenceServer):
     symptom = "a client with a constant, short key works"
     bug = "it does not check the key, if there is one"
-    fails = (
-        "3.key.empty",
-        "3.key.short",
-        "3.key.17-bytes",
-        "3.key.long",
-        "3.key.no-base64",
-        "3.key.url-safe",
-        "3.key.no-padding",
-        "3.key.blank-inside",
-    )
+    case = "3.key.empty"
 
     def is_key(self, key: str) -> bool:
         return True
@@ -58,7 +49,7 @@ class AnyKey(ReferenceServer):
 class FirstKey(ReferenceServer):
     symptom = "a client that is broken itself connects here, and nowhere else"
     bug = "it takes the first key of several, and an empty one for none"
-    fails = ("3.key.missing", "3.key.empty", "3.key.twice", "3.refusal.status")
+    case = "3.key.missing"
 
     def validate(self, request: Request) -> None:
         keys = [key for key in request.lines("sec-websocket-key") if key] or ["A" * 22 + "=="]
@@ -70,7 +61,7 @@ class FirstKey(ReferenceServer):
 class AnySubprotocolName(ReferenceServer):
     symptom = "a client that offers names with blanks connects here, and nowhere else"
     bug = "it does not check the names of offered subprotocols"
-    fails = ("3.protocol.malformed",)
+    case = "3.protocol.malformed"
 
     def validate(self, request: Request) -> None:
         headers = request.headers
@@ -82,20 +73,7 @@ class AnySubprotocolName(ReferenceServer):
 class AnyVersion(ReferenceServer):
     symptom = "a client of a future version of the protocol gets 101, and then nothing works"
     bug = "it does not check the version"
-    fails = (
-        "3.version.missing",
-        "3.version.empty",
-        "3.version.12",
-        "3.version.14",
-        "3.version.255",
-        "3.version.013",
-        "3.version.plus-13",
-        "3.version.underscore",
-        "3.version.text",
-        "3.version.list",
-        "3.version.other-digits",
-        "3.version.twice",
-    )
+    case = "3.version.missing"
 
     def is_version(self, versions: list[str]) -> bool:
         return True
@@ -104,7 +82,7 @@ class AnyVersion(ReferenceServer):
 class VersionByInt(ReferenceServer):
     symptom = "no user complains, but a checker reports invalid versions as accepted"
     bug = "it uses int(), which also reads '+13', '013', '1_3' and digits of other scripts as 13"
-    fails = ("3.version.013", "3.version.plus-13", "3.version.underscore", "3.version.other-digits")
+    case = "3.version.013"
 
     def is_version(self, versions: list[str]) -> bool:
         try:
@@ -116,7 +94,7 @@ class VersionByInt(ReferenceServer):
 class VersionsUntold(ReferenceServer):
     symptom = "a client that supports several versions cannot find out which one to use"
     bug = "it refuses a version without Sec-WebSocket-Version"
-    fails = ("3.version.told",)
+    case = "3.version.told"
 
     def refuse(self, refusal: Refusal) -> None:
         if refusal.status != 426:
@@ -127,21 +105,7 @@ class VersionsUntold(ReferenceServer):
 class BadRequestIs200(ReferenceServer):
     symptom = "clients and monitors report status 200, but no client can connect"
     bug = "it refuses with 200 and an error in the body"
-    fails = (
-        "1.header.blank-before-colon",
-        "1.header.no-colon",
-        "1.header.no-name",
-        "1.header.folded",
-        "1.host.*",
-        "1.line.two-blanks",
-        "1.line.lower-case-version",
-        "1.line.no-version",
-        "1.garbage.binary",
-        "3.body.negative",
-        "3.body.two-lengths",
-        "3.body.unknown-coding",
-        "3.refusal.status",
-    )
+    case = "1.header.blank-before-colon"
 
     def refuse(self, refusal: Refusal) -> None:
         if refusal.status != 400:
@@ -154,7 +118,7 @@ class BadRequestIs200(ReferenceServer):
 class SilentForVersion8(ReferenceServer):
     symptom = "a client of 2011 waits forever"
     bug = "it does not answer a handshake of version 8"
-    fails = ("3.version.8", "11.origin.version-8")
+    case = "3.version.8"
 
     def is_version(self, versions: list[str]) -> bool:
         while versions == ["8"]:
@@ -165,7 +129,7 @@ class SilentForVersion8(ReferenceServer):
 class NeverMindsBody(ReferenceServer):
     symptom = "behind one kind of proxy, messages of strangers appear in conversations"
     bug = "it ignores Content-Length and Transfer-Encoding, and reads a body as frames"
-    fails = ("3.body.*",)
+    case = "3.body.negative"
 
     def check_head(self, request: Request) -> None:
         announced = ("content-length", "transfer-encoding")
@@ -176,7 +140,7 @@ class NeverMindsBody(ReferenceServer):
 class WantsNoExtensions(ReferenceServer):
     symptom = "a client with an invalid header works here, but not with other servers"
     bug = "it ignores an invalid Sec-WebSocket-Extensions"
-    fails = ("3.extensions.malformed", "3.extensions.unclosed-quote")
+    case = "3.extensions.malformed"
 
     def validate(self, request: Request) -> None:
         kept = request.headers

@@ -8,7 +8,7 @@ from .reference import ReferenceServer, Refusal, Request
 class UpgradeRequiredToWhat(ReferenceServer):
     symptom = "a plain client gets a 426, and does not learn which protocol to use"
     bug = "its 426 has no Upgrade header"
-    fails = ("5.plain.says-to-what",)
+    case = "5.plain.says-to-what"
 
     def fallback(self, request: Request) -> None:
         raise Refusal(426, "this is a WebSocket server")
@@ -17,7 +17,7 @@ class UpgradeRequiredToWhat(ReferenceServer):
 class UpgradeUnnamed(ReferenceServer):
     symptom = "a proxy removes the Upgrade header of its 426"
     bug = "its answer has Upgrade, but Connection does not name it"
-    fails = ("5.plain.names-upgrade",)
+    case = "5.plain.names-upgrade"
 
     def answer(self, status_line: str, *headers: str, body: str = "") -> None:
         if not status_line.startswith("101"):
@@ -28,7 +28,7 @@ class UpgradeUnnamed(ReferenceServer):
 class SaysNothing(ReferenceServer):
     symptom = "a browser that opens its address shows an empty page"
     bug = "it refuses with an empty body"
-    fails = ("5.plain.explained",)
+    case = "5.plain.explained"
 
     def answer(self, status_line: str, *headers: str, body: str = "") -> None:
         headers = tuple("Content-Length: 0" if header.startswith("Content-Length") else header for header in headers)
@@ -38,7 +38,7 @@ class SaysNothing(ReferenceServer):
 class HelloWorld(ReferenceServer):
     symptom = "a browser shows Hello, and nothing about a WebSocket server"
     bug = "it answers plain requests with 200"
-    fails = ("5.plain.426", "5.plain.post")
+    case = "5.plain.426"
 
     def fallback(self, request: Request) -> None:
         self.send_page(request, "Hello\n")
@@ -47,7 +47,7 @@ class HelloWorld(ReferenceServer):
 class SaysCloseAndKeeps(ReferenceServer):
     symptom = "clients that wait for the end of an answer wait too long"
     bug = "it sends Connection: close and keeps the connection open"
-    fails = ("1.close.asked", "5.close.kept")
+    case = "1.close.asked"
 
     def refuse(self, refusal: Refusal) -> None:
         super().refuse(refusal)

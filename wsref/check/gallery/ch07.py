@@ -12,41 +12,7 @@ from .reference import Failure, ReferenceServer
 class OneByOne(ReferenceServer):
     symptom = "a long message from Firefox comes back as several messages"
     bug = "it ignores FIN: every data frame is a message"
-    fails = (
-        "6.mask.missing-fragment",
-        "6.rsv.1-continuation",
-        "7.ping.inside-*",
-        "7.ping.before-the-rest",
-        "7.pong.inside-message",
-        "7.fragments.two",
-        "7.fragments.three",
-        "7.fragments.binary",
-        "7.fragments.many",
-        "7.fragments.one-byte-each",
-        "7.fragments.*-first",
-        "7.fragments.empty-middle",
-        "7.fragments.small",
-        "7.fragments.large",
-        "7.fragments.unequal",
-        "7.fragments.slowly",
-        "7.fragments.two-messages",
-        "7.fragments.continued-after-the-end",
-        "7.fragments.*-text",
-        "7.fragments.in-empty",
-        "7.fragments.reserved-opcode",
-        "7.utf8.split-*",
-        "7.utf8.not-in-binary",
-        "7.utf8.invalid-last-fragment",
-        "9.message.*-fragments",
-        "9.message.fragment-with-tail",
-        "9.message.ping-between",
-        "9.message.utf8-split",
-        "9.rsv1.continuation",
-        "9.rsv1.continuation-only",
-        "10.clients.fragments",
-        "11.limits.message",
-        "11.limits.fragments",
-    )
+    case = "6.mask.missing-fragment"
 
     def on_data(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> None:
         if opcode == CONTINUATION and self.last and not self.done:
@@ -60,31 +26,7 @@ class OneByOne(ReferenceServer):
 class LosesFragments(ReferenceServer):
     symptom = "only the end of a long message comes back"
     bug = "it collects fragments with = instead of +="
-    fails = (
-        "7.ping.inside-*",
-        "7.ping.before-the-rest",
-        "7.pong.inside-message",
-        "7.fragments.two",
-        "7.fragments.three",
-        "7.fragments.binary",
-        "7.fragments.many",
-        "7.fragments.one-byte-each",
-        "7.fragments.empty-middle",
-        "7.fragments.empty-last",
-        "7.fragments.small",
-        "7.fragments.large",
-        "7.fragments.unequal",
-        "7.fragments.slowly",
-        "7.fragments.two-messages",
-        "7.fragments.continued-after-the-end",
-        "7.utf8.split-*",
-        "7.utf8.not-in-binary",
-        "9.message.*-fragments",
-        "9.message.fragment-with-tail",
-        "9.message.ping-between",
-        "9.message.utf8-split",
-        "10.clients.fragments",
-    )
+    case = "7.ping.inside-message"
 
     def on_data(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> None:
         self.message = b""
@@ -94,21 +36,7 @@ class LosesFragments(ReferenceServer):
 class AnyText(ReferenceServer):
     symptom = "sometimes a browser closes with 1007 because of an echo"
     bug = "it forwards text as bytes, without a check for UTF-8"
-    fails = (
-        "7.utf8.overlong-*",
-        "7.utf8.surrogate-*",
-        "7.utf8.110000",
-        "7.utf8.f5",
-        "7.utf8.*-bytes",
-        "7.utf8.fe-ff",
-        "7.utf8.lone-*",
-        "7.utf8.two-too-many",
-        "7.utf8.not-continued",
-        "7.utf8.cut-*",
-        "7.utf8.invalid-*",
-        "7.utf8.fail-fast",
-        "9.utf8.*",
-    )
+    case = "7.utf8.overlong-2"
 
     def check_text(self, piece: bytes, last: bool) -> None:
         pass
@@ -117,7 +45,7 @@ class AnyText(ReferenceServer):
 class TextByFrame(ReferenceServer):
     symptom = "long messages in Chinese sometimes close the connection with 1007; messages in English never do"
     bug = "it decodes each fragment separately, although a character may be split between two"
-    fails = ("7.utf8.split-*",)
+    case = "7.utf8.split-2"
 
     def check_text(self, piece: bytes, last: bool) -> None:
         super().check_text(piece, True)
@@ -126,7 +54,7 @@ class TextByFrame(ReferenceServer):
 class LateText(ReferenceServer):
     symptom = "no symptom: it is legal, but the server collects invalid messages"
     bug = "it checks UTF-8 only at FIN"
-    fails = ("7.utf8.fail-fast",)
+    case = "7.utf8.fail-fast"
 
     def check_text(self, piece: bytes, last: bool) -> None:
         if last:
@@ -137,10 +65,7 @@ class LateText(ReferenceServer):
 class Surrogates(ReferenceServer):
     symptom = "a client that encodes UTF-16 strings by hand works here, but with no other server"
     bug = "it decodes with 'surrogatepass', which accepts ed a0 80"
-    fails = (
-        "7.utf8.surrogate-*",
-        "9.utf8.surrogate",
-    )
+    case = "7.utf8.surrogate-first"
 
     def check_text(self, piece: bytes, last: bool) -> None:
         super().check_text(re.sub(rb"\xed[\xa0-\xbf][\x80-\xbf]", b"", piece), last)
@@ -149,22 +74,7 @@ class Surrogates(ReferenceServer):
 class AsciiOnly(ReferenceServer):
     symptom = "an umlaut closes the connection"
     bug = "it decodes text as ASCII"
-    fails = (
-        "7.utf8.80",
-        "7.utf8.7ff",
-        "7.utf8.800",
-        "7.utf8.d7ff",
-        "7.utf8.e000",
-        "7.utf8.feff",
-        "7.utf8.ffff",
-        "7.utf8.fdd0",
-        "7.utf8.10000",
-        "7.utf8.1fffe",
-        "7.utf8.10ffff",
-        "7.utf8.all",
-        "7.utf8.split-*",
-        "9.message.utf8-split",
-    )
+    case = "7.utf8.80"
 
     def check_text(self, piece: bytes, last: bool) -> None:
         if not piece.isascii():
@@ -174,14 +84,7 @@ class AsciiOnly(ReferenceServer):
 class ThreeBytesAtMost(ReferenceServer):
     symptom = "emoji close the connection"
     bug = "its hand-written UTF-8 decoder knows only forms of one to three bytes"
-    fails = (
-        "7.utf8.10000",
-        "7.utf8.1fffe",
-        "7.utf8.10ffff",
-        "7.utf8.all",
-        "7.utf8.split-4",
-        "7.utf8.split-everywhere",
-    )
+    case = "7.utf8.10000"
 
     def check_text(self, piece: bytes, last: bool) -> None:
         super().check_text(piece, last)
@@ -192,18 +95,7 @@ class ThreeBytesAtMost(ReferenceServer):
 class NoOddCharacters(ReferenceServer):
     symptom = "some messages come back shorter"
     bug = "it removes unprintable characters from messages"
-    fails = (
-        "7.utf8.nul",
-        "7.utf8.7f",
-        "7.utf8.80",
-        "7.utf8.d7ff",
-        "7.utf8.e000",
-        "7.utf8.feff",
-        "7.utf8.ffff",
-        "7.utf8.fdd0",
-        "7.utf8.1fffe",
-        "7.utf8.10ffff",
-    )
+    case = "7.utf8.nul"
 
     def on_message(self, opcode: int, message: bytes) -> None:
         if opcode == TEXT:
@@ -214,24 +106,7 @@ class NoOddCharacters(ReferenceServer):
 class NeverPongs(ReferenceServer):
     symptom = "clients that send Pings close the connection after 20 seconds; browsers do not"
     bug = "it ignores Pings"
-    fails = (
-        "7.ping.hello",
-        "7.ping.empty",
-        "7.ping.125",
-        "7.ping.not-text",
-        "7.ping.byte-by-byte",
-        "7.ping.three",
-        "7.ping.ten",
-        "7.ping.among-messages",
-        "7.ping.inside-*",
-        "7.ping.before-the-rest",
-        "7.pong.well-formed",
-        "7.utf8.split-by-ping",
-        "9.message.ping-between",
-        "9.rsv1.own",
-        "9.rsv1.pong-is-plain",
-        "9.context.past-plain",
-    )
+    case = "7.ping.hello"
 
     def on_ping(self, payload: bytes) -> None:
         pass
@@ -240,22 +115,7 @@ class NeverPongs(ReferenceServer):
 class EmptyPongs(ReferenceServer):
     symptom = "clients that send Pings with a payload close the connection; others do not"
     bug = "its Pong does not have the Ping's payload"
-    fails = (
-        "9.rsv1.own",
-        "7.ping.hello",
-        "7.ping.125",
-        "7.ping.not-text",
-        "7.ping.byte-by-byte",
-        "7.ping.three",
-        "7.ping.ten",
-        "7.ping.among-messages",
-        "7.ping.inside-*",
-        "7.ping.before-the-rest",
-        "7.utf8.split-by-ping",
-        "9.message.ping-between",
-        "9.rsv1.pong-is-plain",
-        "9.context.past-plain",
-    )
+    case = "9.rsv1.own"
 
     def on_ping(self, payload: bytes) -> None:
         super().on_ping(b"")
@@ -264,7 +124,7 @@ class EmptyPongs(ReferenceServer):
 class LatePongs(ReferenceServer):
     symptom = "during long uploads clients time out, although they send Pings"
     bug = "it queues control frames until the message is whole"
-    fails = ("7.ping.before-the-rest",)
+    case = "7.ping.before-the-rest"
 
     def handle(self) -> None:
         self.waiting: list[bytes] = []
@@ -286,22 +146,7 @@ class LatePongs(ReferenceServer):
 class PongsInFragments(ReferenceServer):
     symptom = "clients close with 1002 after a Ping"
     bug = "it sends Pongs in two fragments, like long messages"
-    fails = (
-        "7.ping.hello",
-        "7.ping.125",
-        "7.ping.not-text",
-        "7.ping.byte-by-byte",
-        "7.ping.three",
-        "7.ping.ten",
-        "7.ping.among-messages",
-        "7.ping.inside-*",
-        "7.ping.before-the-rest",
-        "7.pong.well-formed",
-        "7.utf8.split-by-ping",
-        "9.message.ping-between",
-        "9.rsv1.pong-is-plain",
-        "9.context.past-plain",
-    )
+    case = "7.ping.hello"
 
     def on_ping(self, payload: bytes) -> None:
         half = len(payload) // 2
@@ -312,11 +157,7 @@ class PongsInFragments(ReferenceServer):
 class PongsForPongs(ReferenceServer):
     symptom = "with a similar client, both sides send Pongs without end"
     bug = "it answers a Pong with a Pong"
-    fails = (
-        "7.pong.unsolicited",
-        "7.pong.unsolicited-empty",
-        "7.pong.inside-message",
-    )
+    case = "7.pong.unsolicited"
 
     def on_frame(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> bool:
         if opcode == PONG:
@@ -327,12 +168,7 @@ class PongsForPongs(ReferenceServer):
 class LongControl(ReferenceServer):
     symptom = "no symptom with correct clients"
     bug = "it accepts a control frame of more than 125 bytes"
-    fails = (
-        "7.ping.126",
-        "7.ping.65536",
-        "7.pong.126",
-        "8.payload.126",
-    )
+    case = "7.ping.126"
 
     def read_length(self, opcode: int, length: int) -> int:
         return super().read_length(BINARY, length)
@@ -341,12 +177,7 @@ class LongControl(ReferenceServer):
 class ControlInFragments(ReferenceServer):
     symptom = "no symptom with correct clients"
     bug = "it ignores the FIN bit of control frames"
-    fails = (
-        "7.ping.fragmented",
-        "7.ping.unfinished",
-        "7.pong.unfinished",
-        "8.payload.without-fin",
-    )
+    case = "7.ping.fragmented"
 
     def check_first_byte(self, fin: bool, rsv: int, opcode: int) -> None:
         super().check_first_byte(True, rsv, opcode)
@@ -355,12 +186,7 @@ class ControlInFragments(ReferenceServer):
 class PingEndsMessage(ReferenceServer):
     symptom = "long uploads sometimes fail: always if a keep-alive falls into one"
     bug = "one variable holds the current frame and the collected message: a Ping overwrites it"
-    fails = (
-        "7.ping.inside-*",
-        "7.ping.before-the-rest",
-        "7.utf8.split-by-ping",
-        "9.message.ping-between",
-    )
+    case = "7.ping.inside-message"
 
     def on_ping(self, payload: bytes) -> None:
         super().on_ping(payload)
@@ -371,11 +197,7 @@ class PingEndsMessage(ReferenceServer):
 class Interleaves(ReferenceServer):
     symptom = "if two threads of a client send at once, parts of messages are lost without an error"
     bug = "a text or binary frame starts a new message, even inside an unfinished one"
-    fails = (
-        "7.fragments.*-text",
-        "7.fragments.first-in-first",
-        "7.fragments.in-empty",
-    )
+    case = "7.fragments.text-in-text"
 
     def on_data(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> None:
         if opcode != CONTINUATION:
@@ -386,10 +208,7 @@ class Interleaves(ReferenceServer):
 class ContinuesNothing(ReferenceServer):
     symptom = "no symptom with correct clients"
     bug = "it reads a continuation without an unfinished message as a binary message"
-    fails = (
-        "7.fragments.nothing-*",
-        "7.fragments.continued-*",
-    )
+    case = "7.fragments.nothing-to-continue"
 
     def on_data(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> None:
         if opcode == CONTINUATION and not self.opcode:
@@ -400,13 +219,7 @@ class ContinuesNothing(ReferenceServer):
 class DropsEmpty(ReferenceServer):
     symptom = "an empty message gets no answer"
     bug = "it tests `if message:` instead of `if message is not None:`"
-    fails = (
-        "6.length.0",
-        "6.text-length.0",
-        "6.mask.every-size",
-        "7.fragments.all-empty",
-        "9.message.empty",
-    )
+    case = "6.length.0"
 
     def on_message(self, opcode: int, message: bytes) -> None:
         if message:

@@ -13,10 +13,7 @@ from .reference import Disconnected, Failure, ReferenceServer, Request
 class TakesRsv1(ReferenceServer):
     symptom = "no symptom with correct clients"
     bug = "it allows RSV1 even without permessage-deflate"
-    fails = (
-        "6.rsv.1",
-        "6.rsv.1-binary",
-    )
+    case = "6.rsv.1"
 
     def check_first_byte(self, fin: bool, rsv: int, opcode: int) -> None:
         super().check_first_byte(fin, rsv & 3 if opcode in (TEXT, BINARY) else rsv, opcode)
@@ -28,11 +25,7 @@ class TakesRsv1(ReferenceServer):
 class Rsv1OnAnything(ReferenceServer):
     symptom = "no symptom with correct clients"
     bug = "with permessage-deflate, it allows RSV1 on control frames and continuations"
-    fails = (
-        "9.rsv1.continuation",
-        "9.rsv1.ping",
-        "9.rsv1.pong",
-    )
+    case = "9.rsv1.continuation"
 
     def check_first_byte(self, fin: bool, rsv: int, opcode: int) -> None:
         super().check_first_byte(fin, rsv if self.agreed is None else rsv & 3, opcode)
@@ -41,10 +34,7 @@ class Rsv1OnAnything(ReferenceServer):
 class AnyRsvOnceAgreed(ReferenceServer):
     symptom = "no symptom with correct clients"
     bug = "with permessage-deflate, it ignores all RSV bits, not only RSV1"
-    fails = (
-        "9.rsv2.reserved",
-        "9.rsv3.reserved",
-    )
+    case = "9.rsv2.reserved"
 
     def read_frame(self) -> tuple[bool, int, int, bytes]:
         if self.agreed is not None:
@@ -56,16 +46,7 @@ class AnyRsvOnceAgreed(ReferenceServer):
 class ForgetsRsv1(ReferenceServer):
     symptom = "with compression, browsers show garbage or close with 1007"
     bug = "it compresses messages, but does not set RSV1"
-    fails = (
-        "9.message.*",
-        "9.context.taken-over",
-        "9.context.past-plain",
-        "9.context.far-back",
-        "9.window.client-*",
-        "9.context.*-anew",
-        "9.window.server-9",
-        "9.window.*-1*",
-    )
+    case = "9.message.hello"
 
     def send_frame(self, opcode: int, payload: bytes, rsv: int = 0) -> None:
         super().send_frame(opcode, payload, 0)
@@ -74,7 +55,7 @@ class ForgetsRsv1(ReferenceServer):
 class Rsv1OnPongs(ReferenceServer):
     symptom = "with compression, clients close with 1002 after a Ping"
     bug = "with permessage-deflate, it sets RSV1 on every frame"
-    fails = ("9.rsv1.own",)
+    case = "9.rsv1.own"
 
     def on_ping(self, payload: bytes) -> None:
         self.send_frame(PONG, payload, 4 if self.agreed is not None else 0)
@@ -83,11 +64,7 @@ class Rsv1OnPongs(ReferenceServer):
 class InflatesAll(ReferenceServer):
     symptom = "short messages from a browser, which are not compressed, close the connection"
     bug = "with permessage-deflate, it inflates every message and ignores RSV1"
-    fails = (
-        "9.message.*-compressed",
-        "9.message.mixed",
-        "9.context.past-plain",
-    )
+    case = "9.message.not-compressed"
 
     def on_data(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> None:
         super().on_data(fin, 4 if self.agreed is not None else rsv, opcode, payload)
@@ -96,16 +73,7 @@ class InflatesAll(ReferenceServer):
 class NoTail(ReferenceServer):
     symptom = "messages arrive late, or without their end"
     bug = "it does not append 00 00 ff ff before it inflates a message"
-    fails = (
-        "9.message.final-then-another",
-        "9.message.mixed",
-        "9.context.taken-over",
-        "9.context.past-plain",
-        "9.context.far-back",
-        "9.context.*-anew",
-        "9.window.*-9",
-        "9.window.*-1*",
-    )
+    case = "9.message.final-then-another"
 
     def decompress(self, payload: bytes) -> bytes:
         try:
@@ -117,16 +85,7 @@ class NoTail(ReferenceServer):
 class ZlibHeader(ReferenceServer):
     symptom = "with compression, browsers close with 1007 or 1006"
     bug = "it calls zlib.compressobj() without a negative wbits, which writes a zlib header before the DEFLATE stream"
-    fails = (
-        "9.message.*",
-        "9.context.taken-over",
-        "9.context.past-plain",
-        "9.context.far-back",
-        "9.window.client-*",
-        "9.context.*-anew",
-        "9.window.server-9",
-        "9.window.*-1*",
-    )
+    case = "9.message.hello"
 
     def new_deflater(self) -> None:
         self.deflater = zlib.compressobj()
@@ -135,15 +94,7 @@ class ZlibHeader(ReferenceServer):
 class NewWindowToRead(ReferenceServer):
     symptom = "the first message works, the second closes the connection"
     bug = "it creates a new decompressing object for each message, although the client keeps its window"
-    fails = (
-        "9.message.mixed",
-        "9.context.taken-over",
-        "9.context.past-plain",
-        "9.context.far-back",
-        "9.context.server-starts-anew",
-        "9.window.*-9",
-        "9.window.*-1*",
-    )
+    case = "9.message.mixed"
 
     def decompress(self, payload: bytes) -> bytes:
         self.inflater = zlib.decompressobj(-15)
@@ -153,12 +104,7 @@ class NewWindowToRead(ReferenceServer):
 class SmallWindowToRead(ReferenceServer):
     symptom = "long compressed messages close the connection"
     bug = "it uses decompressobj(wbits=-10), although its answer has no client_max_window_bits"
-    fails = (
-        "9.context.far-back",
-        "9.window.client-*",
-        "9.window.server-9",
-        "9.window.*-1*",
-    )
+    case = "9.context.far-back"
 
     def decompress(self, payload: bytes) -> bytes:
         if not hasattr(self, "small"):
@@ -180,10 +126,7 @@ class SmallWindowToRead(ReferenceServer):
 class KeepsContext(ReferenceServer):
     symptom = "clients that request server_no_context_takeover close on the second message"
     bug = "it agrees on server_no_context_takeover, but keeps its window"
-    fails = (
-        "9.context.server-starts-anew",
-        "9.context.both-start-anew",
-    )
+    case = "9.context.server-starts-anew"
 
     def compress(self, payload: bytes) -> bytes:
         return (self.deflater.compress(payload) + self.deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
@@ -192,10 +135,7 @@ class KeepsContext(ReferenceServer):
 class LargeWindow(ReferenceServer):
     symptom = "small devices that request a small window close on long messages"
     bug = "it agrees on server_max_window_bits, but uses a larger window"
-    fails = (
-        "9.window.server-9",
-        "9.window.server-1[0-4]",
-    )
+    case = "9.window.server-9"
 
     def new_deflater(self) -> None:
         self.deflater = zlib.compressobj(wbits=-15)
@@ -204,14 +144,7 @@ class LargeWindow(ReferenceServer):
 class AgreesToAnything(ReferenceServer):
     symptom = "browsers with simple offers work; others fail the handshake, or get invalid messages"
     bug = "it sends the parameters of the first offer back, unchecked"
-    fails = (
-        "9.offer.browser",
-        "9.offer.everything",
-        "9.decline.[!s]*",
-        "9.decline.server-[!w]*",
-        "9.decline.server-window-[!e]*",  # the reference server refuses a malformed offer before
-        "9.window.server-8",
-    )
+    case = "9.offer.browser"
 
     def read_offer(self, words: list[str]) -> dict[str, int | bool] | None:
         self.words = words
@@ -229,18 +162,7 @@ class AgreesToAnything(ReferenceServer):
 class AnswersFifteen(ReferenceServer):
     symptom = "clients that request a small window fail the handshake"
     bug = "it always answers with server_max_window_bits=15"
-    fails = (
-        "9.offer.everything",
-        "9.offer.server-window-8",
-        "9.offer.server-window-9",
-        "9.offer.server-window-10",
-        "9.offer.server-window-11",
-        "9.offer.server-window-12",
-        "9.offer.server-window-13",
-        "9.offer.server-window-14",
-        "9.offer.quoted",
-        "9.decline.then-good",
-    )
+    case = "9.offer.everything"
 
     def read_offer(self, words: list[str]) -> dict[str, int | bool] | None:
         return super().read_offer(
@@ -257,14 +179,7 @@ class AnswersFifteen(ReferenceServer):
 class BareWindow(ReferenceServer):
     symptom = "browsers fail the handshake: 'invalid parameter'"
     bug = "it answers with client_max_window_bits without a value, which is valid only in an offer"
-    fails = (
-        "9.offer.browser",
-        "9.offer.everything",
-        "9.offer.client-window-8",
-        "9.offer.client-window-9",
-        "9.offer.client-window-12",
-        "9.offer.client-window-15",
-    )
+    case = "9.offer.browser"
 
     def reply_to(self, parameters: dict[str, int | bool]) -> dict[str, int | bool]:
         bare = {name: True for name in parameters if name == "client_max_window_bits"}
@@ -274,10 +189,7 @@ class BareWindow(ReferenceServer):
 class HintIsLaw(ReferenceServer):
     symptom = "clients that offer client_no_context_takeover get 1007 on the second message"
     bug = "it resets the window after each message as offered, but its answer does not say so"
-    fails = (
-        "9.context.hint-only",
-        "9.context.both-start-anew",
-    )
+    case = "9.context.hint-only"
 
     def reply_to(self, parameters: dict[str, int | bool]) -> dict[str, int | bool]:
         return {
@@ -288,7 +200,7 @@ class HintIsLaw(ReferenceServer):
 class SwallowsErrors(ReferenceServer):
     symptom = "sometimes an unexpected empty message arrives"
     bug = "it ignores errors: `except zlib.error: return b''`"
-    fails = ("9.invalid.*",)
+    case = "9.invalid.block-type"
 
     def decompress(self, payload: bytes) -> bytes:
         try:
@@ -302,11 +214,7 @@ class SwallowsErrors(ReferenceServer):
 class FallsOverBombs(ReferenceServer):
     symptom = "after one message of 48 KiB, the server is killed because it uses too much memory"
     bug = "it calls decompress() without max_length (in this exercise, it crashes at 16 MiB)"
-    fails = ("9.bomb.survived",)
-    sometimes = (
-        "10.clients.one-does-not-read",
-        "11.limits.fragments",
-    )
+    case = "9.bomb.survived"
 
     MAX_MESSAGE = 16 * 1024 * 1024
 
@@ -327,17 +235,7 @@ class FallsOverBombs(ReferenceServer):
 class AsksForWindow(ReferenceServer):
     symptom = "clients that did not offer client_max_window_bits fail the handshake"
     bug = "it includes client_max_window_bits in every answer"
-    fails = (
-        "9.offer.plain",
-        "9.offer.client-window-[!1]*",
-        "9.offer.*-context",
-        "9.offer.server-window-[91]*",
-        "9.offer.client-window-12",
-        "9.offer.quoted",
-        "9.offer.among-others",
-        "9.offer.two-*",
-        "9.decline.then-good",
-    )
+    case = "9.offer.plain"
 
     def reply_to(self, parameters: dict[str, int | bool]) -> dict[str, int | bool]:
         return {**super().reply_to(parameters), "client_max_window_bits": 15}
@@ -346,10 +244,7 @@ class AsksForWindow(ReferenceServer):
 class TakesTheLast(ReferenceServer):
     symptom = "no symptom with correct clients"
     bug = "it stores parameters in a dict, and does not detect repeated ones"
-    fails = (
-        "9.decline.twice",
-        "9.decline.twice-value",
-    )
+    case = "9.decline.twice"
 
     def read_offer(self, words: list[str]) -> dict[str, int | bool] | None:
         return super().read_offer(list({word.partition("=")[0]: word for word in words}.values()))
@@ -358,7 +253,7 @@ class TakesTheLast(ReferenceServer):
 class StopsAtFinal(ReferenceServer):
     symptom = "a client without zlib gets one answer, and then empty messages"
     bug = "it keeps the zlib object after BFINAL, which ignores further input"
-    fails = ("9.message.final-then-another",)
+    case = "9.message.final-then-another"
 
     def decompress(self, payload: bytes) -> bytes:
         if self.inflater.eof:
@@ -375,7 +270,7 @@ class StopsAtFinal(ReferenceServer):
 class CompressedAnyText(ReferenceServer):
     symptom = "sometimes a browser closes with 1007 because of an echo"
     bug = "it checks UTF-8 of uncompressed frames only"
-    fails = ("9.utf8.*",)
+    case = "9.utf8.invalid"
 
     def check_text(self, piece: bytes, last: bool) -> None:
         if not self.compressed:
@@ -385,7 +280,7 @@ class CompressedAnyText(ReferenceServer):
 class PingResetsCompression(ReferenceServer):
     symptom = "long compressed uploads sometimes fail: always if a keep-alive falls into one"
     bug = "it reads RSV1 from every frame except continuations, also from a Ping"
-    fails = ("9.message.ping-between",)
+    case = "9.message.ping-between"
 
     def on_ping(self, payload: bytes) -> None:
         super().on_ping(payload)

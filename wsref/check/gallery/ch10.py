@@ -14,8 +14,7 @@ from .reference import Disconnected, ReferenceServer
 class OneAtATime(ReferenceServer):
     symptom = "the first tab works; the second one hangs until the first one is closed"
     bug = "it accepts and serves in one loop, without a thread for each client"
-    fails = ("10.clients.[mot]*",)
-    sometimes = ("1.*", "11.limits.survives")  # depends on the order of clients
+    case = "10.clients.two"
 
     turn = threading.Lock()
 
@@ -27,8 +26,7 @@ class OneAtATime(ReferenceServer):
 class GlobalMessage(ReferenceServer):
     symptom = "under load, users get parts of the messages of others"
     bug = "it keeps the collected fragments in a class attribute or a global"
-    fails = ("10.clients.fragments",)
-    sometimes = ("10.survives.*-in-message",)
+    case = "10.clients.fragments"
 
     shared: ClassVar[dict[str, Any]] = {}
 
@@ -48,7 +46,7 @@ class GlobalMessage(ReferenceServer):
 class OneLock(ReferenceServer):
     symptom = "if one user closes a laptop, the chat freezes for all users"
     bug = "it holds one lock for all clients while sendall waits for a client that does not read"
-    fails = ("10.clients.one-does-not-read",)
+    case = "10.clients.one-does-not-read"
 
     sending = threading.Lock()
 
@@ -60,14 +58,7 @@ class OneLock(ReferenceServer):
 class DiesOnReset(ReferenceServer):
     symptom = "after some time the server ends, with ConnectionResetError in the log"
     bug = "an exception of one connection ends the loop that serves all clients"
-    fails = (
-        "10.survives.rst-in-head",
-        "10.survives.rst-at-once",
-        "10.survives.rst-in-header",
-        "10.survives.rst-in-frame",
-        "10.survives.rst-in-message",
-    )
-    sometimes = ("*",)
+    case = "10.survives.rst-in-head"
 
     def handle(self) -> None:
         if time.monotonic() > getattr(self.server, "dead_until", 0):
@@ -84,7 +75,7 @@ class DiesOnReset(ReferenceServer):
 class WaitsAtTheEnd(ReferenceServer):
     symptom = "after some tabs are closed, a processor stays busy"
     bug = "it reads again after recv returned b'' at the end of TCP"
-    fails = ("1.cut.head", "10.eof.*")
+    case = "10.eof.idle"
 
     def receive(self) -> bytes:
         deadline = time.monotonic() + 10
@@ -99,7 +90,7 @@ class WaitsAtTheEnd(ReferenceServer):
 class EndIsUrgent(ReferenceServer):
     symptom = "scripts that send messages and then FIN get no answer"
     bug = "at the end of TCP, it drops the bytes in the buffer"
-    fails = ("10.half-close.replies",)
+    case = "10.half-close.replies"
 
     def receive(self) -> bytes:
         data = super().receive()
@@ -113,7 +104,7 @@ class EndIsUrgent(ReferenceServer):
 class AnyPath(ReferenceServer):
     symptom = "a typing error in a URL shows only by missing answers"
     bug = "it does not check the request target"
-    fails = ("10.path.unknown",)
+    case = "10.path.unknown"
 
     def is_served(self, path: str) -> bool:
         return True

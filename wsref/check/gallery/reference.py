@@ -3,12 +3,12 @@
 :class:`ReferenceServer` is an echo server as a reader of the book might write it: one class, blocking
 sockets, one thread for each client.  It passes every case.  A broken server is a subclass that
 overrides a method.  Its :attr:`~ReferenceServer.symptom` is the complaint of its users, and its
-:attr:`~ReferenceServer.fails` are the cases that find the bug::
+:attr:`~ReferenceServer.case` is the one that is for this bug::
 
     class GuidWithSpace(ReferenceServer):
         symptom = "every browser reports a failed handshake, although the answer is 101"
         bug = "it puts a blank between the key and the GUID"
-        fails = ("4.accept.value",)
+        case = "4.accept.value"
 
         def accept_value(self, key: str) -> str:
             return super().accept_value(key + " ")
@@ -84,15 +84,12 @@ class ReferenceServer(socketserver.BaseRequestHandler):
     Attributes:
         symptom: The complaint of the users of a broken server.
         bug: The bug of a broken server, which is the solution of the exercise.
-        fails: Globs for the ids of the failing cases; all other cases pass.
-        sometimes: Globs for cases that fail only sometimes: they depend on the ends of packets, or on
-            the order of clients.
+        case: The id of the case that is for this bug.  Others may fail with it.
     """
 
     symptom = ""
     bug = ""
-    fails: tuple[str, ...] = ()
-    sometimes: tuple[str, ...] = ()
+    case = ""
 
     MAX_HEAD = 16 * 1024  # bytes
     MAX_LINES = 100

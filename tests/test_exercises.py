@@ -6,6 +6,7 @@ import ast
 import os
 import re
 import signal
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -246,7 +247,8 @@ class TestCommandLine:
 
     def test_a_pipe_without_a_reader_is_no_traceback(self, tmp_path):
         (tmp_path / "exercise_06.py").write_text(stubs.solution_of(6), "utf-8")
-        line = f"{sys.executable} -m wsref exercise 6 | true; {sys.executable} -m wsref exercise 6 --solution | head -1"
+        python = shlex.quote(sys.executable)
+        line = f"{python} -m wsref exercise 6 | true; {python} -m wsref exercise 6 --solution | head -1"
         environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}
         done = subprocess.run(
             ["bash", "-c", line], capture_output=True, text=True, timeout=DEADLINE, cwd=tmp_path, env=environment

@@ -38,7 +38,7 @@ class Chat(WebSocketHandler):
     _lock = threading.Lock()  # guards it: two clients that join at the same time must not get one name
 
     def on_open(self) -> None:
-        """Find a free name, and tell everyone."""
+        """Find a free name, list the members to the newcomer, and tell the others."""
         wanted = self.request.query.get("name", [""])[0]
         wanted = "".join(filter(str.isprintable, wanted)).replace(":", "").strip(" *")[: self.MAX_NAME] or "guest"
         candidates = itertools.chain([wanted], (f"{wanted} {n}" for n in itertools.count(2)))
@@ -46,7 +46,9 @@ class Chat(WebSocketHandler):
             taken = {member.nick for member in self.room()}
             self.nick = next(name for name in candidates if name not in taken)
             self._members.append(self)
-        self.say(f"* {self.nick} has joined; here: {', '.join(sorted(taken | {self.nick}))}")
+        self.send(f"* {self.nick} has joined; here: {', '.join(sorted(taken | {self.nick}))}")
+        others = [member for member in self.room() if member is not self]
+        self.server.broadcast(f"* {self.nick} has joined", to=others)  # without the list: it would cost N² bytes
 
     def on_message(self, message: str | bytes) -> None:
         """Tell everyone what the client said."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import gc
 import logging
+import socket
 import threading
 import weakref
 
@@ -14,6 +15,7 @@ from conftest import DEADLINE, wait_until
 from wsref import Limits
 from wsref.fast import threads as workers
 from wsref.fast.threads import MAX_IDLE, ReusedThreads
+from wsref.network import overload
 
 
 @pytest.fixture
@@ -249,3 +251,26 @@ class TestOfAServer:
         server.shutdown()
         server.server_close()
         wait_until(lambda: not thread.is_alive(), 5)
+
+
+class TestRefusedConnections:
+    """They get an answer without a thread"""
+
+    def test_a_line_of_the_log_a_second_and_each_says_how_many_it_stands_for(self, monkeypatch):
+        clock = [100.0]
+        monkeypatch.setattr(overload.time, "monotonic", lambda: clock[0])
+        refused = overload.RefusedConnections(timeout=1.0)
+
+        def refuse():
+            ours, theirs = socket.socketpair()
+            with theirs:
+                return refused.add(ours, b"no")
+
+        try:
+            assert [refuse() for _ in range(5)] == [0, None, None, None, None]
+            clock[0] += 1.0
+            assert [refuse() for _ in range(3)] == [4, None, None]
+            clock[0] += 60.0
+            assert refuse() == 2
+        finally:
+            refused.close_all()

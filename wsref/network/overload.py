@@ -92,22 +92,35 @@ class RefusedConnections:
     """
 
     MAX_SOCKETS = 128
+    LOG_INTERVAL = 1.0  #: Seconds.  A server that refuses thousands must not also write as many lines.
 
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._sockets: deque[tuple[float, socket.socket]] = deque()  # deadline, the earliest first
+        self._next_log = 0.0  # on the monotonic clock
+        self._unlogged = 0
 
-    def add(self, sock: socket.socket, answer: bytes) -> None:
-        """Send the answer, and close this connection soon."""
+    def add(self, sock: socket.socket, answer: bytes) -> int | None:
+        """Send the answer, and close this connection soon.
+
+        Returns:
+            The number of refusals that no line of the log tells, if it is time for a line; None: it is not.
+        """
+        now = time.monotonic()
         try:
             sock.setblocking(False)
             sock.send(answer)  # a new connection's buffer takes it whole
             sock.shutdown(socket.SHUT_WR)
+            self._sockets.append((now + self._timeout, sock))
         except OSError:
-            return sock.close()
-        self._sockets.append((time.monotonic() + self._timeout, sock))
+            sock.close()
         if len(self._sockets) > self.MAX_SOCKETS:
             self._sockets.popleft()[1].close()
+        if now < self._next_log:
+            self._unlogged += 1
+            return None
+        unlogged, self._unlogged, self._next_log = self._unlogged, 0, now + self.LOG_INTERVAL
+        return unlogged
 
     def close_finished(self) -> None:
         """Close those whose client has ended its side, or whose time is over."""

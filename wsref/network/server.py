@@ -390,8 +390,10 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
             "RFC 9110 §15.6.4",
             headers={"Retry-After": "5"},
         )
-        logger.warning("%s 503: %s", name_of(client_address), error)
-        self._refused.add(sock, b"" if self._ssl_context else build_response(handshake.refusal(error)))
+        before = self._refused.add(sock, b"" if self._ssl_context else build_response(handshake.refusal(error)))
+        if before is not None:
+            more = f"; {before} more since the last such line" * bool(before)
+            logger.warning("%s 503: %s%s", name_of(client_address), error, more)
 
     def shutdown_request(self, request: Any) -> None:
         """Close a connection's socket, which its handler has ended in stages."""

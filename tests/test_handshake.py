@@ -394,7 +394,7 @@ class TestAccept:
         assert choose_subprotocol(asked, iter(supported)) == chosen
 
 
-def admitted(origin, *, host="example.com", allowed=(), secure=False, loopback=False, extra=(), version="13"):
+def admitted(origin, *, host="192.0.2.7", allowed=(), secure=False, loopback=False, extra=(), version="13"):
     """Whether a page of that origin may connect; ``origin`` may be None, a value, or several."""
     lines = [] if origin is None else [origin] if isinstance(origin, str) else origin
     asked = request(*[("Origin", line) for line in lines], *extra, Host=host, Sec_WebSocket_Version=version)
@@ -420,11 +420,12 @@ class TestOrigin:
     @pytest.mark.parametrize(
         "origin, host, secure",
         [
-            ("http://example.com", "example.com", False),
-            ("http://example.com", "EXAMPLE.com", False),
-            ("http://example.com", "example.com:80", False),
-            ("http://example.com:80", "example.com", False),
+            ("http://192.0.2.7", "192.0.2.7", False),
+            ("http://192.0.2.7", "192.0.2.7:80", False),
+            ("http://192.0.2.7:80", "192.0.2.7", False),
+            ("http://localhost:8765", "localhost:8765", False),
             ("https://example.com", "example.com", True),
+            ("https://example.com", "EXAMPLE.com", True),
             ("https://example.com", "example.com:443", True),
             ("https://example.com:8765", "example.com:8765", True),
             ("http://[2001:db8::1]:8765", "[2001:db8::1]:8765", False),
@@ -433,54 +434,62 @@ class TestOrigin:
     def test_a_page_of_this_very_server_may_connect(self, origin, host, secure):
         assert admitted(origin, host=host, secure=secure)
 
+    @pytest.mark.parametrize("host", ["evil.example", "evil.example:8765", "192.0.2.7.evil.example", "a", "1"])
+    def test_a_name_without_tls_may_be_made_to_point_here_and_must_be_allowed(self, host):
+        origin = f"http://{host}"
+        assert not admitted(origin, host=host)
+        assert admitted(origin, host=host, allowed=[origin])
+        with pytest.raises(HTTPError, match=rf"any name may be made to point here\); .*--allow-origin {origin}"):
+            check_origin(request(("Origin", origin), Host=host), secure=False, loopback=False)
+
     @pytest.mark.parametrize(
         "origin",
         [
             "https://evil.com",
             "http://evil.com",
-            "https://example.com",  # another scheme
-            "https://example.com:80",
-            "http://example.com:81",  # another port
-            "http://example.com:443",
-            "http://example.com:0",
-            "http://example.com:65536",
-            "http://example.com.evil.com",
-            "http://example.comevil",
-            "http://evilexample.com",
-            "http://sub.example.com",
-            "http://example.com.",
-            "http://example.com@evil.com",
-            "http://evil.com/example.com",
-            "http://example.com/",
-            "http://example.com#",
-            "http://example.com ",
-            "HTTP://example.com",
+            "https://192.0.2.7",  # another scheme
+            "https://192.0.2.7:80",
+            "http://192.0.2.7:81",  # another port
+            "http://192.0.2.7:443",
+            "http://192.0.2.7:0",
+            "http://192.0.2.7:65536",
+            "http://192.0.2.7.evil.com",
+            "http://192.0.2.7evil",
+            "http://evil192.0.2.7",
+            "http://sub.192.0.2.7",
+            "http://192.0.2.7.",
+            "http://192.0.2.7@evil.com",
+            "http://evil.com/192.0.2.7",
+            "http://192.0.2.7/",
+            "http://192.0.2.7#",
+            "http://192.0.2.7 ",
+            "HTTP://192.0.2.7",
             "http://EXAMPLE.COM",
-            "//example.com",
-            "example.com",
-            "ws://example.com",
+            "//192.0.2.7",
+            "192.0.2.7",
+            "ws://192.0.2.7",
             "file://",
             "null",
             "NULL",
             "",
             "*",
             "http://",
-            "http://example.com, http://example.com",
-            "http://example.com http://evil.com",
+            "http://192.0.2.7, http://192.0.2.7",
+            "http://192.0.2.7 http://evil.com",
             "http://ex\xe4mple.com",
-            "http://example.com\x1b[31m",
+            "http://192.0.2.7\x1b[31m",
         ],
     )
     def test_any_other_page_may_not(self, origin):
         assert not admitted(origin)
 
     @pytest.mark.parametrize(
-        "origins", [["http://example.com"] * 2, ["http://example.com", "http://evil.com"], ["", ""]]
+        "origins", [["http://192.0.2.7"] * 2, ["http://192.0.2.7", "http://evil.com"], ["", ""]]
     )
     def test_two_origin_lines_are_no_origin(self, origins):
         assert not admitted(origins)
-        assert not admitted(origins, allowed=["http://example.com", "http://evil.com", ""])
-        assert not admitted(origins, allowed=("http://example.com",), loopback=True)
+        assert not admitted(origins, allowed=["http://192.0.2.7", "http://evil.com", ""])
+        assert not admitted(origins, allowed=("http://192.0.2.7",), loopback=True)
 
     def test_the_allow_list_is_compared_exactly(self):
         allowed = ["https://good.com", "http://good.com:81"]
@@ -500,7 +509,7 @@ class TestOrigin:
             assert not admitted(origin, allowed=allowed)
 
     def test_the_allow_list_adds_to_the_same_origin(self):
-        assert admitted("http://example.com", allowed=["https://good.com"])
+        assert admitted("http://192.0.2.7", allowed=["https://good.com"])
 
     def test_null_is_let_in_by_name_only(self):
         assert admitted("null", allowed=["null"])
@@ -567,16 +576,16 @@ class TestOrigin:
         assert is_loopback(host) is wanted
 
     def test_version_8_names_its_origin_otherwise(self):
-        evil, good = ("Sec-WebSocket-Origin", "http://evil.com"), ("Sec-WebSocket-Origin", "http://example.com")
+        evil, good = ("Sec-WebSocket-Origin", "http://evil.com"), ("Sec-WebSocket-Origin", "http://192.0.2.7")
         assert not admitted(None, extra=[evil], version="8")
         assert admitted(None, extra=[good], version="8")
         assert not admitted(None, extra=[good, evil], version="8")
         assert not admitted("http://evil.com", version="8")  # its usual name counts all the same
-        assert admitted("http://example.com", version="8")
+        assert admitted("http://192.0.2.7", version="8")
 
     def test_version_13_does_not_read_the_name_of_version_8(self):
-        assert origin_of(request(("Sec-WebSocket-Origin", "http://example.com"))) is None
-        assert not admitted("http://evil.com", extra=[("Sec-WebSocket-Origin", "http://example.com")])
+        assert origin_of(request(("Sec-WebSocket-Origin", "http://192.0.2.7"))) is None
+        assert not admitted("http://evil.com", extra=[("Sec-WebSocket-Origin", "http://192.0.2.7")])
 
     def test_the_403_names_the_flag_that_lets_the_page_in(self):
         with pytest.raises(HTTPError, match=r"--allow-origin https://good\.com \(in a program: allowed_origins\)"):
@@ -599,7 +608,7 @@ class TestOrigin:
         with pytest.raises(HTTPError):
             rebound = request(("Origin", "http://localhost"), target="http://evil.com/chat", Host="localhost")
             check_origin(rebound, secure=False, loopback=True)
-        asked = request(("Origin", "http://example.com"), target="http://example.com/chat", Host="proxy")
+        asked = request(("Origin", "http://192.0.2.7"), target="http://192.0.2.7/chat", Host="proxy")
         check_origin(asked, secure=False, loopback=False)
 
 

@@ -30,9 +30,12 @@ def check_origin(request: Request, *, allowed: Collection[str] = (), secure: boo
 
     Allowed are: no origin (not a browser), an origin in ``allowed``, and pages from this
     very server.  To a server bound to loopback "this very server" is any loopback address
-    on any port, for the learner whose own page comes from another port.  No other name is
-    allowed there: an attacker's name may be made to point to 127.0.0.1 (DNS rebinding), and
-    would agree with the Host header.
+    on any port, for the learner whose own page comes from another port.
+
+    A name is no proof of that.  An attacker can make a name point to any address (DNS
+    rebinding), and then Origin and Host agree.  An address in Host cannot be forged so, and
+    with TLS the browser has compared the name with the certificate.  Any other name must
+    be in ``allowed``.
 
     Args:
         allowed: Origins as browsers write them, ``https://example.com``, or ``null``;
@@ -49,9 +52,13 @@ def check_origin(request: Request, *, allowed: Collection[str] = (), secure: boo
         hosts = (_host_of(origin), host_and_port(request.host, 80))
         if all(pair and is_loopback(pair[0]) for pair in hosts):
             return
-    elif _is_same_origin(origin, request, secure):
-        return
+    elif same_origin := _is_same_origin(origin, request, secure):
+        host, _ = host_and_port(request.host, 80) or ("", 0)
+        if secure or is_loopback(host) or _is_address(host):
+            return
     reason = f"pages from origin {quote_ascii(origin, 100)} may not connect here"
+    if not loopback and same_origin:
+        reason += " (it is the name in Host, but without TLS any name may be made to point here)"
     if origin == "null":
         reason += " (null is the origin of a page that was opened as a file)"
     if _is_origin(origin) and len(origin) <= 100:
@@ -77,6 +84,14 @@ def _is_same_origin(origin: str, request: Request, secure: bool) -> bool:
     scheme, port = ("https", 443) if secure else ("http", 80)
     ours = host_and_port(request.host, port)
     return origin.startswith(scheme + "://") and ours is not None and _host_of(origin) == ours
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool:

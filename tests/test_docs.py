@@ -21,7 +21,7 @@ from conftest import require
 import wsref
 from wsref.protocol.closing import TRANSITIONS, may_travel
 from wsref.protocol.handshake import RULES
-from wsref.steps import LAST, SEEN
+from wsref.steps import LAST, SEEN, source_of
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -350,3 +350,18 @@ def test_no_link_of_the_built_pages_leads_nowhere():
     sphinx_is_there()
     require(SITE.exists(), "the book is not built: python docs/build.py", "CI_DOCS")
     assert links.broken(SITE) == []
+
+
+@pytest.mark.parametrize("step", range(1, LAST + 1))
+def test_a_chapter_shows_its_new_methods_in_the_order_of_the_file(step):
+    """A reader types them as they come."""
+
+    def methods(source: str) -> list[str]:
+        return re.findall(r"^    def (\w+)\(self", source, re.M)
+
+    (page,) = (DOCS / "tutorial").glob(f"{step:02}-*.md")
+    pattern = rf"\{{literalinclude\}} \S+/step{step:02}_\w+\.py\n:pyobject: Handler\.(\w+)$"
+    shown = re.findall(pattern, page.read_text("utf-8"), re.M)
+    old = methods(source_of(step - 1)) if step > 1 else []
+    new = [name for name in shown if name not in old]
+    assert new == [name for name in methods(source_of(step)) if name in new]

@@ -164,7 +164,8 @@ def run(options: argparse.Namespace) -> int:
             server.start()
         print_line(startup_message(server.url, options.step), sys.stdout)
         wait_for_signal()
-        print_line("\nClosing: 1001 to every client.", sys.stderr)
+        sends_close = options.step is None or options.step >= 10
+        print_line("\nClosing" + (": 1001 to every client." if sends_close else "."), sys.stderr)
     return 0
 
 

@@ -234,7 +234,7 @@ def test_a_101_without_its_empty_line_is_one_failure_and_not_the_end():
         def send(self, data):
             super().send(data.replace(b"\r\n\r\n", b"\r\n") if data.startswith(b"HTTP/1.1 101") else data)
 
-    found = outcomes(NoEmptyLine, "2.plain.get", "4.*", "6.length.1", timeout=1.0)
+    found = outcomes(NoEmptyLine, "2.plain.get", "4.*", "6.length.1", timeout=0.5)
     assert [name for name, (outcome, _) in found.items() if outcome is Outcome.FAIL] == ["4.status.101"]
     assert found["2.plain.get"][0] is Outcome.PASS
     assert "the 101 is not complete" in found["6.length.1"][1]

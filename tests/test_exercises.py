@@ -99,6 +99,7 @@ class TestWriting:
         assert [path.name for path in tmp_path.iterdir()] == ["exercise_03.py"]
         assert (tmp_path / "exercise_03.py").read_text("utf-8") == stubs.stub_of(3)
 
+    @pytest.mark.slow
     def test_it_never_overwrites_a_file_and_leaves_nothing_else(self, exercise, tmp_path):
         for chapter in stubs.CHAPTERS:
             (tmp_path / f"exercise_{chapter:02}.py").write_text("mine = True\n")

@@ -1,12 +1,12 @@
 // Chapters 6 to 8 in Node: frames, messages, closing.  RFC 6455 §5, §7, §8.
 
-const MAX_MESSAGE = 1024 * 1024; // bytes; a client that says it will send 2^63 is not waited for
-const MAX_FRAGMENTS = 10_000; // of one message: empty ones never reach a limit in bytes
-const PATIENCE = 2000; // milliseconds that the client has to end its side of TCP
+const MAX_MESSAGE = 1024 * 1024; // bytes
+const MAX_FRAGMENTS = 10_000; // of one message: empty fragments never reach a limit in bytes
+const CLOSE_TIMEOUT = 2000; // milliseconds that the client has to end its side of TCP
 const OPCODES = [0, 1, 2, 8, 9, 10];
 const [CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG] = OPCODES;
 
-/** The peer broke a rule: it is told the code, and the connection ends. */
+/** The peer broke a rule: the connection ends with a Close that says which. */
 class Failure extends Error {
   constructor(code, reason) {
     super(reason);
@@ -14,7 +14,7 @@ class Failure extends Error {
   }
 }
 
-// Chapter 6: frames.  Null: not all here yet.
+// Chapter 6: frames.  Null: the frame is not complete yet.
 function parseFrame(bytes) {
   if (bytes.length < 2) return null;
   const [first, second] = bytes;
@@ -61,18 +61,18 @@ function buildFrame(opcode, payload) {
   return Buffer.concat([header, payload]);
 }
 
-// Chapter 7: messages.  A text is checked as it comes, across the borders of its fragments.
+// Chapter 7: messages.  Text is checked as it arrives, across the borders of its fragments.
 class Assembler {
-  #kind = null; // of the message whose fragments are coming; null: there is none
+  #kind = null; // the opcode of the message whose fragments are arriving; null: no message
   #parts = [];
   #size = 0;
   #decoder = null;
 
-  /** A whole message, a string or a Buffer; null: more is to come. */
+  /** Return a whole message, a string or a Buffer; null: more fragments follow. */
   take({ fin, opcode, payload }) {
     const begins = opcode !== CONTINUATION;
-    if (!begins && this.#kind === null) throw new Failure(1002, 'a continuation of nothing');
-    if (begins && this.#kind !== null) throw new Failure(1002, 'a message before the last one ended');
+    if (!begins && this.#kind === null) throw new Failure(1002, 'a continuation without a message');
+    if (begins && this.#kind !== null) throw new Failure(1002, 'a message inside another');
     if (begins) {
       this.#kind = opcode;
       this.#decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
@@ -92,27 +92,27 @@ function utf8(bytes, decoder, stream = false) {
   try {
     return decoder.decode(bytes, { stream });
   } catch {
-    throw new Failure(1007, 'a text that is not UTF-8');
+    throw new Failure(1007, 'text that is not UTF-8');
   }
 }
 
-// Chapter 8: closing.  The payload of the Close that answers this one.
+// Chapter 8: closing.  Return the payload of the Close that answers this one.
 function answerToClose(payload) {
   if (payload.length === 0) return payload;
-  if (payload.length === 1) throw new Failure(1002, 'half a close code');
+  if (payload.length === 1) throw new Failure(1002, 'a Close with half a code');
   const code = payload.readUInt16BE(0);
   const named = code >= 1000 && code <= 1014 && ![1004, 1005, 1006].includes(code);
   const free = code >= 3000 && code <= 4999;
-  if (!named && !free) throw new Failure(1002, 'a close code that may not travel');
+  if (!named && !free) throw new Failure(1002, 'a Close may not carry this code');
   utf8(payload.subarray(2), new TextDecoder('utf-8', { fatal: true }));
   return payload.subarray(0, 2);
 }
 
-/** End our side of TCP, then wait for the other side's end, but not for ever. */
+/** End our side of TCP, then wait for the client to end its side, but not longer than CLOSE_TIMEOUT. */
 export function hangUp(socket) {
   socket.end();
-  socket.resume(); // read and throw away: unread bytes would turn the end into a reset
-  const timer = setTimeout(() => socket.destroy(), PATIENCE);
+  socket.resume(); // read and discard: unread bytes would turn the end into a reset
+  const timer = setTimeout(() => socket.destroy(), CLOSE_TIMEOUT);
   socket.once('close', () => clearTimeout(timer));
 }
 
@@ -124,7 +124,7 @@ export function converse(socket, head, onMessage) {
 
   function write(opcode, payload) {
     if (!open) return;
-    if (!socket.write(buildFrame(opcode, payload))) socket.pause(); // it does not read: nor do we
+    if (!socket.write(buildFrame(opcode, payload))) socket.pause(); // the client does not read, so neither do we
   }
 
   function close(payload) {
@@ -158,14 +158,14 @@ export function converse(socket, head, onMessage) {
     } catch (failure) {
       const theirs = failure instanceof Failure;
       if (!theirs) console.error(failure);
-      const code = theirs ? failure.code : 1011; // "an unexpected condition": a fault of ours
+      const code = theirs ? failure.code : 1011; // our fault: "an unexpected condition"
       const reason = Buffer.from(theirs ? failure.message : '');
       close(Buffer.concat([Buffer.from([code >> 8, code & 0xff]), reason]));
     }
   }
 
-  socket.on('drain', () => socket.resume()); // it has read
+  socket.on('drain', () => socket.resume()); // the client reads again
   socket.on('data', receive);
   socket.on('end', () => socket.end());
-  receive(head); // bytes that came in one packet with the request
+  receive(head); // bytes that arrived with the request
 }

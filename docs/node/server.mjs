@@ -1,5 +1,5 @@
 // The article's server, in its order and with its names: node server.mjs [PORT]
-// What the article left for later, the frames and all that follows, is in conversation.mjs.
+// The part that the article leaves for later is in conversation.mjs: frames, messages, closing.
 
 import { createHash } from 'node:crypto';
 import { createServer, ServerResponse, STATUS_CODES } from 'node:http';
@@ -14,20 +14,29 @@ const KEY = /^[+/0-9A-Za-z]{22}==$/; // 16 bytes in base64
 const HOST = /^([-.\w~%!$&'()*+,;=]*|\[[\da-f:.]+\])(:\d*)?$/i; // RFC 9110 §7.2
 const PAGES = /^https?:\/\/(localhost|127\.0\.0\.1|\[::1\])(:\d+)?$/; // we listen on loopback only
 
-// Chapter 1: an HTTP base.  Node reads the head; what is not HTTP it answers itself, with 400.
+// Chapter 1: an HTTP base.  Node reads the head, and answers 400 itself if it is not HTTP.
 const server = createServer(fallback);
 
 // Chapter 2: upgrade detection.  Node fires when Connection names upgrade and there is an Upgrade header.
 server.on('upgrade', handleUpgrade);
 
 function handleUpgrade(request, socket, head) {
-  socket.on('error', () => socket.destroy()); // a client that vanishes must not end the server
-  if (request.httpVersion === '1.0') return notAnUpgrade(request, socket);
-  const broken = validate(request);
-  if (broken.length > 0) return abortHandshake(request, socket, 400, broken);
-  if (!verifyClient(request)) return abortHandshake(request, socket, 403, ['a page from elsewhere']);
+  // A client that vanishes must not end the server.
+  socket.on('error', () => socket.destroy());
+  if (request.httpVersion === '1.0') {
+    return notAnUpgrade(request, socket);
+  }
+  const reasons = validate(request);
+  if (reasons.length > 0) {
+    return abortHandshake(request, socket, 400, reasons);
+  }
+  if (!verifyClient(request)) {
+    const foreign = ['the page is from another site'];
+    return abortHandshake(request, socket, 403, foreign);
+  }
   completeUpgrade(request, socket);
-  converse(socket, head, (message, send) => send(message)); // an echo
+  const echo = (message, send) => send(message);
+  converse(socket, head, echo);
 }
 
 // Node fires for HTTP/1.0 too.  RFC 9110 §7.8: "A server that receives an Upgrade header field in an
@@ -39,7 +48,7 @@ function notAnUpgrade(request, socket) {
   fallback(request, response);
 }
 
-// Chapter 3: validation.  One row for each rule: what is asked, and whether it is so.
+// Chapter 3: validation.  One row for each rule: its text, and whether the request keeps it.
 function validate(request) {
   const lines = (name) => request.headersDistinct[name] ?? [];
   const only = (name) => (lines(name).length === 1 ? lines(name)[0] : '');
@@ -58,16 +67,16 @@ function validate(request) {
     ['an extension is a name, perhaps with parameters', extensions.every(isExtension)],
     ['there must be no body', !lines('transfer-encoding').length && !Number(lines('content-length').join())],
   ];
-  return rules.filter(([, holds]) => !holds).map(([asked]) => asked);
+  return rules.filter(([, kept]) => !kept).map(([rule]) => rule);
 }
 
-// RFC 6455 §9.1: NAME; NAME=VALUE; NAME="VALUE".  A value is a token also in quotation marks, so no comma
-// or semicolon is in one.
+// RFC 6455 §9.1: NAME; NAME=VALUE; NAME="VALUE".  A value in quotation marks is a token, too, so it has
+// no comma or semicolon.
 function isExtension([name, ...parameters]) {
   return TOKEN.test(name.trim()) && parameters.every((parameter) => PARAMETER.test(parameter.trim()));
 }
 
-// RFC 9112 §3.2: else 400.  Of two lines, request.headers would keep the first and drop the other.
+// RFC 9112 §3.2: otherwise 400.  Of two Host lines, request.headers keeps only the first.
 function hasOneHost(request) {
   const hosts = request.headersDistinct.host ?? [];
   if (request.httpVersion === '1.0' && hosts.length === 0) return true;
@@ -76,23 +85,26 @@ function hasOneHost(request) {
 
 function abortHandshake(request, socket, status, reasons) {
   const line = `${status} ${STATUS_CODES[status]}`;
-  const body = [line, '', ...reasons.map((reason) => `- ${reason}`), ''].join('\n');
+  const list = reasons.map((reason) => `- ${reason}\n`);
+  const body = `${line}\n\n${list.join('')}`;
   const head = [
     `HTTP/1.1 ${line}`,
     `Date: ${new Date().toUTCString()}`,
     'Connection: close',
     'Content-Type: text/plain; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
-    `Sec-WebSocket-Version: ${VERSIONS.join(', ')}`, // RFC 6455 §4.4: which versions would do
+    // RFC 6455 §4.4: name the versions that we speak.
+    `Sec-WebSocket-Version: ${VERSIONS.join(', ')}`,
   ];
-  socket.write(`${head.join('\r\n')}\r\n\r\n${request.method === 'HEAD' ? '' : body}`);
+  socket.write(`${head.join('\r\n')}\r\n\r\n`);
+  if (request.method !== 'HEAD') socket.write(body);
   hangUp(socket);
 }
 
-// ws has a hook of this name.  A browser says which page opens a WebSocket; other clients say nothing.
+// `ws` has a hook of this name.  A browser names the page that opens a WebSocket; other clients need not.
 function verifyClient(request) {
   const { headers } = request;
-  const old = headers['sec-websocket-version'] === '8'; // it has another name for it
+  const old = headers['sec-websocket-version'] === '8'; // it has another name for the header
   const origin = (old && headers['sec-websocket-origin']) || headers.origin;
   return origin === undefined || PAGES.test(origin);
 }
@@ -100,7 +112,8 @@ function verifyClient(request) {
 // Chapter 4: the 101.
 function completeUpgrade(request, socket) {
   const key = request.headers['sec-websocket-key'];
-  const accept = createHash('sha1').update(key + GUID).digest('base64');
+  const hash = createHash('sha1').update(key + GUID);
+  const accept = hash.digest('base64');
   socket.write([
     'HTTP/1.1 101 Switching Protocols',
     'Upgrade: websocket',
@@ -111,10 +124,15 @@ function completeUpgrade(request, socket) {
   ].join('\r\n'));
 }
 
-// Chapter 5: 426 for everybody else.  RFC 9110 §15.5.22: its Upgrade says what is required.
+// Chapter 5: 426 for all other requests.  RFC 9110 §15.5.22: its Upgrade names the protocol to use.
 function fallback(request, response) {
-  if (!hasOneHost(request)) return response.writeHead(400, { Connection: 'close' }).end();
-  const body = '426 Upgrade Required\n\nA WebSocket server; that was a plain HTTP request.\n';
+  if (!hasOneHost(request)) {
+    return response.writeHead(400, { Connection: 'close' }).end();
+  }
+  const body = `426 Upgrade Required
+
+This is a WebSocket server: open a WebSocket to this address.
+`;
   response.writeHead(426, {
     Upgrade: 'websocket',
     Connection: 'Upgrade, close',
@@ -125,5 +143,5 @@ function fallback(request, response) {
 }
 
 server.listen(Number(process.argv[2] ?? 8765), '127.0.0.1', () => {
-  console.log(`ws://127.0.0.1:${server.address().port}/ echoes what it is sent.  Ctrl-C ends it.`);
+  console.log(`ws://127.0.0.1:${server.address().port}/ sends every message back.  Ctrl-C ends it.`);
 });

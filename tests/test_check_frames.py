@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import re
 import socket
 import struct
 import threading
@@ -668,6 +669,20 @@ class TestPongs:
         with wire_that_receives(data) as (wire, _):
             ask(wire, b"p")
             take_pongs(wire, [b"p"], [(TEXT, b"Hello")])
+
+    @pytest.mark.parametrize(
+        ("received", "missing"),
+        [
+            (pong(b"p"), "missing: TEXT of 5 bytes: b'Hello'"),
+            (frame(TEXT, b"Hello", key=None), "missing: PONG with b'p'"),
+            (b"", "missing: PONG with b'p', TEXT of 5 bytes: b'Hello'"),
+        ],
+    )
+    def test_a_failure_names_what_is_missing(self, received, missing):
+        with wire_that_receives(served(received)) as (wire, _):
+            ask(wire, b"p")
+            with pytest.raises(Failed, match=re.escape(missing) + "$"):
+                take_pongs(wire, [b"p"], [(TEXT, b"Hello")])
 
 
 class TestFailing:

@@ -90,7 +90,7 @@ def take_pongs(wire: Wire, payloads: list[bytes], messages: list[tuple[int, byte
         try:
             received = wire.message()
         except Failed as failure:
-            missing = [f"PONG with {waiting[-1]!r}"] * bool(waiting) + [str(message) for message in due]
+            missing = [f"PONG with {payload!r}" for payload in waiting[-1:]] + [str(message) for message in due]
             raise type(failure)(f"{failure.got}; missing: {', '.join(missing)}", wanted) from None
         if received.opcode == PONG and received.payload in waiting:
             del waiting[: waiting.index(received.payload) + 1]  # §5.5.3: earlier Pings need no Pong now

@@ -11,6 +11,7 @@ import threading
 import time
 import zlib
 from fnmatch import fnmatchcase
+from types import SimpleNamespace
 
 import gallery
 import pytest
@@ -18,6 +19,7 @@ from conftest import DEADLINE
 
 from wsref.check import CASES, Level, Outcome, grade, parse_target
 from wsref.check.cases import select
+from wsref.check.cases.ch06 import _no_message
 from wsref.check.cases.ch09 import parse_elements, response_fault
 from wsref.check.cases.common import take_pongs
 from wsref.check.codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, frame
@@ -644,6 +646,20 @@ class TestLimits:
     def test_silence_is_a_failure_whatever_the_size(self):
         with wire_that_receives(b"") as (wire, _), pytest.raises(Failed, match="nothing for 0"):
             wire.expect(TEXT, b"x" * 9000)
+
+
+class TestUnfinishedFrames:
+    """§5.4: a server may echo a message piece by piece before it has the whole message"""
+
+    def test_a_fragment_of_an_unfinished_message_passes(self):
+        with wire_that_receives(frame(TEXT, b"Hello, 4 GiB to go", fin=False, key=None)) as (wire, _):
+            _no_message(SimpleNamespace(open=lambda: wire, timeout=0.2), b"")
+
+    @pytest.mark.parametrize("data", [[(TEXT, b"Hello", True)], [(TEXT, b"Hel", False), (CONTINUATION, b"lo", True)]])
+    def test_a_whole_message_fails(self, data):
+        received = served(*(frame(opcode, payload, fin=fin, key=None) for opcode, payload, fin in data))
+        with wire_that_receives(received) as (wire, _), pytest.raises(Failed, match="Hello"):
+            _no_message(SimpleNamespace(open=lambda: wire, timeout=0.2), b"")
 
 
 class TestPongs:

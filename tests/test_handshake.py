@@ -483,9 +483,7 @@ class TestOrigin:
     def test_any_other_page_may_not(self, origin):
         assert not admitted(origin)
 
-    @pytest.mark.parametrize(
-        "origins", [["http://192.0.2.7"] * 2, ["http://192.0.2.7", "http://evil.com"], ["", ""]]
-    )
+    @pytest.mark.parametrize("origins", [["http://192.0.2.7"] * 2, ["http://192.0.2.7", "http://evil.com"], ["", ""]])
     def test_two_origin_lines_are_no_origin(self, origins):
         assert not admitted(origins)
         assert not admitted(origins, allowed=["http://192.0.2.7", "http://evil.com", ""])

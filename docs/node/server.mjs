@@ -129,10 +129,12 @@ function fallback(request, response) {
   if (!hasOneHost(request)) {
     return response.writeHead(400, { Connection: 'close' }).end();
   }
-  const body = `426 Upgrade Required
-
-This is a WebSocket server: open a WebSocket to this address.
-`;
+  const body = [
+    '426 Upgrade Required',
+    '',
+    'This is a WebSocket server: open a WebSocket to this address.',
+    '',
+  ].join('\n');
   response.writeHead(426, {
     Upgrade: 'websocket',
     Connection: 'Upgrade, close',

@@ -15,95 +15,55 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import re
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from peers import PEERS, Peer, install, missing, started, version
+
 from wsref import __version__
-from wsref.check import CASES, Level, grade, parse_target
+from wsref.check import CASES, Level, NotAnswering, Outcome, grade, parse_target
 from wsref.check.report import as_dict
 from wsref.check.session import MAX_RECORDED
 
 HERE = Path(__file__).parent
-SERVERS = HERE / "servers"
 RESULTS = HERE / "results.json"
 NOTES = HERE / "notes.json"
 PAGE = HERE.parent / "report-card.md"
 
-ORDER = (
-    "wsref_server.py",
-    "websockets_sync.py",
-    "websockets_asyncio.py",
-    "ws.mjs",
-    "aiohttp_server.py",
-    "tornado_server.py",
-    "wsproto_server.py",
-    "simple_websocket_server.py",
-    "websocket_server_server.py",
-)
 
-
-def free_port() -> int:
-    """Return a free port of loopback."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_for(port: int, process: subprocess.Popen[str], seconds: float = 15.0) -> None:
-    """Wait until a server listens on the port.
-
-    Raises:
-        RuntimeError: The server ended, or does not listen in time.
-    """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            return socket.create_connection(("127.0.0.1", port), 1).close()
-        except OSError:
-            time.sleep(0.05)
-    raise RuntimeError(f"{process.args!r} did not start")
-
-
-def grade_one(file: str) -> dict[str, Any]:
-    """Start a server, grade it, replay its MUST failures, and end it."""
-    port = free_port()
-    program = ["node"] if file.endswith(".mjs") else [sys.executable]
-    command = [*program, str(SERVERS / file), str(port)]
-    env = {**os.environ, "PYTHONPATH": str(HERE.parent.parent)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env) as process:
-        try:
-            assert process.stdout is not None
-            name = process.stdout.readline().strip()
-            wait_for(port, process)
-            report = grade(parse_target(f"ws://127.0.0.1:{port}/"), CASES)
-            again = {
-                verdict.case.id: [seen_again(port, line) for line in verdict.recorded]
-                for verdict in report.failed
-                if verdict.case.level is Level.MUST
-            }
-        finally:
-            process.kill()
+def grade_one(peer: Peer) -> dict[str, Any]:
+    """Start a server, grade it, and replay its MUST failures.  The result has only the cases that it does not pass."""
+    with started(peer) as port:
+        report = grade(parse_target(f"ws://127.0.0.1:{port}/"), CASES)
+        again = {
+            verdict.case.id: [seen_again(port, line) for line in verdict.recorded]
+            for verdict in report.failed
+            if verdict.case.level is Level.MUST
+        }
     result = as_dict(report, version=__version__, date="")
+    cases = []
     for case in result["cases"]:
-        for key in ("quote", "sends", "accepts", "hint", "seconds", "title", "section", "chapter", "wire"):
-            case.pop(key)
-        for key in ("why", "expected"):
-            if not case[key]:
-                case.pop(key)
+        if case["outcome"] == Outcome.PASS.value:
+            continue
+        row = {key: case[key] for key in ("id", "level", "outcome", "why", "expected") if case[key]}
         if case["id"] in again:
-            case["again"] = None if None in again[case["id"]] else all(again[case["id"]])
-    what = (SERVERS / file).read_text().split("\n", 1)[0].strip('"/ ')
-    return {"file": file, "name": name, "what": what, **result}
+            row["again"] = None if None in again[case["id"]] else all(again[case["id"]])
+        cases.append(row)
+    return {
+        "key": peer.key,
+        "name": peer.name,
+        "language": peer.language,
+        "version": version(peer),
+        "summary": result["summary"],
+        "stopped": result["stopped"],
+        "cases": cases,
+    }
 
 
 def seen_again(port: int, line: list[tuple[bool, bytes]]) -> bool | None:
@@ -141,19 +101,36 @@ def without_dates(data: bytes) -> bytes:
     return re.sub(rb"(?im)^date: [^\r\n]*", b"Date:", data)
 
 
-def run() -> dict[str, Any]:
-    """Grade all servers."""
-    servers = []
-    for file in ORDER:
-        print(f"{file} ...", end=" ", file=sys.stderr, flush=True)
-        servers.append(result := grade_one(file))
-        must = result["summary"]["MUST"]
+def run(old: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
+    """Grade the servers that are installed.
+
+    Args:
+        old: Earlier results; a server that is not graded keeps its row if the cases are the same.
+        names: The keys of the servers to grade; empty: all.
+    """
+    ids = [case.id for case in CASES]
+    kept = {server["key"]: server for server in old["servers"]} if names and old["ids"] == ids else {}
+    for peer in PEERS:
+        if names and peer.key not in names:
+            continue
+        if reason := missing(peer):
+            print(f"{peer.name}: skipped: {reason}", file=sys.stderr)
+            continue
+        try:
+            result = grade_one(peer)
+        except (NotAnswering, RuntimeError) as error:
+            print(f"{peer.name}: skipped: {error}", file=sys.stderr)
+            continue
+        kept[peer.key] = result
         again = sum(bool(case.get("again")) for case in result["cases"])
-        print(f"{result['name']}: {must['failed']} MUST failures, {again} reproduced", file=sys.stderr)
-    date = datetime.now(UTC).date().isoformat()
-    python = f"CPython {platform.python_version()}"
-    node = subprocess.run(["node", "--version"], capture_output=True, text=True, check=False).stdout.strip()
-    return {"date": date, "wsref": __version__, "python": python, "node": node, "servers": servers}
+        failed = result["summary"]["MUST"]["failed"]
+        print(f"{peer.name} {result['version']}: {failed} MUST failures, {again} reproduced", file=sys.stderr)
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "wsref": __version__,
+        "ids": ids,
+        "servers": [kept[peer.key] for peer in PEERS if peer.key in kept],
+    }
 
 
 # -- The page ----------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import sys
 
-import aiohttp
 from aiohttp import WSMsgType, web
 
 
@@ -18,7 +17,6 @@ async def echo(request: web.Request) -> web.WebSocketResponse:
     return ws
 
 
-print("aiohttp", aiohttp.__version__, flush=True)
 app = web.Application()
 app.router.add_get("/", echo)
 web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None)

@@ -2,7 +2,6 @@
 
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.metadata import version
 
 from simple_websocket import ConnectionClosed, Server
 
@@ -33,6 +32,5 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-print("simple-websocket", version("simple-websocket"), flush=True)
 ThreadingHTTPServer.request_queue_size = 128
 ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()

@@ -22,5 +22,4 @@ async def main() -> None:
     await asyncio.Event().wait()
 
 
-print("tornado", tornado.version, flush=True)
 asyncio.run(main())

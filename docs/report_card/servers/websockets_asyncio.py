@@ -3,7 +3,6 @@
 import asyncio
 import sys
 
-import websockets
 from websockets.asyncio.server import ServerConnection, serve
 
 
@@ -19,5 +18,4 @@ async def main() -> None:
         await server.serve_forever()
 
 
-print("websockets", websockets.__version__, flush=True)
 asyncio.run(main())

@@ -2,7 +2,6 @@
 
 import sys
 
-import websockets
 from websockets.sync.server import ServerConnection, serve
 
 
@@ -12,6 +11,5 @@ def echo(connection: ServerConnection) -> None:
         connection.send(message)
 
 
-print("websockets", websockets.__version__, flush=True)
 with serve(echo, "127.0.0.1", int(sys.argv[1])) as server:
     server.serve_forever()

@@ -53,5 +53,4 @@ class Server(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
 
-print("wsproto", wsproto.__version__, flush=True)
 Server(("127.0.0.1", int(sys.argv[1])), Echo).serve_forever()

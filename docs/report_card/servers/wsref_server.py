@@ -2,9 +2,8 @@
 
 import sys
 
-from wsref import Compression, WebSocketServer, __version__
+from wsref import Compression, WebSocketServer
 from wsref.apps.demo import Demo
 
-print("wsref", __version__, flush=True)
 with WebSocketServer(("127.0.0.1", int(sys.argv[1])), Demo, compression=Compression()) as server:
     server.serve_forever()

@@ -73,7 +73,7 @@ class Peer:
         name: Its name on the page.
         language: The language of the program; "on Rust" and the like: the language of the library.
         packages: ``pip``, ``npm`` or ``apt``, and the packages; the first one has the version.
-        about: One sentence for the page.
+        about: A sentence for the page; empty: it needs none.
         start: How to start it; empty: see ``START``.
         flags: For the compiler, or the class path.
     """
@@ -89,7 +89,7 @@ class Peer:
     @property
     def key(self) -> str:
         """The name in the results and in links."""
-        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+        return re.sub(r"[^a-z0-9]+", "-", self.name.lower().replace("++", "pp")).strip("-")
 
     def fill(self, template: str, port: int = 0) -> str:
         """Return a command line."""
@@ -241,6 +241,24 @@ def version(peer: Peer) -> str:
     words = _run(command)[1]
     found = re.match(r"(?:\d+:)?(\d[\w.]*)", words)  # Debian: 1:2.3.4+dfsg-5
     return found[1] if found else ""
+
+
+def runtimes() -> dict[str, str]:
+    """Return the versions of the languages, as far as they are installed."""
+    ask = {
+        "CPython": f"{sys.executable} --version",
+        "Node": "node --version",
+        "GCC": "cc -dumpfullversion",
+        "Go": "go version",
+        "OpenJDK": "java --version",
+        "Ruby": "ruby --version",
+        "Perl": "perl -e printf('%vd',$^V)",
+        "Erlang": "erl -noinput -eval io:put_chars(erlang:system_info(otp_release)),halt().",
+        "GHC": "ghc --numeric-version",
+        "Debian": "cat /etc/debian_version",
+    }
+    answers = {name: re.search(r"\d[\d.]+", _run(command.split())[1]) for name, command in ask.items()}
+    return {name: found[0] for name, found in answers.items() if found}
 
 
 def missing(peer: Peer) -> str:

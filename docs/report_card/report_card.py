@@ -1,9 +1,9 @@
 """Grade popular servers, and write docs/report-card.md.
 
-``python docs/report_card/report_card.py`` starts each server of ``servers/`` on a free port of loopback,
+``python docs/report_card/report_card.py --install`` installs the servers of ``peers.py`` as far as possible, and says
+which are missing.  Without ``--install``, the script starts each installed server on a free port of loopback,
 grades it with ``wsref.check``, stores the results in ``results.json``, and writes the page.
-``--page`` writes the page again from the stored results.  The script needs ``pip install -e '.[peers]'``,
-and ``npm install --prefix docs/report_card/servers`` for Node's ws.
+``--page`` writes the page again from the stored results.
 
 The script replays every MUST failure without the grader: it sends the same bytes over a plain socket,
 and the answer must be the same.  ``notes.json`` has a note for each failure, written by a person
@@ -24,7 +24,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from peers import PEERS, Peer, install, missing, started, version
+from peers import PEERS, Peer, install, missing, runtimes, started, version
 
 from wsref import __version__
 from wsref.check import CASES, Level, NotAnswering, Outcome, grade, parse_target
@@ -59,6 +59,7 @@ def grade_one(peer: Peer) -> dict[str, Any]:
         "key": peer.key,
         "name": peer.name,
         "language": peer.language,
+        "about": peer.about,
         "version": version(peer),
         "summary": result["summary"],
         "stopped": result["stopped"],
@@ -110,16 +111,19 @@ def run(old: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
     """
     ids = [case.id for case in CASES]
     kept = {server["key"]: server for server in old["servers"]} if names and old["ids"] == ids else {}
+    absent: dict[str, str] = {}
     for peer in PEERS:
         if names and peer.key not in names:
             continue
-        if reason := missing(peer):
-            print(f"{peer.name}: skipped: {reason}", file=sys.stderr)
-            continue
+        reason = missing(peer)
         try:
-            result = grade_one(peer)
+            if not reason:
+                result = grade_one(peer)
         except (NotAnswering, RuntimeError) as error:
-            print(f"{peer.name}: skipped: {error}", file=sys.stderr)
+            reason = str(error)
+        if reason:
+            absent[peer.name] = reason
+            print(f"{peer.name}: skipped: {reason}", file=sys.stderr)
             continue
         kept[peer.key] = result
         again = sum(bool(case.get("again")) for case in result["cases"])
@@ -128,6 +132,8 @@ def run(old: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "wsref": __version__,
+        "runtimes": runtimes(),
+        "missing": absent,
         "ids": ids,
         "servers": [kept[peer.key] for peer in PEERS if peer.key in kept],
     }
@@ -135,106 +141,194 @@ def run(old: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
 
 # -- The page ----------------------------------------------------------------------------
 
+#: MUST failures for each full block of a bar.
+BLOCK = 6
+
+CHAPTERS = {
+    1: "HTTP requests",
+    2: "The request to upgrade",
+    3: "The handshake",
+    4: "The answer to the handshake",
+    5: "Plain HTTP requests",
+    6: "Frames",
+    7: "Messages, Pings and UTF-8",
+    8: "Closing",
+    9: "Compression",
+    10: "Several clients",
+    11: "Limits and origins",
+}
+
 
 def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
     """Return the page, in MyST Markdown.
 
     Args:
         results: The results of :func:`run`.
-        notes: ``servers``: notes by the file of a server; ``cases``: notes by the id of a case, or a glob.
+        notes: ``servers``: notes by the key of a server; ``cases``: notes by the id of a case, or a glob, sometimes
+            with the key of a server before it.
     Raises:
         ValueError: A MUST failure has no note, or the replay differed.
     """
+    servers = sorted(results["servers"], key=lambda server: (server["key"] != "wsref", *_share(server)))
+    languages = dict.fromkeys(server["language"].split()[0] for server in results["servers"])
+    runtimes = ", ".join(f"{name} {number}" for name, number in results["runtimes"].items())
     lines = [
         "<!-- Written by docs/report_card/report_card.py; not by hand. -->",
         "# Report card",
         "",
-        f"The results of popular servers in `python -m wsref check`, on {results['date']}: {len(CASES)} cases, "
-        f"wsref {results['wsref']}, {results['python']}, Node {results['node']}.  Each server is a short echo server "
-        "with the defaults of its library (`docs/report_card/servers/`), on loopback.",
+        f"`python -m wsref check` has graded {len(servers)} servers in {len(languages)} languages on "
+        f"{results['date']}, with {len(results['ids'])} cases of wsref {results['wsref']}.  Each server is a short "
+        "echo server with the defaults of its library (`docs/report_card/servers/`), on loopback.",
+        "",
+        "| server | language | MUST: failed | SHOULD: failed | INTEROP: failed |",
+        "|---|---|---|--:|--:|",
+        *(_row(server) for server in servers),
+        "",
+        f"A full block is {BLOCK} failures.  The servers with the smallest share of MUST failures come first.  wsref "
+        "is above them because its authors wrote the grader.  A server without compression has fewer cases.",
+        "",
+        f"PyPI and npm have current releases.  The servers in other languages come from Debian, and some of them have "
+        f"newer releases.  The runtimes: {runtimes}.",
+        "",
+    ]
+    if results["missing"]:
+        lines += [f"Not graded: {', '.join(f'{name} ({why})' for name, why in results['missing'].items())}.", ""]
+    lines += [
+        "## How to read it",
         "",
         "A **MUST** failure breaks a sentence of an RFC, which is quoted below.  The grader found each one, and a "
         "replay of the same bytes over a plain socket reproduced it, except for cases that send more than "
         f"{MAX_RECORDED >> 10} KiB.  A person compared each one with the RFC, and its meaning is written below.  A "
         "failure need not matter in practice: browsers do not send most of these bytes, and some maintainers are "
         "lenient on purpose.  **SHOULD** is advice, and good reasons against it may exist.  **INTEROP** is not a "
-        "rule.  Skipped cases do not apply to the server (for example, compression if the server declines it), "
-        "which is not a fault.  [The list of cases](reference/check-cases.md) has all of them.  If you find a "
-        "mistake here, a case has a bug: please report it.",
+        "rule.  [The list of cases](reference/check-cases.md) has all of them.  If you find a mistake here, a case "
+        "has a bug: please report it.",
         "",
-        "| server | MUST | SHOULD | INTEROP | skipped |",
-        "|---|--:|--:|--:|--:|",
+        "## The MUST failures, by rule",
+        "",
+        *_findings(servers, notes),
+        "## The servers, one by one",
+        "",
     ]
-    for server in results["servers"]:
-        counts = [server["summary"][level.value] for level in Level]
-        cells = [f"{count['passed']} of {count['passed'] + count['failed']}" for count in counts]
-        skipped = sum(count["skipped"] for count in counts)
-        lines.append(f"| [{title(server)}](#{anchor(server)}) | {' | '.join(cells)} | {skipped} |")
-    for server in results["servers"]:
-        lines += ["", f"({anchor(server)})=", f"## {title(server)}", "", f"{server['what']}", ""]
-        lines += _findings(server, notes)
+    for server in servers:
+        lines += _details(server, notes)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def title(server: dict[str, Any]) -> str:
-    """Return name and version; also the variant, for a library with two servers."""
-    which = {"websockets_sync.py": ", threads", "websockets_asyncio.py": ", asyncio"}.get(server["file"], "")
-    return f"{server['name']}{which}"
+    """Return name and version."""
+    return f"{server['name']} {server['version']}"
 
 
 def anchor(server: dict[str, Any]) -> str:
     """Return the anchor of a server."""
-    return "card-" + server["file"].split(".")[0].replace("_", "-")
+    return f"card-{server['key']}"
 
 
-def _findings(server: dict[str, Any], notes: dict[str, dict[str, str]]) -> Iterator[str]:
+def bar(count: int) -> str:
+    """Return a bar of text blocks, an eighth of a block at the least."""
+    full, rest = divmod(round(count * 8 / BLOCK), 8)
+    return "█" * full + ("", *"▏▎▍▌▋▊▉")[rest]
+
+
+def _share(server: dict[str, Any]) -> tuple[float, str]:
+    must = server["summary"]["MUST"]
+    return must["failed"] / (must["passed"] + must["failed"]), server["name"].lower()
+
+
+def _row(server: dict[str, Any]) -> str:
+    counts = [server["summary"][level.value] for level in Level]
+    must, should, interop = (f"{count['failed']} of {count['passed'] + count['failed']}" for count in counts)
+    link = f'<a href="#{anchor(server)}">{server["name"]}</a> {server["version"]}'
+    return f"| {link} | {server['language']} | {bar(counts[0]['failed'])} {must} | {should} | {interop} |".replace(
+        "  ", " "
+    )
+
+
+def _must(server: dict[str, Any]) -> list[dict[str, Any]]:
+    return [case for case in server["cases"] if case["outcome"] == "fail" and case["level"] == Level.MUST.value]
+
+
+def _findings(servers: Sequence[dict[str, Any]], notes: dict[str, dict[str, str]]) -> Iterator[str]:
+    """Yield the MUST failures of all servers, grouped by their notes, in a fold for each chapter."""
+    groups: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+    for server in servers:
+        for case in _must(server):
+            if case.get("again") is False:
+                raise ValueError(f"{server['name']}: {case['id']} differed in the replay over a plain socket")
+            groups.setdefault(_note_for(server, case, notes), []).append((server["name"], case))
+    place = {case.id: number for number, case in enumerate(CASES)}
     rows = {case.id: case for case in CASES}
-    failed = [case for case in server["cases"] if case["outcome"] == "fail"]
+    chapters: dict[int, list[str]] = {}
+    for glob, found in groups.items():
+        first = min((case["id"] for _, case in found), key=place.__getitem__)
+        chapters.setdefault(rows[first].chapter, []).append(glob)
+    for chapter in sorted(chapters):
+        count = len(chapters[chapter])
+        yield f"<details><summary>{CHAPTERS[chapter]}: {count} finding{'s' * (count > 1)}</summary>\n"
+        for glob in sorted(chapters[chapter], key=lambda glob: -len({name for name, _ in groups[glob]})):
+            found = groups[glob]
+            names = dict.fromkeys(name for name, _ in found)
+            ids = sorted({case["id"] for _, case in found}, key=place.__getitem__)
+            quotes = list(dict.fromkeys(f"“{rows[name].quote}” ({rows[name].section})" for name in ids))
+            cases = ", ".join(f"`{name}`" for name in ids)
+            yield f"**{notes['cases'][glob]}**  \n{', '.join(names)}."
+            yield f": {quotes[0]}{', and similar rules' if len(quotes) > 1 else ''}\n"
+            yield f"  {cases}; {found[0][0]}: `{found[0][1]['why'].replace('`', chr(39))[:120]}`\n"
+        yield "</details>\n"
+
+
+def _details(server: dict[str, Any], notes: dict[str, dict[str, str]]) -> Iterator[str]:
+    """Yield a fold with all failures of a server."""
+    yield f'<details id="{anchor(server)}"><summary>{title(server)}</summary>\n'
+    yield f"{server['about']}\n"
     if server["stopped"]:
         yield f"The run stopped: {server['stopped']}.\n"
-    if words := notes["servers"].get(server["file"]):
+    if words := notes["servers"].get(server["key"]):
         yield f"{words}\n"
-    if not failed:
-        yield "Nothing failed."
-    must = [case for case in failed if case["level"] == Level.MUST.value]
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for case in must:
-        if case.get("again") is False:
-            raise ValueError(f"{server['file']}: {case['id']} differed in the replay over a plain socket")
-        groups.setdefault(_note_for(server["file"], case, notes), []).append(case)
-    for glob, cases in groups.items():
-        quotes = list(dict.fromkeys(f"“{rows[case['id']].quote}” ({rows[case['id']].section})" for case in cases))
-        ids = ", ".join(f"`{case['id']}`" for case in cases)
-        yield f"**{notes['cases'][glob]}**  \n{ids}."
-        yield f": {quotes[0]}\n" if len(quotes) == 1 else f": {quotes[0]}, and similar rules\n"
-        yield f"  The answer in the first case: `{cases[0]['why'].replace('`', chr(39))[:160]}`\n"
-    for level in (Level.SHOULD, Level.INTEROP):
-        ids = ", ".join(f"`{case['id']}`" for case in failed if case["level"] == level.value)
-        if ids:
-            yield f"{level.value}: {ids}.\n"
+    for level in Level:
+        failed = [case["id"] for case in server["cases"] if case["outcome"] == "fail" and case["level"] == level.value]
+        if failed:
+            yield f"{level.value}: {', '.join(f'`{name}`' for name in failed)}.\n"
+    if skipped := sum(case["outcome"] == "skip" for case in server["cases"]):
+        yield f"{skipped} case{'s' * (skipped > 1)} did not apply.\n"
+    if all(case["outcome"] != "fail" for case in server["cases"]):
+        yield "Nothing failed.\n"
+    yield "</details>\n"
 
 
-def _note_for(file: str, case: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
+def _note_for(server: dict[str, Any], case: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
     for glob in notes["cases"]:
-        if fnmatchcase(case["id"], glob):
+        key, _, pattern = glob.rpartition(" ")
+        if key in ("", server["key"]) and fnmatchcase(case["id"], pattern):
             return glob
-    raise ValueError(f"{file} fails {case['id']} ({case['why']}), and notes.json has no note on it")
+    raise ValueError(f"{server['name']} fails {case['id']} ({case['why']}), and notes.json has no note on it")
 
 
 def main() -> int:
-    """Grade the servers and write the page, or only write the page."""
+    """Install servers, grade them and write the page, or only write the page."""
     parser = argparse.ArgumentParser(description="Grade popular servers, and write docs/report-card.md.")
+    parser.add_argument("--install", action="store_true", help="install and compile what is possible; grade nothing")
     parser.add_argument("--page", action="store_true", help="write the page from results.json, without grading")
+    parser.add_argument("key", nargs="*", help="grade only these servers, and keep the results of the others")
     options = parser.parse_args()
+    if options.install:
+        return 1 if install() else 0
     if not options.page:
-        RESULTS.write_text(json.dumps(run()).replace('{"id"', '\n{"id"') + "\n")
+        results = run(json.loads(RESULTS.read_text("utf-8")), options.key)
+        RESULTS.write_text(dump(results), "utf-8")
     try:
-        page = render(json.loads(RESULTS.read_text()), json.loads(NOTES.read_text()))
+        page = render(json.loads(RESULTS.read_text("utf-8")), json.loads(NOTES.read_text("utf-8")))
     except ValueError as error:
         print(f"report_card: {error}", file=sys.stderr)
         return 1
-    PAGE.write_text(page)
+    PAGE.write_text(page, "utf-8")
     return 0
+
+
+def dump(results: dict[str, Any]) -> str:
+    """Return results as JSON, a line for each case."""
+    return json.dumps(results, ensure_ascii=False).replace('{"id"', '\n{"id"').replace('{"key"', '\n{"key"') + "\n"
 
 
 if __name__ == "__main__":

@@ -109,8 +109,8 @@ ASGI = "--host 127.0.0.1 --port {port}"
 
 PEERS = (
     Peer("wsref_server.py", "wsref", "Python", "", "The authors of this server wrote the grader."),
-    Peer("websockets_sync.py", "websockets, threads", "Python", "pip websockets"),
-    Peer("websockets_asyncio.py", "websockets, asyncio", "Python", "pip websockets"),
+    Peer("websockets_sync.py", "websockets (threads)", "Python", "pip websockets"),
+    Peer("websockets_asyncio.py", "websockets (asyncio)", "Python", "pip websockets"),
     Peer("aiohttp_server.py", "aiohttp", "Python", "pip aiohttp"),
     Peer("tornado_server.py", "Tornado", "Python", "pip tornado"),
     Peer("wsproto_server.py", "wsproto", "Python", "pip wsproto"),
@@ -147,10 +147,9 @@ PEERS = (
         "pip granian",
         start="{python} -m granian --interface asgi --no-log asgi:echo " + ASGI,
     ),
-    Peer("robyn_server.py", "Robyn", "Python on Rust", "pip robyn"),
     Peer("ws.mjs", "ws", "JavaScript", "npm ws"),
     Peer("websocket_node.mjs", "WebSocket-Node", "JavaScript", "npm websocket"),
-    Peer("faye.mjs", "faye-websocket, Node", "JavaScript", "npm faye-websocket"),
+    Peer("faye.mjs", "faye-websocket (Node)", "JavaScript", "npm faye-websocket"),
     Peer("bun_server.mjs", "Bun", "JavaScript on C++", "npm bun", start="node_modules/.bin/bun {file} {port}"),
     Peer(
         "deno_server.mjs",
@@ -206,10 +205,10 @@ PEERS = (
         flags=JETTY,
     ),
     Peer("em_websocket.rb", "em-websocket", "Ruby", "apt ruby-em-websocket ruby"),
-    Peer("faye_server.rb", "faye-websocket, Ruby", "Ruby", "apt ruby-faye-websocket puma ruby"),
+    Peer("faye_server.rb", "faye-websocket (Ruby)", "Ruby", "apt ruby-faye-websocket puma ruby"),
     Peer("mojo.pl", "Mojolicious", "Perl", "apt libmojolicious-perl"),
     Peer("echo_yaws.erl", "Yaws", "Erlang", "apt yaws erlang-base", flags="-pa /usr/lib/yaws-*/ebin"),
-    Peer("haskell_websockets.hs", "websockets, Haskell", "Haskell", "apt libghc-websockets-dev ghc"),
+    Peer("haskell_websockets.hs", "websockets (Haskell)", "Haskell", "apt libghc-websockets-dev ghc"),
 )
 
 

@@ -14,6 +14,7 @@ differs.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import re
 import socket
@@ -38,7 +39,7 @@ PAGE = HERE.parent / "report-card.md"
 
 
 def grade_one(peer: Peer) -> dict[str, Any]:
-    """Start a server, grade it, and replay its MUST failures.  The result has only the cases that it does not pass."""
+    """Start a server, grade it, and replay its MUST failures.  The result has only the failures."""
     with started(peer) as port:
         report = grade(parse_target(f"ws://127.0.0.1:{port}/"), CASES)
         again = {
@@ -49,12 +50,11 @@ def grade_one(peer: Peer) -> dict[str, Any]:
     result = as_dict(report, version=__version__, date="")
     cases = []
     for case in result["cases"]:
-        if case["outcome"] == Outcome.PASS.value:
-            continue
-        row = {key: case[key] for key in ("id", "level", "outcome", "why", "expected") if case[key]}
-        if case["id"] in again:
-            row["again"] = None if None in again[case["id"]] else all(again[case["id"]])
-        cases.append(row)
+        if case["outcome"] == Outcome.FAIL.value:
+            cases.append(row := {"id": case["id"], "level": case["level"]})
+            if case["id"] in again:
+                row["why"] = case["why"]
+                row["again"] = None if None in again[case["id"]] else all(again[case["id"]])
     return {
         "key": peer.key,
         "name": peer.name,
@@ -84,7 +84,8 @@ def same_again(port: int, line: list[tuple[bool, bytes]]) -> bool | None:
         sock.settimeout(2)
         for sent, data in line:
             if sent:
-                sock.sendall(data)
+                with contextlib.suppress(OSError):  # the server has ended TCP
+                    sock.sendall(data)
                 continue
             received = b""
             try:
@@ -119,7 +120,7 @@ def run(old: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
         try:
             if not reason:
                 result = grade_one(peer)
-        except (NotAnswering, RuntimeError) as error:
+        except (NotAnswering, RuntimeError, OSError) as error:
             reason = str(error)
         if reason:
             absent[peer.name] = reason
@@ -141,8 +142,8 @@ def run(old: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
 
 # -- The page ----------------------------------------------------------------------------
 
-#: MUST failures for each full block of a bar.
-BLOCK = 6
+#: Pixels.  The longest bar.
+BAR = 100
 
 CHAPTERS = {
     1: "HTTP requests",
@@ -164,12 +165,14 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
 
     Args:
         results: The results of :func:`run`.
-        notes: ``servers``: notes by the key of a server; ``cases``: notes by the id of a case, or a glob, sometimes
-            with the key of a server before it.
+        notes: ``servers``: notes by the key of a server; ``cases``: notes by ``KEY KEY: GLOB GLOB``, of which the
+            first that matches counts, and without keys: for all servers; ``random``: failures whose replay may differ,
+            by ``KEY ID`` or a glob, and why.
     Raises:
         ValueError: A MUST failure has no note, or the replay differed.
     """
-    servers = sorted(results["servers"], key=lambda server: (server["key"] != "wsref", *_share(server)))
+    servers = sorted(results["servers"], key=lambda server: (server["key"] != "wsref", share(server), server["key"]))
+    largest = max(map(share, servers)) or 1.0
     languages = dict.fromkeys(server["language"].split()[0] for server in results["servers"])
     runtimes = ", ".join(f"{name} {number}" for name, number in results["runtimes"].items())
     lines = [
@@ -180,15 +183,15 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
         f"{results['date']}, with {len(results['ids'])} cases of wsref {results['wsref']}.  Each server is a short "
         "echo server with the defaults of its library (`docs/report_card/servers/`), on loopback.",
         "",
-        "| server | language | MUST: failed | SHOULD: failed | INTEROP: failed |",
-        "|---|---|---|--:|--:|",
-        *(_row(server) for server in servers),
+        "| server | MUST failed | share | language | SHOULD failed | INTEROP failed |",
+        "|---|--:|---|---|--:|--:|",
+        *(_row(server, largest) for server in servers),
         "",
-        f"A full block is {BLOCK} failures.  The servers with the smallest share of MUST failures come first.  wsref "
-        "is above them because its authors wrote the grader.  A server without compression has fewer cases.",
+        "The servers with the smallest share of MUST failures come first.  wsref is above them because its authors "
+        "wrote the grader.  A server without compression has fewer cases.",
         "",
-        f"PyPI and npm have current releases.  The servers in other languages come from Debian, and some of them have "
-        f"newer releases.  The runtimes: {runtimes}.",
+        "The servers in Python and JavaScript are current releases.  The others come from Debian, and some "
+        f"of them have newer releases.  The runtimes: {runtimes}.",
         "",
     ]
     if results["missing"]:
@@ -225,38 +228,43 @@ def anchor(server: dict[str, Any]) -> str:
     return f"card-{server['key']}"
 
 
-def bar(count: int) -> str:
-    """Return a bar of text blocks, an eighth of a block at the least."""
-    full, rest = divmod(round(count * 8 / BLOCK), 8)
-    return "█" * full + ("", *"▏▎▍▌▋▊▉")[rest]
-
-
-def _share(server: dict[str, Any]) -> tuple[float, str]:
+def share(server: dict[str, Any]) -> float:
+    """Return the share of the MUST cases that failed, of those that apply to a server."""
     must = server["summary"]["MUST"]
-    return must["failed"] / (must["passed"] + must["failed"]), server["name"].lower()
+    failed: int = must["failed"]
+    return failed / (must["passed"] + failed)
 
 
-def _row(server: dict[str, Any]) -> str:
-    counts = [server["summary"][level.value] for level in Level]
-    must, should, interop = (f"{count['failed']} of {count['passed'] + count['failed']}" for count in counts)
-    link = f'<a href="#{anchor(server)}">{server["name"]}</a> {server["version"]}'
-    return f"| {link} | {server['language']} | {bar(counts[0]['failed'])} {must} | {should} | {interop} |".replace(
-        "  ", " "
+def bar(part: float) -> str:
+    """Return a bar as long as this part of the longest one, in the colour of the text.  The number is beside it."""
+    width = round(part * BAR, 1)
+    return (
+        f'<svg width="{width}" height="10" aria-hidden="true">'
+        f'<rect width="{width}" height="10" fill="currentColor" opacity="0.6"/></svg>'
     )
 
 
-def _must(server: dict[str, Any]) -> list[dict[str, Any]]:
-    return [case for case in server["cases"] if case["outcome"] == "fail" and case["level"] == Level.MUST.value]
+def _row(server: dict[str, Any], largest: float) -> str:
+    counts = [server["summary"][level.value] for level in Level]
+    must, should, interop = (f"{count['failed']} of {count['passed'] + count['failed']}" for count in counts)
+    link = f'<a href="#{anchor(server)}">{server["name"]}</a> {server["version"]}'
+    return f"| {link} | {must} | {bar(share(server) / largest)} | {server['language']} | {should} | {interop} |"
+
+
+def must_failures(server: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the MUST failures of a server."""
+    return [case for case in server["cases"] if case["level"] == Level.MUST.value]
 
 
 def _findings(servers: Sequence[dict[str, Any]], notes: dict[str, dict[str, str]]) -> Iterator[str]:
     """Yield the MUST failures of all servers, grouped by their notes, in a fold for each chapter."""
     groups: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for server in servers:
-        for case in _must(server):
-            if case.get("again") is False:
+        for case in must_failures(server):
+            varies = any(fnmatchcase(f"{server['key']} {case['id']}", glob) for glob in notes["random"])
+            if case["again"] is False and not varies:
                 raise ValueError(f"{server['name']}: {case['id']} differed in the replay over a plain socket")
-            groups.setdefault(_note_for(server, case, notes), []).append((server["name"], case))
+            groups.setdefault(note_for(server, case, notes), []).append((server["name"], case))
     place = {case.id: number for number, case in enumerate(CASES)}
     rows = {case.id: case for case in CASES}
     chapters: dict[int, list[str]] = {}
@@ -287,21 +295,27 @@ def _details(server: dict[str, Any], notes: dict[str, dict[str, str]]) -> Iterat
     if words := notes["servers"].get(server["key"]):
         yield f"{words}\n"
     for level in Level:
-        failed = [case["id"] for case in server["cases"] if case["outcome"] == "fail" and case["level"] == level.value]
+        failed = [case["id"] for case in server["cases"] if case["level"] == level.value]
         if failed:
             yield f"{level.value}: {', '.join(f'`{name}`' for name in failed)}.\n"
-    if skipped := sum(case["outcome"] == "skip" for case in server["cases"]):
+    if skipped := sum(count["skipped"] for count in server["summary"].values()):
         yield f"{skipped} case{'s' * (skipped > 1)} did not apply.\n"
-    if all(case["outcome"] != "fail" for case in server["cases"]):
+    if not server["cases"]:
         yield "Nothing failed.\n"
     yield "</details>\n"
 
 
-def _note_for(server: dict[str, Any], case: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
-    for glob in notes["cases"]:
-        key, _, pattern = glob.rpartition(" ")
-        if key in ("", server["key"]) and fnmatchcase(case["id"], pattern):
-            return glob
+def note_for(server: dict[str, Any], case: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
+    """Return the key of the first note that is on a failure.
+
+    Raises:
+        ValueError: No note is.
+    """
+    for note in notes["cases"]:
+        keys, _, globs = note.rpartition(": ")
+        of_server = not keys or server["key"] in keys.split()
+        if of_server and any(fnmatchcase(case["id"], glob) for glob in globs.split()):
+            return note
     raise ValueError(f"{server['name']} fails {case['id']} ({case['why']}), and notes.json has no note on it")
 
 

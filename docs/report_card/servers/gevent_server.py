@@ -7,11 +7,11 @@ from geventwebsocket.handler import WebSocketHandler
 
 
 def echo(environ, start_response):
-    """Send every message back; answer plain HTTP by 200."""
+    """Send every message back; answer plain HTTP by 204."""
     ws = environ.get("wsgi.websocket")
     if ws is None:
-        start_response("200 OK", [("Content-Type", "text/plain")])
-        return [b"an echo server\n"]
+        start_response("204 No Content", [])
+        return []
     while (message := ws.receive()) is not None:
         ws.send(message)
     return []

@@ -1,4 +1,5 @@
-/* libwebsockets: an echo server with its defaults.  The library gives pieces of messages, which go back piece by piece. */
+/* libwebsockets: an echo server with compression and UTF-8 validation, which are off by default.  The library gives
+   pieces of messages, which go back piece by piece. */
 #include <libwebsockets.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static int echo(struct lws *wsi, enum lws_callback_reasons reason, void *user, v
         }
         break;
     default:
-        break;
+        return lws_callback_http_dummy(wsi, reason, user, in, size);
     }
     return 0;
 }
@@ -70,6 +71,7 @@ int main(int argc, char **argv) {
     info.iface = "127.0.0.1";
     info.protocols = protocols;
     info.extensions = extensions;
+    info.options = LWS_SERVER_OPTION_VALIDATE_UTF8; /* as in the library's echo example */
     struct lws_context *context = lws_create_context(&info);
     while (context && lws_service(context, 0) >= 0)
         ;

@@ -7,4 +7,4 @@ websocket '/' => sub ($c) {
   $c->on(binary => sub ($c, $bytes) { $c->send({binary => $bytes}) });
 };
 my $port = shift @ARGV;
-app->start('daemon', '-m', 'production', '-l', "http://127.0.0.1:$port");
+app->start('daemon', '-l', "http://127.0.0.1:$port");

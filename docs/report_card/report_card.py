@@ -6,7 +6,7 @@ grades it with ``wsref.check``, stores the results in ``results.json``, and writ
 ``--page`` writes the page again from the stored results.
 
 The script replays every MUST failure without the grader: it sends the same bytes over a plain socket,
-and the answer must be the same.  ``notes.json`` has a note for each failure, written by a person
+and the answer must be the same.  ``notes.json`` has a note for each failure, written by hand
 after reading the bytes and the RFC.  The script does not write the page if a failure has no note, or if the replay
 differs.
 """
@@ -19,6 +19,7 @@ import json
 import re
 import socket
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -143,7 +144,7 @@ def run(old: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
 # -- The page ----------------------------------------------------------------------------
 
 #: Pixels.  The longest bar.
-BAR = 100
+BAR = 80
 
 CHAPTERS = {
     1: "HTTP requests",
@@ -183,12 +184,13 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
         f"{results['date']}, with {len(results['ids'])} cases of wsref {results['wsref']}.  Each server is a short "
         "echo server with the defaults of its library (`docs/report_card/servers/`), on loopback.",
         "",
-        "| server | MUST failed | share | language | SHOULD failed | INTEROP failed |",
-        "|---|--:|---|---|--:|--:|",
-        *(_row(server, largest) for server in servers),
+        "| server | MUST failed | share | findings | language | SHOULD failed | INTEROP failed |",
+        "|---|--:|---|--:|---|--:|--:|",
+        *(_row(server, largest, notes) for server in servers),
         "",
         "The servers with the smallest share of MUST failures come first.  wsref is above them because its authors "
-        "wrote the grader.  A server without compression has fewer cases.",
+        "wrote the grader.  A server without compression has fewer cases.  One fault can fail many cases: a server "
+        "that does not check UTF-8 fails 26 of them.  The findings count such cases once.",
         "",
         "The servers in Python and JavaScript are current releases.  The others come from Debian, and some "
         f"of them have newer releases.  The runtimes: {runtimes}.",
@@ -201,7 +203,8 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
         "",
         "A **MUST** failure breaks a sentence of an RFC, which is quoted below.  The grader found each one, and a "
         "replay of the same bytes over a plain socket reproduced it, except for cases that send more than "
-        f"{MAX_RECORDED >> 10} KiB.  A person compared each one with the RFC, and its meaning is written below.  A "
+        f"{MAX_RECORDED >> 10} KiB or whose answer varies.  The bytes of each one were compared with the RFC before its "
+        "note was written.  A "
         "failure need not matter in practice: browsers do not send most of these bytes, and some maintainers are "
         "lenient on purpose.  **SHOULD** is advice, and good reasons against it may exist.  **INTEROP** is not a "
         "rule.  [The list of cases](reference/check-cases.md) has all of them.  If you find a mistake here, a case "
@@ -244,11 +247,13 @@ def bar(part: float) -> str:
     )
 
 
-def _row(server: dict[str, Any], largest: float) -> str:
+def _row(server: dict[str, Any], largest: float, notes: dict[str, dict[str, str]]) -> str:
     counts = [server["summary"][level.value] for level in Level]
-    must, should, interop = (f"{count['failed']} of {count['passed'] + count['failed']}" for count in counts)
+    cells = [f"{count['failed']}&nbsp;of&nbsp;{count['passed'] + count['failed']}" for count in counts]
+    findings = len({note_for(server, case, notes) for case in must_failures(server)})
+    cells[1:1] = [bar(share(server) / largest), str(findings), server["language"]]
     link = f'<a href="#{anchor(server)}">{server["name"]}</a> {server["version"]}'
-    return f"| {link} | {must} | {bar(share(server) / largest)} | {server['language']} | {should} | {interop} |"
+    return f"| {link} | {' | '.join(cells)} |"
 
 
 def must_failures(server: dict[str, Any]) -> list[dict[str, Any]]:
@@ -265,25 +270,32 @@ def _findings(servers: Sequence[dict[str, Any]], notes: dict[str, dict[str, str]
             if case["again"] is False and not varies:
                 raise ValueError(f"{server['name']}: {case['id']} differed in the replay over a plain socket")
             groups.setdefault(note_for(server, case, notes), []).append((server["name"], case))
-    place = {case.id: number for number, case in enumerate(CASES)}
     rows = {case.id: case for case in CASES}
     chapters: dict[int, list[str]] = {}
-    for glob, found in groups.items():
-        first = min((case["id"] for _, case in found), key=place.__getitem__)
-        chapters.setdefault(rows[first].chapter, []).append(glob)
-    for chapter in sorted(chapters):
-        count = len(chapters[chapter])
+    for note, found in groups.items():
+        chapters.setdefault(rows[_typical(found)["id"]].chapter, []).append(note)
+    for chapter, of_chapter in sorted(chapters.items()):
+        count = len(of_chapter)
         yield f"<details><summary>{CHAPTERS[chapter]}: {count} finding{'s' * (count > 1)}</summary>\n"
-        for glob in sorted(chapters[chapter], key=lambda glob: -len({name for name, _ in groups[glob]})):
-            found = groups[glob]
-            names = dict.fromkeys(name for name, _ in found)
-            ids = sorted({case["id"] for _, case in found}, key=place.__getitem__)
-            quotes = list(dict.fromkeys(f"“{rows[name].quote}” ({rows[name].section})" for name in ids))
-            cases = ", ".join(f"`{name}`" for name in ids)
-            yield f"**{notes['cases'][glob]}**  \n{', '.join(names)}."
-            yield f": {quotes[0]}{', and similar rules' if len(quotes) > 1 else ''}\n"
-            yield f"  {cases}; {found[0][0]}: `{found[0][1]['why'].replace('`', chr(39))[:120]}`\n"
+        for note in sorted(of_chapter, key=lambda note: -len({name for name, _ in groups[note]})):
+            names = dict.fromkeys(name for name, _ in groups[note])
+            case = _typical(groups[note])
+            globs = ", ".join(f"`{glob}`" for glob in note.rpartition(": ")[2].split())
+            more = len({rows[other["id"]].quote for _, other in groups[note]}) > 1
+            what, _, more_words = notes["cases"][note].partition("  ")
+            yield f"**{what}**  {more_words}".rstrip() + f"  \n{', '.join(names)}.\n"
+            yield f"> {rows[case['id']].quote}  \n> ({rows[case['id']].section}{', and similar rules' * more})\n"
+            example = f"`{case['id']}`"
+            shown = globs if globs == example else f"{globs}; for example, {example}"
+            yield f"{shown}: `{case['why'].replace('`', chr(39))[:120]}`\n"
         yield "</details>\n"
+
+
+def _typical(found: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+    """Return the first failure of the rule that most failures of a finding break."""
+    quotes = {case.id: case.quote for case in CASES}
+    [(quote, _)] = Counter(quotes[case["id"]] for _, case in found).most_common(1)
+    return next(case for _, case in found if quotes[case["id"]] == quote)
 
 
 def _details(server: dict[str, Any], notes: dict[str, dict[str, str]]) -> Iterator[str]:

@@ -62,6 +62,7 @@ def grade_one(peer: Peer) -> dict[str, Any]:
         "language": peer.language,
         "about": peer.about,
         "version": version(peer),
+        "date": datetime.now(UTC).date().isoformat(),
         "summary": result["summary"],
         "stopped": result["stopped"],
         "cases": cases,
@@ -132,7 +133,6 @@ def run(old: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
         failed = result["summary"]["MUST"]["failed"]
         print(f"{peer.name} {result['version']}: {failed} MUST failures, {again} reproduced", file=sys.stderr)
     return {
-        "date": datetime.now(UTC).date().isoformat(),
         "wsref": __version__,
         "runtimes": runtimes(),
         "missing": absent,
@@ -175,13 +175,15 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
     servers = sorted(results["servers"], key=lambda server: (server["key"] != "wsref", share(server), server["key"]))
     largest = max(map(share, servers)) or 1.0
     languages = dict.fromkeys(server["language"].split()[0] for server in results["servers"])
+    days = sorted({server["date"] for server in servers})
+    dates = " to ".join(dict.fromkeys((days[0], days[-1])))
     runtimes = ", ".join(f"{name} {number}" for name, number in results["runtimes"].items())
     lines = [
         "<!-- Written by docs/report_card/report_card.py; not by hand. -->",
         "# Report card",
         "",
         f"`python -m wsref check` has graded {len(servers)} servers in {len(languages)} languages on "
-        f"{results['date']}, with {len(results['ids'])} cases of wsref {results['wsref']}.  Each server is a short "
+        f"{dates}, with {len(results['ids'])} cases of wsref {results['wsref']}.  Each server is a short "
         "echo server with the defaults of its library (`docs/report_card/servers/`), on loopback.",
         "",
         "| server | MUST failed | share | findings | language | SHOULD failed | INTEROP failed |",
@@ -203,12 +205,12 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
         "",
         "A **MUST** failure breaks a sentence of an RFC, which is quoted below.  The grader found each one, and a "
         "replay of the same bytes over a plain socket reproduced it, except for cases that send more than "
-        f"{MAX_RECORDED >> 10} KiB or whose answer varies.  The bytes of each one were compared with the RFC before its "
-        "note was written.  A "
-        "failure need not matter in practice: browsers do not send most of these bytes, and some maintainers are "
-        "lenient on purpose.  **SHOULD** is advice, and good reasons against it may exist.  **INTEROP** is not a "
-        "rule.  [The list of cases](reference/check-cases.md) has all of them.  If you find a mistake here, a case "
-        "has a bug: please report it.",
+        f"{MAX_RECORDED >> 10} KiB or whose answer varies.  The notes were written after reading the bytes and the RFC.",
+        "",
+        "A failure need not matter in practice: browsers do not send most of these bytes, and some maintainers are "
+        "lenient on purpose.  Some failures belong to the HTTP server around a library.  **SHOULD** is advice, and "
+        "good reasons against it may exist.  **INTEROP** is not a rule.  [The list of cases](reference/check-cases.md) "
+        "has all of them.  If you find a mistake here, a case has a bug: please report it.",
         "",
         "## The MUST failures, by rule",
         "",

@@ -205,8 +205,8 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
         "",
         "A **MUST** failure breaks a sentence of an RFC, which is quoted below.  The grader found each one, and a "
         "replay of the same bytes over a plain socket reproduced it, except for cases that send more than "
-        f"{MAX_RECORDED >> 10} KiB or whose answer varies.  The notes were written after reading the bytes and "
-        "the RFC.",
+        f"{MAX_RECORDED >> 10} KiB or whose answer varies.  "
+        "The notes were written after reading the bytes and the RFC.",
         "",
         "A failure need not matter in practice: browsers do not send most of these bytes, and some maintainers are "
         "lenient on purpose.  Some failures belong to the HTTP server around a library.  **SHOULD** is advice, and "

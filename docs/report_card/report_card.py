@@ -237,8 +237,7 @@ def anchor(server: dict[str, Any]) -> str:
 def share(server: dict[str, Any]) -> float:
     """Return the share of the MUST cases that failed, of those that apply to a server."""
     must = server["summary"]["MUST"]
-    failed: int = must["failed"]
-    return failed / (must["passed"] + failed)
+    return float(must["failed"] / (must["passed"] + must["failed"]))
 
 
 def bar(part: float) -> str:

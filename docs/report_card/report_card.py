@@ -7,7 +7,7 @@ grades it with ``wsref.check``, stores the results in ``results.json``, and writ
 
 The script replays every MUST failure without the grader: it sends the same bytes over a plain socket,
 and the answer must be the same.  ``notes.json`` has a note for each failure, written by hand
-after reading the bytes and the RFC.  The script does not write the page if a failure has no note, or if the replay
+from the answers and the RFC.  The script does not write the page if a failure has no note, or if the replay
 differs.
 """
 
@@ -206,7 +206,8 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
         "A **MUST** failure breaks a sentence of an RFC, which is quoted below.  The grader found each one, and a "
         "replay of the same bytes over a plain socket reproduced it, except for cases that send more than "
         f"{MAX_RECORDED >> 10} KiB or whose answer varies.  "
-        "The notes were written after reading the bytes and the RFC.",
+        "The notes were written by hand from the answers and the quoted rules.  A cause that a note names is mostly "
+        "inferred from the answers, not read in the library's source.",
         "",
         "A failure need not matter in practice: browsers do not send most of these bytes, and some maintainers are "
         "lenient on purpose.  Some failures belong to the HTTP server around a library.  **SHOULD** is advice, and "

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -92,14 +93,14 @@ class Peer:
         return re.sub(r"[^a-z0-9]+", "-", self.name.lower().replace("++", "pp")).strip("-")
 
     def fill(self, template: str, port: int = 0) -> str:
-        """Return a command line."""
+        """Return a command line for a shell."""
         path = Path(self.file)
         return template.format(
-            python=sys.executable if self.file == "wsref_server.py" else PYTHON,
+            python=shlex.quote(sys.executable if self.file == "wsref_server.py" else str(PYTHON)),
             file=path,
             stem=path.stem,
-            out=INSTALLED / path.stem,
-            installed=INSTALLED,
+            out=shlex.quote(str(INSTALLED / path.stem)),
+            installed=shlex.quote(str(INSTALLED)),
             flags=self.flags,
             port=port,
         )

@@ -12,11 +12,14 @@ import pytest
 
 from wsref import HTTPError, WebSocketHandler, running
 from wsref.apps.demo import Demo
-from wsref.check import CASES, Level, Outcome, grade, parse_target
+from wsref.check import CASES, Level, Outcome, grade, parse_target, runner
 from wsref.check.cases import select
 from wsref.check.codec import TEXT
 from wsref.check.gallery.reference import Disconnected, ReferenceServer, Refusal, serving
 from wsref.check.report.summary import capabilities_line
+from wsref.check.runner import Capabilities
+from wsref.check.session import Peer
+from wsref.check.verdict import Failed
 
 
 class Greets(ReferenceServer):
@@ -184,6 +187,17 @@ def outcomes(kind, *only, timeout=3.0):
     with serving_a(kind) as url:
         report = grade(parse_target(url), select(only=only), timeout=timeout)
     return {v.case.id: (v.outcome, v.why) for v in report.verdicts}
+
+
+def test_a_connection_beside_the_cases_that_is_refused_ends_nothing(monkeypatch):
+    def refuse(peer, request=None):
+        raise Failed("HTTP/1.1 503 Service Unavailable")
+
+    monkeypatch.setattr(runner, "probe", lambda *_, **__: Capabilities(101, echo=True))
+    monkeypatch.setattr(Peer, "open", refuse)
+    with serving_a(ReferenceServer) as url:
+        report = grade(parse_target(url), select(only=["2.plain.get"]))
+    assert [v.outcome for v in report.verdicts] == [Outcome.PASS]
 
 
 class TestUnaskedMessages:

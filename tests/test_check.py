@@ -451,9 +451,52 @@ class TestItEnds:
         assert process.returncode == 130, err
         assert "Traceback" not in err
 
+    def test_ctrl_c_raises_nothing_while_cases_run_and_the_second_one_does(self):
+        """An exception between any two instructions could leave a lock locked for which the cases' threads wait."""
+        told = []
+
+        def interrupt(verdict):
+            if not told:
+                signal.raise_signal(signal.SIGINT)
+
+        with serving(ReferenceServer) as url:
+            cases = [case for case in CASES if case.chapter == 3]
+            report = grade(
+                parse_target(url), cases, jobs=2, on_verdict=interrupt, on_ctrl_c=lambda: told.append("ends")
+            )
+            assert told == ["ends"]
+            assert (report.interrupted, report.stopped) == (True, "Ctrl-C")
+            assert 0 < report.count(Outcome.PASS) <= 20 < report.count(Outcome.UNPLAYED)
+            with pytest.raises(KeyboardInterrupt):
+                grade(
+                    parse_target(url),
+                    cases,
+                    on_verdict=lambda verdict: signal.raise_signal(signal.SIGINT),
+                    on_ctrl_c=lambda: signal.raise_signal(signal.SIGINT),
+                )
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
 
 class TestRunner:
     """Each case has a thread and its own connections"""
+
+    def test_a_bug_in_a_case_is_not_the_servers_fault_and_ends_nothing_else(self, caplog):
+        def buggy(peer: Peer) -> None:
+            raise ZeroDivisionError("a mistake")
+
+        def passing(peer: Peer) -> None:
+            peer.open().send(frame(PING))
+
+        cases = [
+            Case(f"6.test.{play.__name__}", Level.MUST, "RFC 6455 §1", "T", "q", Play("s", "that", play), "h")
+            for play in (buggy, passing)
+        ]
+        with serving(ReferenceServer) as url:
+            report = grade(parse_target(url), cases)
+        assert [v.outcome for v in report.verdicts] == [Outcome.SKIP, Outcome.PASS]
+        assert report.verdicts[0].why == "a bug of the grader: ZeroDivisionError: a mistake"
+        assert "6.test.buggy was not judged" in caplog.text
+        assert report.is_bad  # the run proves nothing
 
     def test_the_exception_of_a_play_is_its_verdict(self):
         def failing(peer: Peer) -> None:
@@ -476,14 +519,6 @@ class TestRunner:
         assert [(v.why, v.expected) for v in report.verdicts] == [("wrong", "that"), ("not for you", ""), ("", "")]
         assert sorted(told) == sorted(c.id for c in cases)
         assert report.verdicts[2].recorded[0][0][0] is True, "the bytes are recorded"
-
-    def test_an_error_in_a_case_is_not_a_failure_of_the_server(self):
-        def wrong(peer: Peer) -> None:
-            raise ZeroDivisionError
-
-        case = Case("6.test.wrong", Level.MUST, "RFC 6455 §1", "T", "q", Play("s", "a", wrong), "h")
-        with serving(ReferenceServer) as url, pytest.raises(ZeroDivisionError):
-            grade(parse_target(url), [case])
 
     def test_a_run_leaves_no_thread(self):
         with running(Demo, limits=Limits(shutdown_timeout=0.3)) as server:

@@ -89,6 +89,7 @@ class Verdict:
         cut_off: Whether TCP ended on an open WebSocket without a Close.
         crashed: For a failure, whether the case ended the server.
         unasked: Whether it was known during the case that the server sends messages that answer nothing.
+        grader_failed: For a skipped case, whether a bug of the grader is the reason.
     """
 
     case: Case
@@ -101,3 +102,4 @@ class Verdict:
     cut_off: bool = False
     crashed: bool = False
     unasked: bool = False
+    grader_failed: bool = False

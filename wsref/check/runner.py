@@ -8,15 +8,17 @@ than the server can do, and reports the reason.
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import os
+import queue
 import re
+import signal
 import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .case import Case, Needs, Verdict
@@ -36,6 +38,9 @@ FIRST, OUT_OF_TIME = "--first: a case failed", "--max-time: the time is over"
 
 #: The reason for no echo if the caller did not want the server to get a message.
 NO_ECHO_FLAG = "--no-echo"
+
+
+logger = logging.getLogger("wsref.check")
 
 
 class NotAnswering(Exception):
@@ -116,10 +121,14 @@ class Report:
 
     @property
     def is_bad(self) -> bool:
-        """Whether the run stopped early, played nothing, or a MUST failed; with a baseline: any failure that is new."""
+        """Whether a MUST failed; with a baseline: any new failure.  Or the run proves nothing.
+
+        It proves nothing if it stopped early, played no case, or the grader itself failed.
+        """
         serious = [v for v in self.new if self.known is not None or v.case.level is Level.MUST]
         played_nothing = not any(v.outcome in (Outcome.PASS, Outcome.FAIL) for v in self.verdicts)
-        return bool(serious or self.stopped or played_nothing)
+        grader_failed = any(verdict.grader_failed for verdict in self.verdicts)
+        return bool(serious or self.stopped or played_nothing or grader_failed)
 
 
 # -- The probe ---------------------------------------------------------------------------
@@ -273,6 +282,10 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
         verdict.outcome, verdict.why = Outcome.FAIL, failure.got
         verdict.expected = failure.expected or case.play.accepts
         verdict.unanswered = isinstance(failure, Silence | NoConnection)
+    except Exception as error:
+        logger.exception("%s was not judged: the grader itself has a bug", case.id)
+        verdict.outcome, verdict.why = Outcome.SKIP, f"a bug of the grader: {type(error).__name__}: {error}"
+        verdict.grader_failed = True
     finally:
         peer.close()
     verdict.cut_off = any(wire.cut_off for wire in peer.wires)
@@ -337,6 +350,7 @@ def grade(
     max_time: float = math.inf,
     is_enough: Callable[[Verdict], bool] = lambda verdict: False,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
+    on_ctrl_c: Callable[[], None] = lambda: None,
 ) -> Report:
     """Play the cases, and return the report.
 
@@ -348,9 +362,11 @@ def grade(
         max_time: Seconds after which no further case begins.
         is_enough: Whether no further case begins after this verdict.  It is called in several threads.
         on_verdict: Called with each verdict as it becomes known, in the calling thread.
+        on_ctrl_c: Called when Ctrl-C stops the run, as a signal handler.
     Raises:
         NotAnswering: The server does not answer.
-        KeyboardInterrupt: Ctrl-C before the first case.  Later, Ctrl-C stops the run, and the report says so.
+        KeyboardInterrupt: Ctrl-C before the first case, or a second one.  After the first one the cases in progress
+            end, no further case begins, and the report says so.
     Cost:
         At most a few timeouts for each case, divided by ``jobs``; the run stops if the server stops answering.
     """
@@ -358,17 +374,37 @@ def grade(
     capabilities = probe(target, timeout=timeout, echo=echo)
     report = Report(target, capabilities)
     run = _Run(report, timeout, on_verdict, began + max_time, is_enough)
-    try:
+    with _stopping_at_ctrl_c(run, on_ctrl_c):
         run.play_together([case for case in cases if not case.play.alone], jobs if capabilities.concurrent else 1)
         run.replay()
         run.play_alone([case for case in cases if case.play.alone])
-    except KeyboardInterrupt:
-        report.interrupted = True
-        run.stop_early("Ctrl-C")
-        run.replay()
     report.verdicts = [run.done.get(case.id) or Verdict(case, Outcome.UNPLAYED, report.stopped) for case in cases]
     report.seconds = time.monotonic() - began
     return report
+
+
+@contextlib.contextmanager
+def _stopping_at_ctrl_c(run: _Run, on_ctrl_c: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C stop the run; a second one raises KeyboardInterrupt.
+
+    The first one raises nothing: an exception between any two instructions of the main thread could leave
+    a lock locked for which the threads of the cases wait.  Nor does it set an Event, which has such a lock.
+    """
+
+    def handle(number: int, frame: object) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        run.interrupt()
+        on_ctrl_c()
+
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class _Run:
@@ -395,7 +431,7 @@ class _Run:
         self._on_verdict = on_verdict
         self._end = end  # monotonic seconds
         self._is_enough = is_enough
-        self._stop = threading.Event()
+        self._stopped = False
         self._stopped_early = False  # by the caller, not by the server
         self._looking = threading.Lock()
         self._running: set[str] = set()
@@ -406,35 +442,57 @@ class _Run:
 
     def stop_early(self, reason: str) -> None:
         """Begin no further case."""
-        if not self._stop.is_set():
+        if not self._stopped:
             self._report.stopped = reason
-            self._stopped_early = True
-            self._stop.set()
+            self._stopped = self._stopped_early = True
+
+    def interrupt(self) -> None:
+        """Begin no further case after Ctrl-C."""
+        self._report.interrupted = True
+        self.stop_early("Ctrl-C")
 
     def play_together(self, cases: Sequence[Case], jobs: int) -> None:
         """Play cases, several at a time, and listen beside them to what the server sends by itself."""
         listener = Peer(self._report.target, self._timeout)
-        with ThreadPoolExecutor(jobs, thread_name_prefix="wsref check") as pool:
+        try:
+            if jobs > 1 and self._report.capabilities.echo:
+                with contextlib.suppress(Failed):  # then nobody listens beside the cases
+                    listener.open()
+            for verdict in self._play_in_threads(cases, jobs):
+                if not self._report.capabilities.unasked and any(
+                    wire.has_received_a_message() for wire in listener.wires
+                ):
+                    self._report.capabilities.unasked = True
+                    listener.close()
+                if verdict.outcome is Outcome.FAIL:
+                    self._failures.append(verdict)
+                else:
+                    self._count(verdict)
+        finally:
+            listener.close()
+
+    def _play_in_threads(self, cases: Sequence[Case], jobs: int) -> Iterator[Verdict]:
+        """Yield the verdicts as they become known."""
+        waiting = iter(cases)
+        verdicts: queue.SimpleQueue[Verdict | None] = queue.SimpleQueue()  # None: a thread has ended
+
+        def play_the_next() -> None:
             try:
-                if jobs > 1 and self._report.capabilities.echo:
-                    with contextlib.suppress(Failed):  # then nobody listens beside the cases
-                        listener.open()
-                for verdict in _as_completed(pool.submit(self._play, case) for case in cases):
-                    if not self._report.capabilities.unasked and any(
-                        wire.has_received_a_message() for wire in listener.wires
-                    ):
-                        self._report.capabilities.unasked = True
-                        listener.close()
-                    if verdict.outcome is Outcome.FAIL:
-                        self._failures.append(verdict)
-                    else:
-                        self._count(verdict)
-            except BaseException:  # Ctrl-C: each thread ends after its current case
-                self.stop_early("Ctrl-C")
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+                for case in waiting:
+                    if (verdict := self._play(case)) is None:
+                        break
+                    verdicts.put(verdict)
             finally:
-                listener.close()
+                verdicts.put(None)
+
+        for number in range(jobs):
+            threading.Thread(target=play_the_next, name=f"wsref check {number}", daemon=True).start()
+        running = jobs
+        while running:
+            if (verdict := verdicts.get()) is not None:
+                yield verdict
+            else:
+                running -= 1
 
     def replay(self) -> None:
         """Play again, each alone, the failed cases whose failure may not be the server's.
@@ -474,13 +532,13 @@ class _Run:
         """Play a case, then see whether the server still works; None: the run has ended."""
         if time.monotonic() > self._end:
             self.stop_early(OUT_OF_TIME)
-        if self._stop.is_set():
+        if self._stopped:
             return None
         self._running.add(case.id)
         verdict = play(case, self._report.target, self._report.capabilities, timeout=self._timeout)
         if verdict.unanswered or verdict.cut_off:
             with self._looking:  # the first to look stops the run, and the others are suspects
-                if not self._stop.is_set():
+                if not self._stopped:
                     self._look_after_the_server(verdict)
         if not verdict.unanswered and self._is_enough(verdict):  # here, before this thread begins another case
             self.stop_early(FIRST)
@@ -492,7 +550,7 @@ class _Run:
         """End the run if the server has ended, or hangs."""
         report, name = self._report, verdict.case.id
         if not accepts_connections(report.target, self._timeout):
-            self._stop.set()
+            self._stopped = True
             self._suspects = set(self._running)
             if verdict.recorded and self._suspects == {name}:
                 report.stopped = f"{name} ended the server: it accepts no connection now"
@@ -502,14 +560,5 @@ class _Run:
                 ran = self._running if verdict.recorded else {*self._running, *self._finished} - {name}
                 report.stopped = f"the server ended during or after one of {', '.join(sorted(ran))}"
         elif verdict.unanswered and not is_alive(report.target, report.capabilities, self._timeout):
-            self._stop.set()
+            self._stopped = True
             report.stopped = f"after {name} the server no longer answered an ordinary handshake"
-
-
-def _as_completed(submitted: Iterable[Future[Verdict | None]]) -> Iterable[Verdict]:
-    waiting = set(submitted)
-    while waiting:
-        finished, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-        for future in finished:
-            if (verdict := future.result()) is not None:
-                yield verdict

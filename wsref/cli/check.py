@@ -26,7 +26,7 @@ from ..check.runner import Capabilities, NotAnswering, Report, grade
 from ..check.session import Target, parse_target
 from ..check.verdict import Level, Outcome
 from . import check_options
-from .report_files import Progress, ReportFiles, announcing_ctrl_c, write_whole
+from .report_files import Progress, ReportFiles, write_whole
 from .terminal import CommandError, wants_colour
 
 
@@ -177,21 +177,23 @@ def check(order: Order, options: argparse.Namespace, files: ReportFiles) -> int:
     progress = Progress(len(cases), sys.stderr)
     no_server = ""
     try:
-        with announcing_ctrl_c(sys.stderr):
-            result = grade(
-                target,
-                cases,
-                timeout=options.timeout,
-                jobs=options.jobs,
-                echo=not options.no_echo,
-                max_time=options.max_time,
-                is_enough=_is_enough(options, order),
-                on_verdict=progress.update,
-            )
+        result = grade(
+            target,
+            cases,
+            timeout=options.timeout,
+            jobs=options.jobs,
+            echo=not options.no_echo,
+            max_time=options.max_time,
+            is_enough=_is_enough(options, order),
+            on_verdict=progress.update,
+            on_ctrl_c=progress.announce_the_end,
+        )
     except NotAnswering as error:
         no_server = f"cannot grade {target.url}: {report.printable(str(error))}"
         result = _nothing_played(target, cases, no_server)
     except KeyboardInterrupt:
+        if progress.ends:  # the second one
+            raise
         result = _nothing_played(target, cases, "Ctrl-C")
         result.interrupted = True
     finally:

@@ -6,10 +6,8 @@ import contextlib
 import json
 import os
 import shutil
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import ClassVar, TextIO
@@ -110,30 +108,17 @@ def write_whole(file: str, data: bytes) -> None:
             part.unlink()
 
 
-@contextlib.contextmanager
-def announcing_ctrl_c(stream: TextIO) -> Iterator[None]:
-    """Say after Ctrl-C what the run waits for: the cases in progress, at most a few timeouts."""
-
-    def announce(number: int, frame: object) -> None:
-        print("\nwsref: stopping; the cases in progress end first, then the report follows", file=stream, flush=True)
-        signal.default_int_handler(number, None)
-
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield
-        return
-    signal.signal(signal.SIGINT, announce)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
 class Progress:
-    """A line that counts the played cases, on a terminal only."""
+    """A line that counts the played cases, on a terminal only.
+
+    Attributes:
+        ends: Whether Ctrl-C stopped the run.
+    """
 
     def __init__(self, cases: int, stream: TextIO) -> None:
+        self.ends = False
         self._cases = cases
+        self._errors = stream
         self._stream = stream if stream.isatty() else None
         self._played = self._failed = 0
 
@@ -153,6 +138,13 @@ class Progress:
             return (self._stream and os.get_terminal_size(self._stream.fileno()).columns) or 80
         except OSError:
             return 80
+
+    def announce_the_end(self) -> None:
+        """Say after Ctrl-C what the run waits for: the cases in progress, at most a few timeouts."""
+        self.ends = True
+        with contextlib.suppress(RuntimeError, OSError):  # a signal handler: the stream may be in use
+            print("\nwsref: stopping; the cases in progress end first, then the report follows", file=self._errors)
+            self._errors.flush()
 
     def end(self) -> None:
         """Clear the line."""

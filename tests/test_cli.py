@@ -286,6 +286,30 @@ class TestOutputThatCannotBeWritten:
             os.kill(int(pid.read_text()), signal.SIGTERM)
             assert "Traceback" not in shell_process.communicate(timeout=DEADLINE)[1]
 
+    @pytest.mark.parametrize(
+        "arguments", ["serve --step 3 --source", "check --list", "check --gallery", "decode 810548656c6c6f", "exercise"]
+    )
+    def test_a_full_disk_is_named_and_the_code_is_1(self, arguments):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "wsref", *arguments.split()],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                env=ENVIRONMENT,
+                text=True,
+            )
+        assert done.returncode == 1
+        assert done.stderr.endswith("wsref: cannot write the output: No space left on device\n")
+        assert "Traceback" not in done.stderr
+
+    def test_ctrl_c_at_any_other_moment_is_130_without_a_traceback(self, monkeypatch, capsys):
+        def interrupted(options):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("wsref.cli.exercise.run", interrupted)
+        assert main(["exercise"]) == 130
+        assert capsys.readouterr().err == "\nwsref: interrupted\n"
+
     def test_help_in_ascii(self):
         done = command("serve", "-h", env={**ENVIRONMENT, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"})
         assert (done.returncode, done.stderr) == (0, "")

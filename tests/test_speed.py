@@ -711,6 +711,17 @@ class TestReadSize:
         assert sizes[:2] == [4096, 512]  # the first is for the head
         assert max(sizes) == 256 * 1024
 
+    def test_a_connection_that_is_silent_waits_with_a_small_buffer_again(self, serve, monkeypatch):
+        monkeypatch.setattr("wsref.network.channel.CALM", 0.01)
+        server = serve(Echo)
+        with connected(server) as client:
+            client.send(frame(2, b"x" * 600000, key=ZERO))
+            assert client.frame() == (2, b"x" * 600000)
+            (handler,) = server.handlers
+            wait_until(lambda: handler._channel._read_size == 512)
+            client.send(text("still here"))
+            assert client.frame() == (1, b"still here")
+
     @pytest.mark.parametrize("size", [400, 700, 1000, 3000, 5000, 70_000])
     def test_messages_of_one_size_are_soon_read_in_one_go_each(self, size):
         channel = object.__new__(Channel)

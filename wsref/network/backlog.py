@@ -7,16 +7,14 @@ does not take now wait in the client's :class:`~wsref.network.send_queue.SendQue
 
 from __future__ import annotations
 
-import logging
 import select
 import socket
 import threading
 import time
 
 from ..protocol.errors import ConnectionClosed
+from .log import logger
 from .transport import Transport
-
-logger = logging.getLogger("wsref")
 
 
 class BacklogWriter:

@@ -26,10 +26,9 @@ from ..protocol.http11 import Request, Response, build_response, find_end_of_hea
 from ..protocol.origin import check_origin
 from ..protocol.spec import TOKEN, CloseCode, Role, State
 from .channel import Channel, make_connection
+from .log import logger
 from .server import WebSocketServer, name_of
 from .transport import Transport
-
-logger = logging.getLogger("wsref")
 
 #: Bytes that a read of the request's head asks for.
 HEAD_READ_SIZE = 4 * 1024
@@ -189,7 +188,11 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
     def setup(self) -> None:
         """Called by socketserver, which calls the socket ``request``."""
         sock: Any = self.request
-        self._transport = self.server._make_transport(sock, self.client_address)
+        try:
+            self._transport = self.server._make_transport(sock, self.client_address)
+        except BaseException:  # the connection has ended already, say
+            self.server._count(refused=1)
+            raise
         self.server._register(self)
 
     def handle(self) -> None:

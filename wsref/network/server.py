@@ -7,7 +7,6 @@ thread, and a handler that lives in it (:mod:`wsref.network.handler`).
 from __future__ import annotations
 
 import errno
-import logging
 import socket
 import socketserver
 import ssl
@@ -29,12 +28,11 @@ from ..protocol.messages import opcode_and_payload
 from ..protocol.origin import is_loopback
 from .backlog import BacklogWriter
 from .channel import Channel
+from .log import logger
 from .overload import RefusedConnections
 from .tap import Tap, Tapped, TappedTLS
 from .tls import TLSTransport
 from .transport import Transport, require_supported_system
-
-logger = logging.getLogger("wsref")
 
 #: The client page of chapter 0: the body of the 426.
 PAGE = Path(__file__).parents[1] / "apps" / "page.html"

@@ -535,18 +535,6 @@ class TestTwoThreads:
             wait_until(lambda: reasons)
         assert reasons == [""]
 
-    def test_a_hook_may_change_batch_replies(self, serve):
-        class Changes(WebSocketHandler):
-            batch_replies = True
-
-            def on_message(self, message):
-                self.batch_replies = False
-                self.send("a reply")
-
-        with connected(serve(Changes)) as client:
-            client.send(text("x"))
-            assert client.frame() == (TEXT, b"a reply")
-
     def test_recv_without_waiting_finds_what_is_there(self, serve):
         with connect(serve(Echo).url) as ws:
             ws.send("there")

@@ -266,11 +266,10 @@ class Transport:
     def start_batch(self) -> None:
         """Gather the frames that *this* thread sends, to write them together.
 
-        They leave with :meth:`end_batch`; earlier when 64 KiB are gathered, when another
-        thread sends, or with a Close.  The order is kept.
+        They leave with :meth:`end_batch` or :meth:`flush`; earlier when 64 KiB are gathered, when
+        another thread sends, or with a Close.  The order is kept.
         """
-        with self.write_lock:
-            self._batcher = threading.get_ident()
+        self._batcher = _get_ident()
 
     def end_batch(self) -> None:
         """Send the gathered frames, waiting as :meth:`send` does, and gather no more.
@@ -278,9 +277,9 @@ class Transport:
         Raises:
             ConnectionClosed: As for :meth:`send`.
         """
-        with self.write_lock:
-            self._batcher = 0
-            if self._batch:
+        self._batcher = 0
+        if self._batch:
+            with self.write_lock:
                 self.drain()
 
     def _add_to_batch(self, data: bytes) -> bool:

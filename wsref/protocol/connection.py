@@ -170,6 +170,11 @@ class Connection:
         """Bytes still missing of the data frame that is arriving: a good size for the next read."""
         return self._bytes_needed
 
+    @property
+    def has_unread(self) -> bool:
+        """Whether bytes are here that no event has used yet: more events may follow at once."""
+        return self._offset < len(self._buffer)
+
     def messages(self) -> Iterator[str | bytes]:
         """The data of the messages that come next, as far as a faster subclass finds them.
 

@@ -7,8 +7,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 
-import wsref  # noqa: E402
 from wsbook import look  # noqa: E402
+
+import wsref  # noqa: E402
 
 project = "wsref"
 author = "the wsref authors"

@@ -65,6 +65,7 @@ function answerNumbers() {
   if (!results || !asked.length || typeof NUMBERS === "undefined") return;
   const list = document.createElement("ul");
   list.className = "number-answers";
+  list.setAttribute("aria-label", `Answers to ${asked.join(", ")}`);
   const add = (title, text, page) => {
     const item = document.createElement("li");
     const link = document.createElement("a");

@@ -49,6 +49,9 @@ PAGE = """# {name}
 #: Modules whose names are a table: list each name, even if the source has no docstring for it.
 ALL_NAMES = ("wsref.protocol.spec",)
 
+#: Modules with long tables: their values would fill the page, so it shows the names only.
+WITHOUT_VALUES = ("wsref.check", "wsref.check.cases")
+
 
 def modules() -> list[str]:
     """Return the names of all modules in reading order, without programs."""
@@ -65,7 +68,8 @@ def modules() -> list[str]:
 
 
 def _page(name: str) -> str:
-    return PAGE.format(name=name, options="   :undoc-members:\n" if name in ALL_NAMES else "")
+    options = "   :undoc-members:\n" * (name in ALL_NAMES) + "   :no-value:\n" * name.startswith(WITHOUT_VALUES)
+    return PAGE.format(name=name, options=options)
 
 
 def write(folder: Path = PAGES) -> None:

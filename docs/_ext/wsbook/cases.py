@@ -11,12 +11,11 @@ from sphinx.util.docutils import SphinxDirective
 
 from .runner import ROOT
 
-
 PAGES = ROOT / "docs" / "reference" / "cases"
 
 PAGE = """# {chapter}. {title}: {count} cases
 
-How to read this page is said in [the cases of `check`](../check-cases.md#the-cases-of-check).
+[The cases of `check`](../check-cases.md) explains the terms, and lists the other chapters.
 
 ```{{check-cases}} {chapter}
 ```

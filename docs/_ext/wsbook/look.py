@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -77,11 +78,15 @@ DARK = {
 
 # -- Lines of output wrap, with a hanging indent -------------------------------------------
 
+LONGEST = 100  # columns that fit beside the sidebar
+LONGEST_IN_COLUMN = 50  # and where two blocks are side by side
+
 _BLOCK = re.compile(r'(<div class="(?P<classes>[^"]*)"><div class="highlight"><pre>)(?P<code>.*?)(</pre>)', re.S)
+_LINE = re.compile(r"[^\n]*\n(?:</span>)?|[^\n]+")  # an emphasized line ends after its line break
 
 
 def with_lines(body: str) -> str:
-    r"""Mark each line of output and of a diff, so that CSS can wrap or colour it.
+    r"""Mark each line of output and of a diff, and long lines of code, so that CSS can wrap or colour them.
 
     >>> print(with_lines('<div class="ran highlight-text notranslate"><div class="highlight"><pre>a\nb\n</pre></div>'))
     <div class="ran highlight-text notranslate wraps"><div class="highlight"><pre><span class="line">a
@@ -92,18 +97,39 @@ def with_lines(body: str) -> str:
     def mark(block: re.Match[str]) -> str:
         classes = block["classes"].split()
         output = "ran" in classes and ("highlight-text" in classes or "highlight-console" in classes)
-        if not output and "highlight-diff" not in classes:
-            return block[0]
+        line = _output_line if output else _diff_line if "highlight-diff" in classes else _code_line
         opening = block[1].replace(block["classes"], block["classes"] + " wraps", 1) if output else block[1]
-        return opening + "".join(map(_line, block["code"].splitlines(keepends=True))) + block[4]
+        return opening + "".join(map(line, _LINE.findall(block["code"]))) + block[4]
 
     return _BLOCK.sub(mark, body)
 
 
-def _line(line: str) -> str:
-    sign = re.sub(r"<[^>]*>", "", line)[:1]
-    kind = {"+": " added", "-": " removed"}.get(sign, "")
-    return f'<span class="line{kind}">{line}</span>'
+def _text_of(line: str) -> str:
+    return html.unescape(re.sub(r"<[^>]*>", "", line)).rstrip("\n")
+
+
+def _output_line(line: str) -> str:
+    return f'<span class="line">{line}</span>'
+
+
+def _diff_line(line: str) -> str:
+    text = _text_of(line)
+    kind = {"+": " added", "-": " removed"}.get(text[:1], "")
+    return f'<span class="line{kind}{" long" * (len(text) > LONGEST)}"{_indent(text)}>{line}</span>'
+
+
+def _code_line(line: str) -> str:
+    """Mark a line that may be too long for its place; the line that continues it is indented by eight more."""
+    text = _text_of(line)
+    if len(text) <= LONGEST_IN_COLUMN:
+        return line
+    if line.startswith('<span class="hll">'):
+        return line.replace('"hll"', f'"hll{" long" * (len(text) > LONGEST)}"{_indent(text)}', 1)
+    return f'<span class="code{" long" * (len(text) > LONGEST)}"{_indent(text)}>{line}</span>'
+
+
+def _indent(text: str) -> str:
+    return f' style="--in: {len(text) - len(text.lstrip("+- "))}"' if len(text) > LONGEST_IN_COLUMN else ""
 
 
 def _mark_lines(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
@@ -160,7 +186,7 @@ _OTHER_PAGES = {101: "tutorial/04-complete-upgrade.html", 426: "explanation/why-
 
 def numbers() -> Iterator[dict[str, Any]]:
     """Yield the answers to a number in the search: where it begins and ends, a title, a sentence, and a page."""
-    for code, name, travels, meaning, where in close_codes()[1:]:
+    for code, name, travels, meaning, where in close_codes()[2:]:  # without 0 to 999, which are statuses
         first, _, last = code.partition("–")
         may = "It may be in a Close frame." if travels == "yes" else "It is never in a Close frame."
         yield {

@@ -29,9 +29,9 @@ def hunks(step: int) -> list[str]:
 
 
 def with_place(hunk: str, step: int) -> str:
-    """Return a piece with the function or class of its first changed line after ``@@``, as Git writes it.
+    r"""Return a piece with the function or class of its first changed line after ``@@``, as Git writes it.
 
-    >>> with_place(hunks(2)[1], 2).partition("\\n")[0]
+    >>> with_place(hunks(2)[1], 2).partition("\n")[0]
     '@@ -37,4 +37,6 @@ in Handler.handle'
     """
     head, _, body = hunk.partition("\n")
@@ -152,7 +152,9 @@ class StepDiff(SphinxDirective):
         """Return a block of code in the language of diffs."""
         step = int(self.arguments[0])
         pieces = hunks(step)
-        text = "\n".join(with_place(pieces[number], step) for number in chosen(self.options.get("pieces", ""), len(pieces)))
+        text = "\n".join(
+            with_place(pieces[number], step) for number in chosen(self.options.get("pieces", ""), len(pieces))
+        )
         block: nodes.Element = nodes.literal_block(text, text, language="diff")
         from wsref.steps import path_of
 

@@ -555,7 +555,7 @@ class TestInABrowser:
     def test_the_search_finds_words_without_an_error(self, chromium, site):
         chromium.get_log("browser")
         self.open(chromium, site, "search.html?q=masking")
-        from selenium.webchromium.support.ui import WebDriverWait
+        from selenium.webdriver.support.ui import WebDriverWait
 
         WebDriverWait(chromium, DEADLINE).until(lambda _: chromium.find_elements("css selector", "ul.search li a"))
         assert [entry["message"] for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"] == []
@@ -603,7 +603,7 @@ class TestInABrowser:
         assert len(links) == 3
         for link in links:  # the whole card is the link
             script = """const card = arguments[0].closest(".door").getBoundingClientRect();
-                arguments[0].closest(".door").scrollIntoView({block: "center"});
+                arguments[0].closest(".door").scrollIntoView({block: "center", behavior: "instant"});
                 const now = arguments[0].closest(".door").getBoundingClientRect();
                 return document.elementFromPoint(now.right - 4, now.bottom - 4) === arguments[0]"""
             assert chromium.execute_script(script, link)

@@ -18,7 +18,7 @@ function reachable() {
 
 // In a chapter, a docstring shows its first line.
 function foldDocstrings() {
-  for (const pre of document.querySelectorAll(".highlight-python .highlight pre")) {
+  for (const pre of document.querySelectorAll(".highlight pre")) {
     const strings = [...pre.querySelectorAll(".sd")];
     for (let first = 0; first < strings.length; first++) {
       let last = first;        // a docstring has one element for each line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,10 @@ class CheckCases(SphinxDirective):
         rows = nodes.field_list()
         quote = "Why" if case.level.value == "INTEROP" else "Rule"
         for label, body in (
-            ("Sends", nodes.literal("", case.play.sends)),
+            (
+                "Sends",
+                nodes.raw("", f'<code class="literal">{escape(case.play.sends)}</code>', format="html"),
+            ),  # a page is long
             ("Accepts", nodes.Text(case.play.accepts)),
             (quote, nodes.Text(f"“{case.quote}”" if quote == "Rule" else case.quote)),
             ("Look at", nodes.Text(case.hint)),

@@ -21,6 +21,7 @@ _FONTS = {
     "font-stack--headings": "var(--font-stack)",
     "font-stack--monospace": 'ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace',
     "font-stack--sans": "system-ui, sans-serif",
+    "code-font-size": "0.8125rem",  # 100 columns
 }
 
 

@@ -49,8 +49,8 @@ PAGE = """# {name}
 #: Modules whose names are a table: list each name, even if the source has no docstring for it.
 ALL_NAMES = ("wsref.protocol.spec",)
 
-#: Modules with long tables: their values would fill the page, so it shows the names only.
-WITHOUT_VALUES = ("wsref.check", "wsref.check.cases")
+#: Names whose values would fill the page: it describes them without.
+LONG_VALUES = {"wsref.check.cases": ("CASES", "LARGE_CASES")}
 
 
 def modules() -> list[str]:
@@ -68,7 +68,10 @@ def modules() -> list[str]:
 
 
 def _page(name: str) -> str:
-    options = "   :undoc-members:\n" * (name in ALL_NAMES) + "   :no-value:\n" * name.startswith(WITHOUT_VALUES)
+    options = "   :undoc-members:\n" if name in ALL_NAMES else ""
+    if long := LONG_VALUES.get(name):
+        options += f"   :exclude-members: {', '.join(long)}\n"
+        options += "".join(f"\n.. autodata:: {name}.{value}\n   :no-value:\n" for value in long)
     return PAGE.format(name=name, options=options)
 
 

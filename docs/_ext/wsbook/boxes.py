@@ -147,6 +147,13 @@ class Columns(_Box):
 
     classes = ("columns",)
 
+    def run(self) -> list[nodes.Node]:
+        """Mark the code, which has less room."""
+        found = super().run()
+        for block in found[0].findall(nodes.literal_block):
+            block["classes"].append("in-column")
+        return found
+
 
 class Solution(SphinxDirective):
     """Text hidden in a ``<details>``, so that it is not read by accident."""

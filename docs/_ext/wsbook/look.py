@@ -79,8 +79,8 @@ DARK = {
 
 # -- Lines of output wrap, with a hanging indent -------------------------------------------
 
-LONGEST = 100  # columns that fit beside the sidebar
-LONGEST_IN_COLUMN = 50  # and where two blocks are side by side
+LONGEST = 96  # columns that fit beside the sidebar, also in a box
+LONGEST_IN_COLUMN = 52  # and where two blocks are side by side
 
 _BLOCK = re.compile(r'(<div class="(?P<classes>[^"]*)"><div class="highlight"><pre>)(?P<code>.*?)(</pre>)', re.S)
 _LINE = re.compile(r"[^\n]*\n(?:</span>)?|[^\n]+")  # an emphasized line ends after its line break
@@ -99,6 +99,8 @@ def with_lines(body: str) -> str:
         classes = block["classes"].split()
         output = "ran" in classes and ("highlight-text" in classes or "highlight-console" in classes)
         line = _output_line if output else _diff_line if "highlight-diff" in classes else _code_line
+        if line is _code_line and "in-column" in classes:
+            line = _code_line_in_column
         opening = block[1].replace(block["classes"], block["classes"] + " wraps", 1) if output else block[1]
         return opening + "".join(map(line, _LINE.findall(block["code"]))) + block[4]
 
@@ -116,21 +118,25 @@ def _output_line(line: str) -> str:
 def _diff_line(line: str) -> str:
     text = _text_of(line)
     kind = {"+": " added", "-": " removed"}.get(text[:1], "")
-    return f'<span class="line{kind}{" long" * (len(text) > LONGEST)}"{_indent(text)}>{line}</span>'
+    return f'<span class="line{kind}{_long(text, LONGEST)}>{line}</span>'
 
 
-def _code_line(line: str) -> str:
-    """Mark a line that may be too long for its place; the line that continues it is indented by eight more."""
+def _code_line(line: str, longest: int = LONGEST) -> str:
     text = _text_of(line)
-    if len(text) <= LONGEST_IN_COLUMN:
+    if len(text) <= longest:
         return line
     if line.startswith('<span class="hll">'):
-        return line.replace('"hll"', f'"hll{" long" * (len(text) > LONGEST)}"{_indent(text)}', 1)
-    return f'<span class="code{" long" * (len(text) > LONGEST)}"{_indent(text)}>{line}</span>'
+        return line.replace('hll"', f"hll{_long(text, longest)}", 1)
+    return f'<span class="code{_long(text, longest)}>{line}</span>'
 
 
-def _indent(text: str) -> str:
-    return f' style="--in: {len(text) - len(text.lstrip("+- "))}"' if len(text) > LONGEST_IN_COLUMN else ""
+def _code_line_in_column(line: str) -> str:
+    return _code_line(line, LONGEST_IN_COLUMN)
+
+
+def _long(text: str, longest: int) -> str:
+    """Return the end of a class, and the indent of a long line: the line that continues it has eight more."""
+    return f' long" style="--in:{len(text) - len(text.lstrip("+- "))}"' if len(text) > longest else '"'
 
 
 def _mark_lines(app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:

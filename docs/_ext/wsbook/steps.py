@@ -104,15 +104,19 @@ def mark_new(app: Any, doctree: nodes.document) -> None:
         (start,) = starts
         new = [n + 1 for n, line in enumerate(lines) if step > 1 and line and start + n + 1 in new_lines(step)]
         place = f"{source.name}, from line {start + 1}"
+        news = ""
         if new and len(new) < sum(map(bool, lines)):
             block["highlight_args"] = {**block.get("highlight_args", {}), "hl_lines": new}
-            place += "; the marked lines are new"
+            news = "; the marked lines are new"
         elif new:
-            place += "; new"
-        if not captioned:
-            wrapper = nodes.container("", literal_block=True, classes=["literal-block-wrapper", "placed"])
+            news = "; new"
+        if captioned:
+            block.parent[0].insert(0, nodes.Text(f"{place}: "))
+            block.parent[0].append(nodes.Text(news))
+        else:
+            wrapper = nodes.container("", literal_block=True, classes=["literal-block-wrapper"])
             block.replace_self(wrapper)
-            wrapper += nodes.caption(place, place)
+            wrapper += nodes.caption("", place + news)
             wrapper += block
             doctree.note_implicit_target(wrapper)
 

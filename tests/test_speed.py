@@ -410,8 +410,7 @@ class Wire:
 def wire(monkeypatch):
     """``wire(takes)``: a transport on such a socket, which is writable whenever it is asked."""
     made = []
-    writable = SimpleNamespace(register=lambda *_: None, poll=lambda *_: [1])
-    monkeypatch.setattr("wsref.network.transport.select.poll", lambda: writable)
+    monkeypatch.setattr("wsref.network.transport.wait", lambda *_, **__: True)
 
     def make(takes=(), kind=Transport):
         fake = Wire(takes)
@@ -449,7 +448,7 @@ class TestTwoParts:
         def interrupted(*_):
             raise KeyboardInterrupt
 
-        fake.sendmsg = interrupted
+        fake.send = fake.sendmsg = interrupted
         with pytest.raises(KeyboardInterrupt):
             transport.send(b"abc", b"DEF")
         with pytest.raises(ConnectionClosed, match="interrupted"):

@@ -305,7 +305,7 @@ def stop_signals() -> Iterator[Callable[[], object]]:
     fd_before = signal.set_wakeup_fd(wake_w.fileno(), warn_on_full_buffer=False)
     # SIGHUP: the window of the terminal was closed.  nohup makes the process ignore it.
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # Windows has none
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:

@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterator
 from typing import ClassVar
 
 from ..network.handler import WebSocketHandler
+from ..protocol.deflate import DeflateParameters
+from ..protocol.http11 import Request
 from ..protocol.spec import CloseCode
 
 
@@ -77,11 +79,21 @@ class Chat(WebSocketHandler):
         self.server.broadcast(line, to=self.room())
 
 
-class Demo(Chat):
-    """Both on one port: the chat at ``/chat``, the echo at ``/`` and ``/echo``."""
+class Demo(Chat, overrides_internals=True):
+    """Both on one port: the chat at ``/chat``, the echo at ``/`` and ``/echo``.
+
+    A browser always offers compression, and its script cannot change that.  The script chooses the
+    URL: with ``?compression=off`` the server declines, so that the page can show plain frames.
+    """
 
     paths: Collection[str] = ("/", "/echo", "/chat")
     subprotocols = ("chat", "echo")  # for trying out what a browser does with one
+
+    def _choose_extensions(self, request: Request) -> tuple[str | None, DeflateParameters | None]:
+        """Decline compression if the URL asks for that."""
+        if request.query.get("compression") == ["off"]:
+            return None, None
+        return super()._choose_extensions(request)
 
     def on_open(self) -> None:
         """Announce a client that joins the chat."""

@@ -7,6 +7,7 @@ thread, and a handler that lives in it (:mod:`wsref.network.handler`).
 from __future__ import annotations
 
 import errno
+import importlib.resources
 import os
 import socket
 import socketserver
@@ -15,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..fast.threads import ReusedThreads
@@ -36,7 +36,7 @@ from .tls import TLSTransport
 from .transport import Transport
 
 #: The client page of chapter 0: the body of the 426.
-PAGE = Path(__file__).parents[1] / "apps" / "page.html"
+PAGE = importlib.resources.files("wsref").joinpath("apps").joinpath("page.html")  # also from a zip
 
 
 class Served(Protocol):

@@ -91,10 +91,10 @@ class Subscription:
 
 
 def without_token(description: Description, token: str) -> Description:
-    """Return the description with the token shortened in all texts that show it.
+    r"""Return the description with the token shortened in all texts that show it.
 
     >>> from ..wire.describe import explain
-    >>> (request,) = explain(b"GET /echo?wire=0123456789abcdef0123456789abcdef HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    >>> (request,) = explain(b"GET /echo?wire=0123456789abcdef0123456789abcdef HTTP/1.1\r\nHost: a\r\n\r\n")
     >>> without_token(request, "0123456789abcdef" * 2).one_line
     'GET /echo?wire=0123… HTTP/1.1'
     """

@@ -267,7 +267,8 @@ def startup_message(url: str, step: int | None = None) -> str:
         address = "localhost:" + address.rpartition(":")[2]
     lines = [f"Open {scheme.replace('ws', 'http')}://{address}/ in a browser.  Ctrl-C ends it.", ""]
     if step is not None:
-        lines.append(f"  After chapter {step} of {LAST}: {SEEN[step]}.")
+        gets = "426 and a page" if step >= 5 else "200 and a line of text"
+        lines.append(f"  After chapter {step} of {LAST}: {SEEN[step]}.  A browser gets {gets}.")
     else:
         lines.append(f"  {scheme}://{address}/echo  sends back what you send")
         lines.append(f"  {scheme}://{address}/chat  sends it to everyone")

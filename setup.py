@@ -15,6 +15,7 @@ PROJECT_URL = "https://example.org/wsref"
 def long_description() -> str:
     """README.md, with links and images that lead somewhere when it is read outside of the repository."""
     readme = (HERE / "README.md").read_text("utf-8")
+    readme = re.sub(r'\b(src|srcset)="(?![a-z]+:)([^"]+)"', rf'\1="{PROJECT_URL}/raw/main/\2"', readme)
     readme = re.sub(r"!\[([^\]]*)\]\((?![a-z]+:|#)([^)]+)\)", rf"![\1]({PROJECT_URL}/raw/main/\2)", readme)
     return re.sub(r"(?<!!)\[([^\]]*)\]\((?![a-z]+:|#)([^)]+)\)", rf"[\1]({PROJECT_URL}/blob/main/\2)", readme)
 

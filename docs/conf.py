@@ -82,6 +82,7 @@ html_theme = "furo"
 html_title = "wsref"
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
+html_favicon = html_logo = "_static/mark.svg"  # docs/screenshots.py takes it from the page
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False

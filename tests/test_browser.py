@@ -7,22 +7,30 @@ import http.server
 import logging
 import os
 import re
+import runpy
 import ssl
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from conftest import DEADLINE, free_port
 
+import wsref
 from wsref import Compression, Limits, WebSocketServer, running
 from wsref.apps.demo import Demo
 from wsref.apps.panel import page_with_wire, with_wire
 from wsref.cli.serve import startup_message
 from wsref.network.server import PAGE
 from wsref.steps import SEEN
+from wsref.wire import colours
 
 try:
     from selenium import webdriver
@@ -59,10 +67,10 @@ def started(handler: type[Demo] = Demo, **options: object) -> Iterator[WebSocket
 
 
 @contextlib.contextmanager
-def command(port: int, *flags: str) -> Iterator[str]:
+def command(port: int, *flags: str, **options: Any) -> Iterator[str]:
     """The command itself, on this port; its URL."""
     words = [sys.executable, "-m", "wsref", "--port", str(port), *flags]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **options) as process:
         try:
             yield re.search(r"http://\S+", process.stdout.readline())[0]
         finally:
@@ -117,11 +125,11 @@ class Page:
         self[name].send_keys(text or Keys.DELETE, *more)
 
     def wait(self, true: Callable[[], object], why: str) -> None:
-        """Until it is so; in vain, the event log is shown."""
+        """Until it is so; the message of a timeout has the log."""
         try:
             WebDriverWait(self.driver, DEADLINE, poll_frequency=0.02).until(lambda _: true())
         except Exception as error:
-            error.msg = f"waited in vain: {why}; the log has {self.log()}"
+            error.msg = f"timeout: {why}; the log has {self.log()}"
             raise
 
     def log(self) -> list[tuple[str, str]]:
@@ -180,6 +188,50 @@ def emulate(driver: webdriver.Chrome) -> Iterator[Callable[..., object]]:
     yield lambda command, **parameters: driver.execute_cdp_cmd(f"Emulation.{command}", parameters)
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_the_package_works_from_a_zip(tmp_path: Path) -> None:
+    package, archive = Path(wsref.__file__).parent, tmp_path / "wsref.zip"
+    with zipfile.ZipFile(archive, "w") as whole:
+        for file in package.rglob("*"):
+            if file.suffix in (".py", ".html"):
+                whole.write(file, file.relative_to(package.parent))
+    zipped = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(archive)}}
+    for flags in ([], ["--step", "4"], ["--step", "11"]):
+        with command(0, *flags, **zipped) as url:
+            request = urllib.request.Request(url, headers={"Accept": "text/html"})
+            try:
+                body = urllib.request.urlopen(request, timeout=DEADLINE).read()
+            except urllib.error.HTTPError as error:
+                body = error.read()
+            assert body == PAGE.read_bytes().replace(b'"wire" content="off"', b'"wire" content="on"') or flags, body
+            assert b"WebSocket" in body or b"HTTP server" in body
+    for words in (["--step", "3", "--source"], ["--step", "3", "--diff"]):
+        done = subprocess.run([sys.executable, "-m", "wsref", *words], capture_output=True, check=True, **zipped)
+        assert b"step" in done.stdout.lower()
+
+
+def screenshots() -> dict[str, Any]:
+    """The script that takes the pictures of the page."""
+    return runpy.run_path(str(Path(__file__).parents[1] / "docs" / "screenshots.py"))
+
+
+def test_the_pictures_show_this_page() -> None:
+    script = screenshots()
+    files = [
+        script["STATIC"] / f"{name}{suffix}.png" for name in script["NAMES"] for suffix in script["SUFFIXES"].values()
+    ]
+    old = [file.name for file in files if script["hash_in"](file.read_bytes()) != script["hash_of_page"]()]
+    assert not old, f"page.html has changed since {old} were taken: run docs/screenshots.py"
+
+
+def test_the_mark_has_the_colours_of_the_fields_and_one_form() -> None:
+    script = screenshots()
+    mark = script["mark"]()
+    kinds = ("flag", "opcode", "mask", "length", "payload")
+    assert re.findall(r'fill="(.*?)"', mark) == [colours.COLOURS[kind].css for kind in kinds]
+    assert (script["STATIC"] / "mark.svg").read_text("utf-8") == mark
+    assert ElementTree.fromstring(mark).tag == "{http://www.w3.org/2000/svg}svg"
 
 
 def test_a_browser_sees_426_and_upgrades_all_the_same(page: Page) -> None:
@@ -267,7 +319,7 @@ def test_two_browsers_chat_on_the_server_of_the_book(
     def sees(*wanted: str) -> None:
         WebDriverWait(driver, DEADLINE).until(
             lambda _: driver.execute_script("return lines") == list(wanted),
-            f"waited in vain for {wanted}; lines: {driver.execute_script('return lines')}",
+            f"timeout: {wanted}; lines: {driver.execute_script('return lines')}",
         )
 
     with running(step=step, ssl_context=tls) as server:
@@ -352,7 +404,7 @@ def test_a_server_that_goes_down_says_1001_and_the_page_does_not_storm_it(driver
     page.is_in_state(3)
     assert "going away" in page["over-why"].text
     assert [what for what, _ in page.log()] == ["new WebSocket", "open", "close"]
-    page.click("reconnect")  # there is nobody
+    page.click("reconnect")  # no server listens
     page.sees("close", "code 1006")
     page.sees("note", f"No server answers at {server.host_and_port}. Is it stopped?")
     assert page["over-why"].text.startswith("It never was open. No server answers")

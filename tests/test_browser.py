@@ -740,6 +740,34 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_wire_panel_contrasts_enough(wired: Page, emulate: Callable[..., object], scheme: str) -> None:
+    emulate("setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    wired.click("send-text")
+    wired.draws("Hello")
+    wired.click("path-chat")  # a name is missing
+    for text, colour, behind in wired.driver.execute_script(COLOURS):
+        assert contrast(colour, behind) >= 4.5, f"{text!r}: {colour} on {behind}"
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_wire_is_beside_talk_or_right_below_it(wired: Page, emulate: Callable[..., object], width: int) -> None:
+    emulate("setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600)
+    wired.click("send-text")
+    wired.draws("Hello")
+    talk, wire, page_width = wired.driver.execute_script(
+        "return [byId('text').closest('section').getBoundingClientRect(), byId('wire').getBoundingClientRect(),"
+        " document.documentElement.scrollWidth]"
+    )
+    assert page_width <= width
+    if width < 600:
+        assert 0 <= wire["top"] - talk["bottom"] < 40
+    else:
+        assert abs(wire["top"] - talk["top"]) < 1
+        assert wire["left"] >= talk["right"]
+        assert wire["top"] + wired.driver.execute_script("return scrollY") < 500
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_colours_follow_the_system_and_contrast_enough(
     page: Page, emulate: Callable[..., object], scheme: str
 ) -> None:

@@ -530,6 +530,15 @@ def test_a_name_that_points_to_loopback_by_dns_rebinding_is_refused(
     driver.get_log("browser")
 
 
+def test_a_close_before_the_connection_is_open_is_named_as_the_reason(page: Page) -> None:
+    page.click("clear")
+    page.driver.execute_script("byId('connect').click(); byId('disconnect').click()")
+    page.sees("close", "code 1006")
+    page.sees("note", "close() came first.")
+    assert page["over-why"].text == "It never was open. close() came first."
+    page.driver.get_log("browser")
+
+
 def test_a_chat_without_a_name_asks_for_one_at_its_field(driver: webdriver.Chrome, server: WebSocketServer) -> None:
     page = Page(driver, address(server, "/chat"))
     assert page["name-why"].text == "Choose a name, then Connect."

@@ -97,7 +97,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         action="store_const",
         const=None,
         default=Compression(),
-        help="decline permessage-deflate",
+        help="decline permessage-deflate (with ?compression=off in its URL, as the page has it, a client declines for "
+        "itself)",
     )
     add(
         "--max-message-size",

@@ -71,7 +71,7 @@ class Chat(WebSocketHandler):
     def room(self) -> list[Chat]:
         """The members of the same chat: on this server, at this path."""
         path = self.request.path
-        members = tuple(self._members)  # a copy: another may leave meanwhile
+        members = tuple(self._members)  # a copy: another member may leave
         return [member for member in members if member.server is self.server and member.request.path == path]
 
     def say(self, line: str) -> None:

@@ -85,6 +85,7 @@ html_title = "wsref"
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
 html_js_files = [("book.js", {"defer": "defer"})]
+html_favicon = html_logo = "_static/mark.svg"  # docs/screenshots.py takes it from the page
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..network.transport import require_supported_system
 from . import check, connect, decode, exercise, serve
 from .terminal import CommandError
 
@@ -41,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(arguments)
         finally:
             sys.stdout.flush()  # here, and not at the end of Python, where an error could not be told
-    except (CommandError, NotImplementedError) as error:
+    except CommandError as error:
         print(f"wsref: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:  # at a moment when the command does not expect it
@@ -59,8 +58,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     options = build_parser().parse_args(arguments)
-    if options.run is not decode.run:
-        require_supported_system()
     code: int = options.run(options)
     return code
 

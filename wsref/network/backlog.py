@@ -11,7 +11,6 @@ sends replies that have waited for :data:`MAX_DELAY`.
 
 from __future__ import annotations
 
-import select
 import socket
 import threading
 import time
@@ -19,6 +18,7 @@ import time
 from ..protocol.errors import ConnectionClosed
 from .log import logger
 from .transport import Transport
+from .waiting import wait_for_any
 
 #: Seconds that a reply waits for the next one at most.
 MAX_DELAY = 0.002
@@ -155,19 +155,14 @@ class BacklogWriter:
 
     def _wait(self, waiting: list[Transport], timeout: float | None) -> None:
         """Wait until a client is writable, a client's time is over, or :meth:`add` wakes us."""
-        ready = select.poll()
-        ready.register(self._wake_r, select.POLLIN)
-        for transport in waiting:
-            fd = transport.fileno()  # asked once: another thread may close it at any time
-            if fd < 0:
-                timeout = 0.0
-            else:
-                ready.register(fd, select.POLLOUT)
-        if waiting:
+        fds = [transport.fileno() for transport in waiting]  # asked once: another thread may close it at any time
+        if -1 in fds:
+            timeout = 0.0
+        elif waiting:
             first = min(transport.progress + transport.limits.send_timeout for transport in waiting)
             left = max(first - time.monotonic(), 0.0) + 0.001
             timeout = left if timeout is None else min(timeout, left)
-        ready.poll(None if timeout is None else timeout * 1000)
+        wait_for_any(self._wake_r, [fd for fd in fds if fd >= 0], timeout)
         try:
             self._wake_r.recv(4096)
         except BlockingIOError:

@@ -357,14 +357,14 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                     self.server._mark_open(self)
                 while True:
                     for message in connection.messages():  # the most frequent events, sooner
-                        if not batching and connection.has_unread:
+                        if not batching and connection.more_follows:
                             batching = writer.start_batch(transport)
                         if deliver:
                             self.on_message(message)
                     event = connection.next_event()
                     if event is None:
                         break
-                    if not batching and connection.has_unread:
+                    if not batching and connection.more_follows:
                         batching = writer.start_batch(transport)
                     if isinstance(event, Closed):
                         return event

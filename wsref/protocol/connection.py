@@ -138,6 +138,8 @@ class Connection:
         self.limits = limits
         self.state = State.OPEN
 
+        self.more_follows = False  # bytes were here behind the event that was taken last
+
         self._buffer = b""  # bytes received ...
         self._offset = 0  # ... of which this many are processed
         self._eof = False  # the peer has ended TCP
@@ -170,11 +172,6 @@ class Connection:
         """Bytes still missing of the data frame that is arriving: a good size for the next read."""
         return self._bytes_needed
 
-    @property
-    def has_unread(self) -> bool:
-        """Whether bytes are here that no event has used yet: more events may follow at once."""
-        return self._offset < len(self._buffer)
-
     def messages(self) -> Iterator[str | bytes]:
         """The data of the messages that come next, as far as a faster subclass finds them.
 
@@ -198,6 +195,7 @@ class Connection:
             self._buffer, self._offset = self._buffer[self._offset :], 0  # an idle connection keeps nothing
             if self._eof:
                 return self._tcp_ended()
+        self.more_follows = self._offset < len(self._buffer)
         return event
 
     def _next_event(self) -> Event | None:

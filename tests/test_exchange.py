@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -408,6 +409,7 @@ class TestRedisFails:
 class TestCommand:
     """``--exchange`` and ``--reuse-port``"""
 
+    @pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="the system cannot share a port")
     def test_two_processes_share_a_port_and_a_chat(self, redis_server):
         server = redis_server()
         with free_port() as port:

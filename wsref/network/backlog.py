@@ -55,7 +55,7 @@ class BacklogWriter:
         self._wake()
 
     def start_batch(self, transport: Transport) -> bool:
-        """Let this transport gather the frames of this thread; see :meth:`~wsref.network.transport.Transport.start_batch`.
+        """Let this transport gather the frames of this thread; see the transport's own method.
 
         Returns:
             True: :meth:`end_batch` must follow.  False: no thread can be started that bounds the delay.
@@ -72,7 +72,7 @@ class BacklogWriter:
         return True
 
     def end_batch(self, transport: Transport) -> None:
-        """Send what the transport has gathered; see :meth:`~wsref.network.transport.Transport.end_batch`."""
+        """Send what the transport has gathered; see the transport's own method."""
         self._batching.discard(transport)
         transport.end_batch()
 

@@ -113,14 +113,13 @@ class BacklogWriter:
         while not self._stopped:
             idle_ticks = 0 if self._batching else idle_ticks + 1
             self._sleeps = idle_ticks > IDLE_TICKS
-            batching = tuple(self._batching)  # asked after _sleeps was set: start_batch asks in the other order
+            none_batches = not self._batching  # asked after _sleeps was set: start_batch asks in the other order
             with self._lock:
                 waiting = list(self._waiting)
             try:
-                self._wait(waiting, None if self._sleeps and not batching else MAX_DELAY)
-                for transport in batching:
-                    if transport in self._batching:
-                        self._write(transport)
+                self._wait(waiting, None if self._sleeps and none_batches else MAX_DELAY)
+                for transport in tuple(self._batching):  # also one that began meanwhile: it may not wait twice
+                    self._write(transport)
                 busy = [transport for transport in waiting if not self._write(transport)]
             except Exception:  # one failure must not end the thread that serves all clients
                 logger.exception("the backlog writer failed; it goes on")

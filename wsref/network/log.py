@@ -1,7 +1,7 @@
 """The log of the server and the client, which ends no connection and no loop.
 
-``logging`` lets an exception of a filter, or of a handler that does not catch its own, pass to
-whoever writes a line: here to a thread that serves a client, or accepts all of them.
+``logging`` raises an exception of a filter, or of a handler that does not catch its own, in the
+thread that writes the line: here a thread that serves a client, or accepts all of them.
 """
 
 from __future__ import annotations

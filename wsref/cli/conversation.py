@@ -184,8 +184,10 @@ class Conversation:
         normal = closed is not None and is_normal(closed)
         if self.problem:
             notify(f"wsref: {self.problem}", "33")
-        if closed is not None and self.problem != "" and not (normal and self.options.quiet):
-            notify(ending(closed, self.options.max_message_size))
+        if closed is not None and self.problem != "":
+            expected = normal and (closed.initiated_locally or self.problem is None)
+            if not (self.options.quiet and expected):
+                notify(ending(closed, self.options.max_message_size))
         if interrupted:
             return 130
         if self.problem is not None:

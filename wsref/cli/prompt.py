@@ -71,11 +71,14 @@ class Terminal(Conversation):
         self._history = None if options.no_history else History.open()
         signal.signal(signal.SIGUSR1, self._on_signal)
         signal.signal(signal.SIGCONT, self._come_back)
+        # The threads that run() starts inherit this: only the main thread takes the signal, which ends its wait.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})
 
     # -- Input
 
     def converse(self) -> None:
         """Run each line as a command, until Ctrl-D."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCONT})
         self.say("type a line to send it; /help lists the commands")
         if HAS_HOOK:
             readline.set_pre_input_hook(self._begin_typing)

@@ -292,7 +292,7 @@ def nonblocking_pipe():
 
 
 class TestPipesLoseNothing:
-    """What was not sent or not printed is said, and makes the exit code 1"""
+    """Lost input or output is an error message and exit code 1"""
 
     @pytest.mark.parametrize("bad", [b"\xff", b"caf\xe9", b"\xed\xa0\x80", b"\xc3"])
     def test_input_that_is_not_utf_8_ends_the_input(self, serve, bad):

@@ -199,7 +199,7 @@ class Terminal(Conversation):
 
     def _print_waiting(self) -> None:
         while self._waiting and not self._drawing:
-            with contextlib.suppress(IndexError):  # a signal has come in between
+            with contextlib.suppress(IndexError):  # the same, called by a signal, was faster
                 line, printed = self._waiting.popleft()
                 self._print(line)
                 printed.put(None)

@@ -372,6 +372,23 @@ class TestPipesLoseNothing:
             done.stderr,
         )
 
+    def test_a_slow_reader_gets_all_though_the_input_has_ended(self, serve):
+        child = started("--wait", "0.2", serve().url)
+        lines = "".join(f"{n:01000}\n" for n in range(3000)).encode()  # more than the pipe and the client hold
+
+        def send():
+            child.stdin.write(lines)
+            child.stdin.close()
+
+        thread = threading.Thread(target=send)
+        with child:
+            thread.start()
+            with pytest.raises(subprocess.TimeoutExpired):
+                child.wait(1.5)
+            received = child.stdout.read()
+            thread.join()
+            assert (child.wait(DEADLINE), received == lines) == (0, True), child.stderr.read()
+
     def test_text_in_a_pipe_is_utf_8_whatever_the_locale(self, serve):
         done = command(serve().url, given="héllo €\n", PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
         assert (done.returncode, done.stdout.decode()) == (0, "héllo €\n")

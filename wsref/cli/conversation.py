@@ -130,7 +130,7 @@ class Conversation:
     Attributes:
         ended: Set when no more messages will be printed, or no more time is left.
         received: The number of printed messages.
-        last_message: ``time.monotonic()`` of the last message.
+        last_message: ``time.monotonic()`` of the last message; infinite while one is printed.
         problem: The first failure of our input or output: a sentence, or "" if it needs no words.
     """
 
@@ -203,15 +203,18 @@ class Conversation:
     def _print_messages(self) -> None:
         try:
             for message in self.ws:
+                self.last_message = math.inf  # a reader that is slow to take it is no silence
+                try:
+                    self.show(message)
+                except OSError as error:
+                    self.fail_output(error)
+                    break
                 self.last_message = time.monotonic()
-                self.show(message)
                 self.received += 1
                 if self.received == self.options.count:
                     break
         except ConnectionClosed:
             pass
-        except OSError as error:
-            self.fail_output(error)
         self._end()
 
     def _end(self) -> None:
@@ -295,7 +298,7 @@ class Filter(Conversation):
         wait = wait if self.problem is None else min(wait, WAIT)
         since = time.monotonic()
         while (left := max(self.last_message, since) + wait - time.monotonic()) > 0:
-            if self.ended.wait(None if left == math.inf else left):
+            if self.ended.wait(None if wait == math.inf else min(left, wait)):
                 return
 
     def wake(self) -> None:

@@ -360,14 +360,14 @@ class Filter(Conversation):
         if self.options.json:
             self._write_json(json_event(message))
         elif sys.stdout.isatty():
-            _write(f"{message_line(message)}\n".encode(sys.stdout.encoding, "backslashreplace"))
+            write(f"{message_line(message)}\n".encode(sys.stdout.encoding, "backslashreplace"))
         elif self.options.binary:
-            _write(message if isinstance(message, bytes) else message.encode())
+            write(message if isinstance(message, bytes) else message.encode())
         else:
-            _write(f"{message.hex(' ') if isinstance(message, bytes) else message}\n".encode())
+            write(f"{message.hex(' ') if isinstance(message, bytes) else message}\n".encode())
 
     def _write_json(self, event: dict[str, Any]) -> None:
-        _write(f"{json.dumps(event)}\n".encode())
+        write(f"{json.dumps(event)}\n".encode())
 
     def _try_to_write(self, event: dict[str, Any]) -> None:
         try:
@@ -421,8 +421,12 @@ def _read(source: int) -> bytes:
             select.select([source], [], [])
 
 
-def _write(data: bytes) -> None:
-    """Write all bytes to standard output, past Python's buffer: it would keep them after an error."""
+def write(data: bytes) -> None:
+    """Write all bytes to standard output.
+
+    This does not use Python's buffer, which keeps its bytes after an error, and which the handler of
+    a signal must not enter a second time.
+    """
     target, left = sys.stdout.fileno(), memoryview(data)
     while left:
         try:

@@ -26,7 +26,7 @@ from typing import Any
 
 from ..network.client import WebSocket
 from ..wire.words import columns
-from .conversation import Conversation, escaped, message_line, notify
+from .conversation import Conversation, escaped, message_line, notify, write
 from .terminal import wants_colour
 
 try:
@@ -205,12 +205,15 @@ class Terminal(Conversation):
                 printed.put(None)
 
     def _print(self, line: str) -> None:
-        """Write past Python's buffer, which the handler of a signal must not enter a second time."""
         typed = self._typed() if self._typing else ""
         rows = columns(typed) // shutil.get_terminal_size().columns
         up = f"\x1b[{rows}A" if rows else ""  # to the first row of the typed text; clear from there
         text = f"{up}\r\x1b[J{line}\n{typed}" if self._typing else f"{line}\n"
-        os.write(sys.stdout.fileno(), text.encode(sys.stdout.encoding, "backslashreplace"))
+        self._draw(text)
+
+    def _draw(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # the terminal has gone, and input() fails, too
+            write(text.encode(sys.stdout.encoding, "backslashreplace"))
 
     def _typed(self) -> str:
         return PROMPT + (readline.get_line_buffer() if readline is not None else "")
@@ -220,7 +223,7 @@ class Terminal(Conversation):
         if self._typing:
             if self._modes:
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._modes)
-            os.write(sys.stdout.fileno(), f"\r\x1b[J{self._typed()}".encode(sys.stdout.encoding, "backslashreplace"))
+            self._draw(f"\r\x1b[J{self._typed()}")
 
 
 class History:

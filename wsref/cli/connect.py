@@ -198,7 +198,7 @@ def run(options: argparse.Namespace) -> int:
         context = _ssl_context(options, url)
         tap = None if printer is None else printer.client_tap(f"{url.host}:{url.port}")
         try:
-            ws = in_time(lambda: _open(options, context, tap), max_time)
+            ws: WebSocket = in_time(lambda: _open(options, context, tap), max_time)
         except TimeoutError:
             print_to_stderr(f"wsref: --max-time: no connection within {max_time:g} s")
             return TIMED_OUT

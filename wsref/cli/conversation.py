@@ -27,7 +27,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 from ..network.client import WebSocket, how_it_ended, is_normal
 from ..protocol.connection import Closed
@@ -50,16 +50,14 @@ READ_SIZE = 65536
 #: The exit code when ``--max-time`` is over, as of timeout(1).
 TIMED_OUT = 124
 
-Result = TypeVar("Result")
 
-
-def in_time(action: Callable[[], Result], seconds: float) -> Result:
+def in_time(action: Callable[[], Any], seconds: float) -> Any:
     """Call a function in a thread, so that nothing in it delays Ctrl-C or the end of the time.
 
     Raises:
         TimeoutError: It takes longer.  It goes on until the process ends.
     """
-    outcome: Future[Result] = Future()
+    outcome: Future[Any] = Future()
 
     def work() -> None:
         try:

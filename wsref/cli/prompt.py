@@ -70,6 +70,8 @@ class Terminal(Conversation):
         self._colour = wants_colour(sys.stdout)
         self._history = None if options.no_history else History.open()
         signal.signal(signal.SIGUSR1, self._on_signal)
+        # The signal always ends select(), in which readline waits for a key, and must not end what it writes.
+        signal.siginterrupt(signal.SIGUSR1, readline is None)
         signal.signal(signal.SIGCONT, self._come_back)
         # The threads that run() starts inherit this: only the main thread takes the signal, which ends its wait.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})

@@ -422,9 +422,25 @@ class TestTheAnswer:
         assert r"received '\x1b[31m'" in str(caught.value)
 
     def test_an_answer_that_the_offer_of_compression_does_not_allow_is_refused(self):
-        answer = answer_of({"extra": [("Sec-WebSocket-Extensions", "permessage-deflate; server_max_window_bits=15")]})
-        with pytest.raises(HandshakeFailed, match="we offered at most 12"):
+        answer = answer_of({"extra": [("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits=8")]})
+        with pytest.raises(HandshakeFailed, match=r"zlib cannot do; .* \(--no-compression\) avoids this"):
             check_response(ASKED, answer, Compression())
+
+    @pytest.mark.parametrize("parameters", ["", "; server_no_context_takeover; client_no_context_takeover"])
+    def test_a_server_that_ignores_the_parameters_of_our_offer_is_taken(self, fake, parameters):
+        """gorilla/websocket and Jetty; RFC 7692 §7.1.3: the second element of the offer is a fallback."""
+
+        def script(server, sock):
+            extension = ("Sec-WebSocket-Extensions", f"permessage-deflate{parameters}")
+            sock.sendall(good_answer(server.request(sock), extra=[extension]))
+            sock.sendall(unmasked(TEXT, bytes.fromhex("f248cdc9c90700"), rsv=0x40) + goodbye())  # RFC 7692 §7.2.3.1
+            frames_until_end(sock)
+
+        server = fake(script)
+        with connect(server.url) as ws:
+            assert list(ws) == ["Hello"]
+        offer = b"permessage-deflate; server_max_window_bits=12; client_max_window_bits, permessage-deflate; client_max"
+        assert b"\r\nSec-WebSocket-Extensions: " + offer in server.requests[0]
 
     @pytest.mark.parametrize("change", [change for name in BREAKS if name != "status" for change in BREAKS[name]])
     def test_over_a_socket_nothing_but_the_request_is_sent_to_such_a_server(self, fake, change):

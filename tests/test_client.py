@@ -535,6 +535,14 @@ class TestRefusals:
         hints = {301: "'ws://else.where/'", 404: "'/some/path'", 401: "Authorization", 403: "Origin", 426: "proxy"}
         assert hints.get(status, "") in str(error)
 
+    @pytest.mark.parametrize("coding", ["Chunked", "gzip, CHUNKED"])
+    def test_a_transfer_coding_is_named_in_any_case(self, fake, coding):
+        """RFC 9112 §7: "All transfer-coding names are case-insensitive"."""
+        wire = f"HTTP/1.1 400 Bad\r\nTransfer-Encoding: {coding}\r\n\r\n7\r\nbecause\r\n0\r\n\r\n"
+        with pytest.raises(HandshakeFailed) as caught:
+            connect(fake(answering(wire.encode(), end=False)).url, timeout=60)
+        assert caught.value.body == b"because"
+
     def test_a_long_body_is_cut(self, fake):
         wire = b"HTTP/1.1 400 Bad\r\n\r\n" + b"line\n" * 100_000
         with pytest.raises(HandshakeFailed) as caught:
@@ -565,29 +573,53 @@ class TestRefusals:
             connect(server.url + "/there", origin="http://evil.example")
 
     @pytest.mark.parametrize(
-        ("wire", "words"),
+        ("wire", "words", "status"),
         [
-            (b"SSH-2.0-OpenSSH_9.2\r\n", r"does not speak HTTP: it sent 'SSH-2.0-OpenSSH_9.2\r\n'"),
-            (b"\x00\x01\x02", r"it sent '\x00\x01\x02'"),
-            (b"\x15\x03\x01\x00\x02\x02\x46", "this port speaks wss://, not ws://"),
-            (b"HTTP/2 101\r\n\r\n", "the first line must be 'HTTP/1.1 STATUS REASON', not 'HTTP/2 101'"),
-            (b"HTTP/1.0 101 Old\r\n\r\n", "the first line must be"),
-            (b"HTTP/1.1 101 X\r\nUpgrade websocket\r\n\r\n", "no colon"),
-            (b"HTTP/1.1 101 X\r\nX: " + b"y" * 9000 + b"\r\n\r\n", "longer than 8192"),
-            (b"HTTP/1.1 101 X\r\nX: " + b"y" * 20_000, "larger than 16384"),
-            (b"HTTP/1.1 101 X\nUpgrade: websocket\n\r\n\r\n", "the first line must be"),
-            (b"HTTP/1.1 101 Switch", r"ended the connection in the middle of its response: 'HTTP/1.1 101 Switch'"),
-            (b"HT", "in the middle of its response: 'HT'"),
-            (b"", "ended the connection without a response"),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", r"does not speak HTTP: it sent 'SSH-2.0-OpenSSH_9.2\r\n'", 0),
+            (b"\x00\x01\x02", r"it sent '\x00\x01\x02'", 0),
+            (b"\x15\x03\x01\x00\x02\x02\x46", "this port speaks wss://, not ws://", 0),
+            (b"HTTP/2 101\r\n", "the first line must be 'HTTP/1.1 STATUS REASON', not 'HTTP/2 101'", 0),
+            (b"HTTP/1.0 101 Old\r\n\r\n", "the first line must be", 101),
+            (b"HTTP/1.1 101 X\r\nUpgrade websocket\r\n\r\n", "no colon", 101),
+            (b"HTTP/1.1 101 X\r\nX: " + b"y" * 9000 + b"\r\n\r\n", "longer than 8192", 101),
+            (b"HTTP/1.1 403 X\r\nX: " + b"y" * 9000 + b"\r\n\r\n", "answered 403 Forbidden, but its head is", 403),
+            (b"HTTP/1.1 403 X\r\nX: " + b"y" * 20_000, "larger than 16384", 403),
+            (b"HTTP/1.1 503 X\r\n" + b"X: y\r\n" * 101 + b"\r\n", "101 header lines", 503),
+            (b"HTTP/1.1 101 X\n", "101 Switching Protocols, but its head is invalid: a line ends in a bare LF", 101),
+            (b"HTTP/1.1 101 X\nUpgrade: websocket\n\n", "a line ends in a bare LF", 101),
+            (b"HTTP/1.1 101 X\r\nUpgrade: websocket\n", "a line ends in a bare LF", 101),
+            (b"HTTP/1.1 101 X\rUpgrade: websocket\r\r", "a CR is not followed by LF", 101),
+            (b"HTTP/1.1 101 X\r\nA: b\r\n\x81\x05hello", r"'\x81\x05hello' begins no header line", 101),
+            (b"HTTP/1.1 101 X\r\nA: b\x81\x05hello", r"'A: b\x81\x05hello' begins no header line", 101),
+            (b"HTTP/1.1 101 Switch", r"ended the connection in the middle of its response: 'HTTP/1.1 101 Switch'", 101),
+            (b"HT", "in the middle of its response: 'HT'", 0),
+            (b"", "ended the connection without a response", 0),
         ],
     )
-    def test_what_is_no_answer_of_http_1_1(self, fake, wire, words):
+    def test_what_is_no_answer_of_http_1_1_is_told_at_once_with_the_status_if_there_is_one(
+        self, fake, wire, words, status
+    ):
         began = time.monotonic()
         ends = wire in (b"", b"HT", b"HTTP/1.1 101 Switch")
         with pytest.raises(HandshakeFailed, match=re.escape(words)) as caught:
             connect(fake(answering(wire, end=ends)).url, timeout=60)
-        assert caught.value.status == 0
+        assert caught.value.status == status
         assert time.monotonic() - began < DEADLINE, "told at once, not by the deadline"
+
+    @pytest.mark.parametrize("end", ["", "\r", "\r\n", "\r\n\r"])
+    def test_a_101_without_its_empty_line_is_told_after_a_pause_and_not_by_the_deadline(self, fake, end):
+        def script(server, sock):
+            sock.sendall(good_answer(server.request(sock)).removesuffix(b"\r\n\r\n") + end.encode())
+            frames_until_end(sock)
+
+        began = time.monotonic()
+        words = r"answered 101 Switching Protocols, but its head does not end: an empty line must follow '.*Accept: "
+        with pytest.raises(HandshakeFailed, match=words) as caught:
+            connect(fake(script).url, timeout=60)
+        assert caught.value.status == 101
+        assert time.monotonic() - began < DEADLINE
+        with pytest.raises(TimeoutError, match=words):
+            connect(fake(script).url, timeout=0.3)
 
     def test_an_answer_that_dribbles_ends_at_the_deadline(self, fake):
         def script(server, sock):
@@ -598,7 +630,7 @@ class TestRefusals:
                     time.sleep(0.01)
 
         began = time.monotonic()
-        with pytest.raises(TimeoutError, match="no complete response"):
+        with pytest.raises(TimeoutError, match="answered 101 Switching Protocols, but its head does not end"):
             connect(fake(script).url, timeout=0.4)
         assert 0.35 < time.monotonic() - began < DEADLINE, "the whole answer takes 100 s"
 

@@ -43,7 +43,7 @@ from ..protocol.client_handshake import HandshakeFailed, build_handshake, check_
 from ..protocol.connection import Closed, Message, Ping, Pong
 from ..protocol.deflate import Compression
 from ..protocol.errors import ConnectionClosed, HTTPError, quote_ascii
-from ..protocol.http11 import Response, build_request, parse_response
+from ..protocol.http11 import Response, build_request, parse_response, reason_phrase
 from ..protocol.limits import Limits
 from ..protocol.spec import CloseCode, Role, State
 from ..protocol.url import URL, parse_url
@@ -56,6 +56,9 @@ logger = logging.getLogger("wsref")
 
 #: Bytes that a read of the response's head, or of a refusal's body, asks for.
 HEAD_READ_SIZE = 16 * 1024
+
+#: Seconds.  A server writes the head of a response at once; after this pause inside it the rest is missing.
+HEAD_PAUSE = 2.0
 
 #: Bytes of a refusal's body that are read.
 MAX_BODY = 16 * 1024
@@ -233,34 +236,37 @@ def _read_response(transport: Transport, deadline: float, limits: Limits) -> tup
     Returns:
         The response, and the bytes after the head of a 101.
     Raises:
-        HandshakeFailed: It is not HTTP, or was cut off.
+        HandshakeFailed: It is not HTTP, or its head does not end.
         TimeoutError: The deadline has passed.
     """
-    data, checked = b"", 0
+    data = b""
     while True:
-        found = None
-        if data.find(b"\r\n\r\n", max(checked - 3, 0)) >= 0 or len(data) > limits.max_head:
-            try:
-                found = parse_response(data, 0, limits)
-            except HTTPError as error:
-                raise HandshakeFailed(f"the response is not HTTP/1.1: {error}") from None
-        if found is not None:
-            response, end = found
-            data, checked = data[end:], 0
+        _check_is_http(data)
+        status = int(found[1]) if (found := re.match(rb"HTTP/1\.[01] ([1-5][0-9]{2})", data)) else 0
+        answered = f"the server answered {status} {reason_phrase(status)}, but its head" if status else "the response"
+        try:
+            parsed = parse_response(data, 0, limits)
+        except HTTPError as error:
+            raise HandshakeFailed(f"{answered} is invalid: {error}", status) from None
+        if parsed is not None:
+            response, end = parsed
+            data = data[end:]
             if response.status == 101:
                 return response, data
             if response.status >= 200:
                 return replace(response, body=_read_body(transport, response, data, deadline)), b""
             continue  # RFC 9110 §15.2: "one or more 1xx responses", such as 103, may come before the response
-        _check_is_http(data)
         left = deadline - time.monotonic()
-        piece = transport.receive(HEAD_READ_SIZE, left) if left > 0 else None
+        piece = transport.receive(HEAD_READ_SIZE, min(left, HEAD_PAUSE) if data else left) if left > 0 else None
         if piece is None:
-            raise TimeoutError(f"no complete response to the opening handshake in time ({len(data)} bytes came)")
+            if not data:
+                raise TimeoutError("no response to the opening handshake in time")
+            why = f"{answered} does not end: an empty line must follow {quote_ascii(data[-60:])} (RFC 9112 §2.1)"
+            raise TimeoutError(why) if left <= HEAD_PAUSE else HandshakeFailed(why, status)
         if not piece:
             when = f"in the middle of its response: {quote_ascii(data)}" if data else "without a response"
-            raise HandshakeFailed(f"the server ended the connection {when}")
-        data, checked = data + piece, len(data)
+            raise HandshakeFailed(f"the server ended the connection {when}", status)
+        data += piece
 
 
 def _check_is_http(data: bytes) -> None:
@@ -275,7 +281,8 @@ def _read_body(transport: Transport, response: Response, data: bytes, deadline: 
     """Read a refusal's body, or the part that comes in time.  RFC 9112 §6.3."""
     if response.status in (204, 304):
         return b""
-    chunked = response.headers.elements("Transfer-Encoding")[-1:] == ["chunked"]
+    codings = response.headers.elements("Transfer-Encoding")
+    chunked = codings != [] and codings[-1].lower() == "chunked"  # RFC 9112 §7: case-insensitive
     lengths = response.headers.lines("Content-Length")
     size = MAX_BODY
     if not chunked and lengths and re.fullmatch("[0-9]{1,18}", lengths[0]):

@@ -19,7 +19,7 @@ from conftest import DEADLINE, found, free_port, open_files, require, wait_until
 from rawclient import BINARY, CLOSE, PING, PONG, TEXT, frame
 from vectors import all_splits, unframe
 
-from wsref import Compression, ConnectionClosed, Echo, HandshakeFailed, Limits, State, WebSocketHandler
+from wsref import Compression, ConnectionClosed, Echo, HandshakeFailed, HTTPError, Limits, State, WebSocketHandler
 from wsref.cli.serve import tls_context
 from wsref.network.client import connect
 from wsref.protocol.client_handshake import RESPONSE_RULES, build_handshake, check_response, new_key
@@ -158,6 +158,10 @@ class TestURL:
             ("ws://my_host-1/", False, "my_host-1", 80, "/", "my_host-1"),
             ("ws://[::1]/", False, "::1", 80, "/", "[::1]"),
             ("ws://[0:0::1]:81/x", False, "::1", 81, "/x", "[::1]:81"),
+            ("ws://[fe80::1%25eth0]/", False, "fe80::1%eth0", 80, "/", "[fe80::1]"),
+            ("ws://[fe80::1%eth0]/", False, "fe80::1%eth0", 80, "/", "[fe80::1]"),
+            ("wss://[FE80:0::1%252]:81/", True, "fe80::1%2", 81, "/", "[fe80::1]:81"),
+            ("ws://[fe80::1%25Eth-0.1]/", False, "fe80::1%Eth-0.1", 80, "/", "[fe80::1]"),
             ("wss://127.0.0.1:8765/", True, "127.0.0.1", 8765, "/", "127.0.0.1:8765"),
         ],
     )
@@ -192,8 +196,12 @@ class TestURL:
             ("ws://::1/", "IPv6 address in brackets"),
             ("ws://[::1/", "IPv6 address in brackets"),
             ("ws://[::1]x/", "IPv6 address in brackets"),
-            ("ws://[::g]/", "brackets hold an IPv6 address, not '[::g]'"),
-            ("ws://[fe80::1%25eth0]/", "brackets hold"),
+            ("ws://[::g]/", "perhaps with a zone such as %25eth0, not '[::g]'"),
+            ("ws://[fe80::1%25]/", "brackets hold"),
+            ("ws://[fe80::1%]/", "brackets hold"),
+            ("ws://[fe80::1%25a%25b]/", "brackets hold"),
+            ("ws://[fe80::1%25a b]/", "brackets hold"),
+            ("ws://[fe80::1%25a\r\nX: y]/", "brackets hold"),
             ("ws://[127.0.0.1]/", "brackets hold"),
             ("ws://a..b/", "a host is"),
             ("ws://.a/", "a host is"),
@@ -303,8 +311,10 @@ class TestTheRequest:
             ("X:", "b"),
             ("", "b"),
             ("X Y", "b"),
-            ("Host", "b"),
-            ("host", "b"),
+            ("Host", "a b"),
+            ("host", "b\r\nX: y"),
+            ("Host", "b:port"),
+            ("Host", "http://b"),
             ("Upgrade", "h2c"),
             ("Connection", "close"),
             ("Sec-WebSocket-Key", KEY),
@@ -320,6 +330,17 @@ class TestTheRequest:
             connect("ws://127.0.0.1:1/", origin="http://h", headers=[header])
         with pytest.raises(ValueError, match="header"):
             connect("ws://127.0.0.1:1/", origin="http://h\r\nX: y")
+
+    def test_a_host_for_a_virtual_host_replaces_that_of_the_url_and_comes_first(self, fake):
+        """RFC 9110 §7.2"""
+        server = fake(lambda server, sock: (server.open(sock, behind=goodbye()), frames_until_end(sock)))
+        with connect(server.url, headers=[("X", "y"), ("hOST", "chat.example:81")]):
+            pass
+        (request,) = server.requests
+        assert request.startswith(b"GET / HTTP/1.1\r\nHost: chat.example:81\r\nUpgrade:")
+        assert request.lower().count(b"\r\nhost:") == 1
+        with pytest.raises(ValueError, match="one host and perhaps a port, not 'a, b'"):
+            connect("ws://127.0.0.1:1/", headers=[("Host", "a"), ("host", "b")])
 
     @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
     def test_a_timeout_is_positive(self, timeout):
@@ -532,7 +553,13 @@ class TestRefusals:
         lines = str(error).split("\n")
         assert lines[0].startswith(f"the server answered {status}")
         assert lines[1:3] == ["  | first line", r"  | \x1b[31msecond line €"]
-        hints = {301: "'ws://else.where/'", 404: "'/some/path'", 401: "Authorization", 403: "Origin", 426: "proxy"}
+        hints = {
+            301: "redirects; to follow: python -m wsref connect ws://else.where/",
+            404: "'/some/path'",
+            401: "Authorization",
+            403: "Origin",
+            426: "proxy",
+        }
         assert hints.get(status, "") in str(error)
 
     @pytest.mark.parametrize("coding", ["Chunked", "gzip, CHUNKED"])
@@ -561,6 +588,38 @@ class TestRefusals:
         wire = b"HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Version: 99\r\nContent-Length: 0\r\n\r\n"
         with pytest.raises(HandshakeFailed, match="speaks version '99' of the protocol, and this client 13"):
             connect(fake(answering(wire)).url)
+
+    @pytest.mark.parametrize(
+        ("url", "location", "hint"),
+        [
+            ("ws://h:81/a/b", "/x/?q=1", "python -m wsref connect 'ws://h:81/x/?q=1'"),
+            ("ws://h:81/a/b", "c", "python -m wsref connect ws://h:81/a/c"),
+            ("wss://h/a", "/x", "python -m wsref connect wss://h/x"),
+            ("ws://h/a", "https://http.example/x", "python -m wsref connect wss://http.example/x"),
+            ("wss://h/a", "HTTP://o/x", "python -m wsref connect ws://o/x"),
+            ("wss://h/a", "//o/x", "python -m wsref connect wss://o/x"),
+            ("ws://h/a", "wss://o:82/x;$(y)&'z", """python -m wsref connect 'wss://o:82/x;$(y)&'"'"'z'"""),
+            ("ws://h/a", "/a b\x1b", r"redirects to '/a b\x1b'"),
+            ("ws://h/a", "mailto:x", "redirects to 'mailto:x'"),
+            ("ws://h/a", "http://[bad", "redirects to 'http://[bad'"),
+            ("ws://h/a", "http://u:p@o/", "redirects to 'http://u:p@o/'"),
+        ],
+    )
+    def test_a_redirect_is_told_with_the_command_that_follows_it(self, url, location, hint):
+        request = build_handshake(parse_url(url), KEY)
+        for status in (301, 302, 303, 307, 308):
+            with pytest.raises(HandshakeFailed, match=re.escape(f" {hint})")):
+                response = Response(status, Headers([("Location", location)]))
+                check_response(request, response, secure=url.startswith("wss"))
+
+    def test_a_redirect_of_wss_without_a_scheme_stays_secure(self, serve, certificate):
+        class Handler(Echo):
+            def check_request(self, request):
+                raise HTTPError(307, "elsewhere", headers={"Location": "/there"})
+
+        url = serve(Handler, ssl_context=tls_context(*certificate)).url.replace("127.0.0.1", "localhost")
+        with pytest.raises(HandshakeFailed, match=f"python -m wsref connect {url}/there"):
+            connect(f"{url}/here", ssl_context=ssl.create_default_context(cafile=certificate[0]))
 
     def test_wsref_itself_says_why(self, serve):
         class Handler(Echo):
@@ -737,6 +796,22 @@ class TestTheNetwork:
             assert list(ws) == []
         assert f"\r\nHost: [::1]:{server.port}\r\n".encode() in server.requests[0]
         assert ws.url == f"ws://[::1]:{server.port}/"
+
+    def test_a_zone_reaches_the_socket_and_not_the_server(self, monkeypatch, fake):
+        """RFC 6874 §4"""
+        dialled = []
+        server = fake(lambda server, sock: (server.open(sock, behind=goodbye()), frames_until_end(sock)))
+
+        def dial(family, address, timeout):
+            dialled.append(address)
+            return socket.create_connection(("127.0.0.1", server.port))
+
+        monkeypatch.setattr("wsref.network.client._dial", dial)
+        name = socket.if_nameindex()[0][1]
+        with connect(f"ws://[fe80::1%25{name}]:81/") as ws:
+            assert ws.url == f"ws://[fe80::1%25{name}]:81/"
+        assert dialled[0][1:] == (81, 0, socket.if_nametoindex(name))
+        assert b"\r\nHost: [fe80::1]:81\r\n" in server.requests[0]
 
 
 class TestTLS:

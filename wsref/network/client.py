@@ -90,7 +90,7 @@ def connect(
         url: ``ws://host:port/path?query`` or ``wss://...``.
         subprotocols: Names to offer, the best first.
         origin: Value of the Origin header; None: no such header.
-        headers: Further headers: cookies, an ``Authorization``.
+        headers: Further headers: cookies, an ``Authorization``, or the ``Host`` of a virtual host.
         ssl_context: For ``wss``; None: trust the system's certificates.
         timeout: Seconds for TCP, TLS and the handshake together.  (The system's resolver has
             its own timeout; its time counts, but cannot be cut short.)
@@ -148,7 +148,7 @@ def connect(
                 with transport.write_lock, contextlib.suppress(ConnectionClosed):  # the first read notices
                     transport.send(wire)
                 response, early = _read_response(transport, deadline, limits)
-                subprotocol, parameters = check_response(request, response, compression)
+                subprotocol, parameters = check_response(request, response, compression, secure=where.secure)
                 on_failure.pop_all()
         connection = make_connection(Role.CLIENT, limits, parameters=parameters, compression=compression)
         if early:
@@ -159,8 +159,8 @@ def connect(
     raise OSError(failures[-1][1] or errno.ETIMEDOUT, f"cannot connect: {'; '.join(why for why, _ in failures)}")
 
 
-def _addresses(url: URL) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
-    """Ask the system's resolver; keep its order."""
+def _addresses(url: URL) -> list[tuple[socket.AddressFamily, tuple[str | int, ...]]]:
+    """Ask the system's resolver; keep its order.  (An IPv6 address has four parts: the last is its zone.)"""
     try:
         found = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -168,18 +168,17 @@ def _addresses(url: URL) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
     return [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]
 
 
-_connecting: set[tuple[str, int]] = set()  # addresses to which a connection is in the state CONNECTING
+_connecting: set[tuple[str | int, ...]] = set()  # addresses to which a connection is in the state CONNECTING
 _connecting_changed = threading.Condition()
 
 
 @contextlib.contextmanager
-def _turn(address: tuple[str, int], deadline: float) -> Iterator[None]:
+def _turn(address: tuple[str | int, ...], deadline: float) -> Iterator[None]:
     """§4.1 item 2: "There MUST be no more than one connection in a CONNECTING state" to one
     host and port, by its IP address; "the client MUST serialize them".
 
     So a program cannot open a thousand connections to a server that answers none of them.
     """
-    address = address[:2]
     with _connecting_changed:
         left = deadline - time.monotonic()
         if not _connecting_changed.wait_for(lambda: address not in _connecting, max(left, 0.0)):
@@ -193,7 +192,7 @@ def _turn(address: tuple[str, int], deadline: float) -> Iterator[None]:
             _connecting_changed.notify_all()
 
 
-def _dial(family: socket.AddressFamily, address: tuple[str, int], timeout: float) -> socket.socket:
+def _dial(family: socket.AddressFamily, address: tuple[str | int, ...], timeout: float) -> socket.socket:
     """Open a TCP connection."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -208,8 +207,8 @@ def _dial(family: socket.AddressFamily, address: tuple[str, int], timeout: float
 def _make_transport(
     sock: socket.socket, url: URL, context: ssl.SSLContext | None, limits: Limits, tap: Tap | None
 ) -> Transport:
-    # §4.1 item 5: the TLS handshake names the host (SNI).  Certificates have no final dot.
-    host = url.host.removesuffix(".")
+    # §4.1 item 5: the TLS handshake names the host (SNI).  Certificates have no final dot, and no zone.
+    host = url.host.removesuffix(".").partition("%")[0]
     if tap is None:
         return Transport(sock, limits) if context is None else TLSTransport(sock, context, limits, server_hostname=host)
     tapped: Tapped = Tapped(sock, limits)
@@ -226,7 +225,7 @@ def _tls_handshake(transport: Transport, url: URL, deadline: float) -> None:
     except HTTPError as error:
         if time.monotonic() >= deadline:
             raise TimeoutError(str(error)) from None
-        plain = "" if "ALERT" in error.reason else f"; the port may not speak TLS: try ws://{url.host}:{url.port}"
+        plain = "" if "ALERT" in error.reason else f"; the port may not speak TLS: try {replace(url, secure=False)}"
         raise HandshakeFailed(f"{error}{plain}") from None
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import re
 import socket
 import ssl
 import subprocess
+import sys
+import termios
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -22,6 +26,7 @@ from vectors import all_splits, unframe
 from wsref import Compression, ConnectionClosed, Echo, HandshakeFailed, HTTPError, Limits, State, WebSocketHandler
 from wsref.cli.serve import tls_context
 from wsref.network.client import connect
+from wsref.network.transport import Transport
 from wsref.protocol.client_handshake import RESPONSE_RULES, build_handshake, check_response, new_key
 from wsref.protocol.handshake import accept_key, validate, violations, wants_upgrade
 from wsref.protocol.http11 import Headers, Response, build_request, parse_request
@@ -111,6 +116,11 @@ def frames_until_end(sock):
         while piece := sock.recv(65536):
             data += piece
     return unframe(data)
+
+
+def unread_bytes(sock):
+    """How many bytes the kernel has for us."""
+    return int.from_bytes(fcntl.ioctl(sock, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 @pytest.fixture
@@ -342,9 +352,9 @@ class TestTheRequest:
         with pytest.raises(ValueError, match="one host and perhaps a port, not 'a, b'"):
             connect("ws://127.0.0.1:1/", headers=[("Host", "a"), ("host", "b")])
 
-    @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
-    def test_a_timeout_is_positive(self, timeout):
-        with pytest.raises(ValueError, match="timeout must be more than 0"):
+    @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e300])
+    def test_a_timeout_is_positive_and_one_that_the_system_calls_can_take(self, timeout):
+        with pytest.raises(ValueError, match="timeout must be more than 0 and at most 2,000,000 seconds, not"):
             connect("ws://127.0.0.1:1/", timeout=timeout)
 
     def test_an_ssl_context_is_for_wss(self):
@@ -554,11 +564,11 @@ class TestRefusals:
         assert lines[0].startswith(f"the server answered {status}")
         assert lines[1:3] == ["  | first line", r"  | \x1b[31msecond line €"]
         hints = {
-            301: "redirects; to follow: python -m wsref connect ws://else.where/",
             404: "'/some/path'",
             401: "Authorization",
             403: "Origin",
             426: "proxy",
+            301: "connect ws://else.where/",
         }
         assert hints.get(status, "") in str(error)
 
@@ -666,7 +676,9 @@ class TestRefusals:
         assert time.monotonic() - began < DEADLINE, "told at once, not by the deadline"
 
     @pytest.mark.parametrize("end", ["", "\r", "\r\n", "\r\n\r"])
-    def test_a_101_without_its_empty_line_is_told_after_a_pause_and_not_by_the_deadline(self, fake, end):
+    def test_a_101_without_its_empty_line_is_told_after_a_pause_and_not_by_the_deadline(self, fake, monkeypatch, end):
+        monkeypatch.setattr("wsref.network.client.HEAD_PAUSE", 0.5)
+
         def script(server, sock):
             sock.sendall(good_answer(server.request(sock)).removesuffix(b"\r\n\r\n") + end.encode())
             frames_until_end(sock)
@@ -971,6 +983,102 @@ class TestConversation:
         except TimeoutError:
             return None
 
+    @pytest.mark.parametrize("timeout", [0, -1, float("-inf")])
+    @pytest.mark.parametrize(
+        "wire",
+        [
+            unmasked(PING) + unmasked(TEXT, b"hi"),
+            unmasked(PONG) * 100 + unmasked(TEXT, b"hi"),
+            unmasked(TEXT, b"h", fin=False) + unmasked(PING) + unmasked(0, b"i"),
+            unmasked(TEXT, b"hi" * 300),
+            unmasked(BINARY, bytes(40_000)),
+        ],
+        ids=["ping", "pongs", "fragments", "600 bytes", "40,000 bytes"],
+    )
+    def test_a_message_that_has_arrived_is_returned_by_the_first_call_without_waiting(self, fake, wire, timeout):
+        go = threading.Event()
+
+        def script(server, sock):
+            server.open(sock)
+            go.wait(DEADLINE)
+            sock.sendall(wire)
+            frames_until_end(sock)
+
+        with connect(fake(script).url, limits=QUICK) as ws:
+            go.set()
+            sock = ws._channel.transport._socket
+            wait_until(lambda: unread_bytes(sock) == len(wire))
+            message = ws.recv(timeout)
+            assert message in ("hi", "hi" * 300, bytes(40_000))
+            with pytest.raises(TimeoutError, match="no message within 0 s"):
+                ws.recv(timeout)
+
+    @pytest.mark.parametrize("timeout", [float("inf"), 1e300, 1e12, None])
+    def test_a_timeout_may_be_of_any_length_alone_and_while_another_thread_reads(self, fake, timeout):
+        go = threading.Event()
+
+        def script(server, sock):
+            server.open(sock)
+            go.wait(DEADLINE)
+            sock.sendall(unmasked(TEXT, b"hi") * 2)
+            while piece := sock.recv(65536):
+                sock.sendall(b"".join(unmasked(PONG, payload) for first, payload in unframe(piece) if first == 0x89))
+
+        with connect(fake(script).url, limits=QUICK) as ws:
+            messages, waiting = [], []
+            wait = ws._changed.wait
+            ws._changed.wait = lambda seconds: (waiting.append(seconds), wait(seconds))
+            threads = [threading.Thread(target=lambda: messages.append(ws.recv(timeout))) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            wait_until(lambda: waiting)
+            go.set()
+            for thread in threads:
+                thread.join(DEADLINE)
+            assert messages == ["hi", "hi"]
+            assert ws.ping(b"x", timeout) < DEADLINE
+
+    def test_nan_is_not_a_timeout_and_nothing_is_sent(self, fake):
+        def script(server, sock):
+            server.open(sock)
+            server.frames = frames_until_end(sock)
+
+        server = fake(script)
+        with connect(server.url, limits=QUICK) as ws:
+            for call in (ws.recv, lambda timeout: ws.ping(b"", timeout)):
+                with pytest.raises(ValueError, match="a timeout is a number of seconds, not nan"):
+                    call(float("nan"))
+                with pytest.raises(TypeError):
+                    call("1")
+            for data in ("text", None, 5):
+                with pytest.raises(TypeError):
+                    ws.ping(data)
+        wait_until(lambda: hasattr(server, "frames"))
+        assert server.frames == [(0x88, b"\x03\xe8")]
+
+    @pytest.mark.parametrize("timeout", [0, -1])
+    def test_a_ping_without_time_is_sent_and_not_waited_for(self, fake, timeout):
+        def script(server, sock):
+            server.open(sock)
+            server.frames = frames_until_end(sock)
+
+        server = fake(script)
+        with connect(server.url, limits=QUICK) as ws, pytest.raises(TimeoutError, match="no Pong within 0 s"):
+            ws.ping(b"x", timeout)
+        wait_until(lambda: hasattr(server, "frames"))
+        assert server.frames == [(0x89, b"x"), (0x88, b"\x03\xe8")]
+
+    def test_a_first_read_without_time_does_not_wait(self):
+        """In a thread: the main thread waits another way, for the sake of signals."""
+        received = []
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            transport = Transport(socket.create_connection(listener.getsockname()), Limits())
+            thread = threading.Thread(target=lambda: received.append(transport.receive(10, 0.0)), daemon=True)
+            thread.start()
+            thread.join(DEADLINE)
+            assert received == [None]
+        transport.close_gracefully(0)
+
     def test_a_flood_of_pings_does_not_outlast_the_timeout(self, fake):
         stop = threading.Event()
 
@@ -1177,11 +1285,18 @@ class TestTheEnd:
         with connect(url) as ws, contextlib.nullcontext() if normal else pytest.raises(ConnectionClosed):
             assert list(ws) == ["one"]
 
-    @pytest.mark.parametrize("code", [999, 1005, 1006, 1015, 2999, 5000])
-    def test_a_code_that_may_not_travel_is_refused_and_the_connection_lives(self, serve, code):
+    @pytest.mark.parametrize(
+        ("code", "reason", "error"),
+        [(code, "", ValueError) for code in (-1, 0, 1, True, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65536)]
+        + [(code, "", TypeError) for code in (1000.0, float("nan"), float("inf"), "1000", b"")]
+        + [(1000, reason, TypeError) for reason in (None, b"bye", 5)]
+        + [(1000, reason, ValueError) for reason in ("x" * 124, "é" * 62, "\ud800")]
+        + [(None, "bye", ValueError)],
+    )
+    def test_what_no_close_may_carry_is_refused_and_the_connection_lives(self, serve, code, reason, error):
         with connect(serve().url) as ws:
-            with pytest.raises(ValueError, match="may not be sent"):
-                ws.close(code)
+            with pytest.raises(error):
+                ws.close(code, reason)
             ws.send("alive")
             assert ws.recv(DEADLINE) == "alive"
 
@@ -1226,7 +1341,6 @@ class TestTheEnd:
             (unmasked(TEXT, b"\xff"), 1007),
             (unmasked(CLOSE, b"\x03"), 1002),
             (unmasked(CLOSE, b"\x03\xed"), 1002),
-            (unmasked(BINARY, bytes(1_000_001)), 1009),
         ],
         ids=lambda value: str(value)[:20],
     )
@@ -1238,13 +1352,102 @@ class TestTheEnd:
             server.frames = frames_until_end(sock)
 
         server = fake(script)
-        ws = connect(server.url, limits=Limits(max_message_size=1_000_000, linger_timeout=1))
+        ws = connect(server.url, limits=Limits(linger_timeout=1))
         with pytest.raises(ConnectionClosed, match=f"the server broke the protocol \\(we sent {code}\\): "):
             ws.recv(DEADLINE)
         assert (ws.closed.code, ws.closed.sent_code, ws.closed.initiated_locally) == (1006, code, True)
         wait_until(lambda: hasattr(server, "frames"))
         ((opcode, payload),) = server.frames
         assert (opcode, int.from_bytes(payload[:2], "big")) == (0x88, code)
+
+    @pytest.mark.parametrize(
+        ("wire", "code", "limit"),
+        [
+            (unmasked(BINARY, bytes(1001)), 1009, "limits=Limits(max_message_size=...), or --max-message-size"),
+            (unmasked(TEXT, bytes(501), fin=False) + unmasked(0, bytes(500)), 1009, "--max-message-size"),
+            (unmasked(TEXT, zlib.compress(bytes(1001))[2:-4] + b"\0", rsv=0x40), 1009, "--max-message-size"),
+            (unmasked(TEXT, fin=False) + unmasked(0, fin=False) * 3, 1008, "limits=Limits(max_empty_fragments=...)"),
+        ],
+        ids=["frame", "fragments", "compressed", "empty fragments"],
+    )
+    def test_a_limit_of_ours_is_called_ours_with_what_raises_it(self, fake, wire, code, limit):
+        def script(server, sock):
+            sock.sendall(good_answer(server.request(sock), extra=[PMD]) + wire)
+            server.frames = frames_until_end(sock)
+
+        server = fake(script)
+        limits = Limits(max_message_size=1000, max_empty_fragments=3, linger_timeout=1)
+        ws = connect(server.url, limits=limits)
+        words = rf"a message exceeds our limit \(we sent {code}\): .* \(RFC 6455 §10\.4\); to raise it: .*"
+        with pytest.raises(ConnectionClosed, match=words + re.escape(limit)):
+            ws.recv(DEADLINE)
+        wait_until(lambda: hasattr(server, "frames"))
+        assert [int.from_bytes(payload[:2], "big") for _, payload in server.frames] == [code]
+
+    @pytest.mark.parametrize("secure", [False, True])
+    def test_a_close_that_lies_unread_when_sending_fails_is_told(self, fake, certificate, secure):
+        """A server that closes TCP with our bytes unread resets it: after its Close, sending fails."""
+
+        def script(server, sock):
+            if secure:
+                sock = tls_context(*certificate).wrap_socket(sock, server_side=True)
+            server.open(sock, behind=unmasked(TEXT, b"hi") + unmasked(PING) + goodbye(1009, b"too long"))
+            sock.recv(1)
+            sock.close()  # with bytes unread
+
+        for call in (lambda ws: ws.send(bytes(1_000_000)), lambda ws: ws.ping(bytes(125), timeout=0)):
+            context = ssl.create_default_context(cafile=certificate[0]) if secure else None
+            url = fake(script).url.replace("ws://127.0.0.1", "wss://localhost" if secure else "ws://127.0.0.1")
+            ws = connect(url, limits=QUICK, ssl_context=context)
+            with pytest.raises(ConnectionClosed, match="the server closed the connection: 1009 TOO_BIG") as caught:
+                while True:
+                    with contextlib.suppress(TimeoutError):
+                        call(ws)
+            assert (caught.value.code, caught.value.reason) == (1009, "too long")
+            assert ws.recv() == "hi"  # what came before the Close is kept
+            with pytest.raises(ConnectionClosed, match="1009 TOO_BIG 'too long'"):
+                ws.recv()
+
+    @pytest.mark.parametrize("end", [b"", goodbye(1011, b"keepalive ping timeout")], ids=["reset", "1011"])
+    def test_a_client_that_only_sends_is_told_that_pings_lay_unread(self, fake, end):
+        def script(server, sock):
+            server.open(sock, behind=unmasked(TEXT, b"hi") + unmasked(PING, b"there?") + end)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+        ws = connect(fake(script).url, limits=QUICK)
+        why = (
+            "1011 INTERNAL_ERROR 'keepalive ping timeout'" if end else "the connection was lost: sending failed: .*1006"
+        )
+        unread = "; 2 messages and Pings of the server lay unread: recv() reads them"
+        with pytest.raises(ConnectionClosed, match=f"{why}.*{re.escape(unread)}") as caught:
+            while True:
+                ws.send("x")
+        assert caught.value.code == (1011 if end else 1006)
+
+    def test_a_client_that_reads_is_not_told_so(self, fake):
+        def script(server, sock):
+            server.open(sock, behind=unmasked(PING, b"there?") + unmasked(TEXT, b"hi"))
+            sock.recv(1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+        ws = connect(fake(script).url, limits=QUICK)
+        assert ws.recv(DEADLINE) == "hi"
+        with pytest.raises(ConnectionClosed) as caught:
+            while True:
+                ws.send("x")
+        assert "unread" not in str(caught.value)
+
+    def test_what_lies_unread_when_sending_fails_takes_no_more_memory_than_is_kept(self, fake, log):
+        def script(server, sock):
+            server.open(sock, behind=unmasked(TEXT, b"x" * 100) * 1000)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+        ws = connect(fake(script).url, limits=Limits(max_backlog=1000))
+        with pytest.raises(ConnectionClosed, match="1000 messages and Pings"):
+            while True:
+                ws.send("x")
+        assert "994 messages that came before the end were discarded" in log.text
+        assert len(ws._inbox) == 6
 
     def test_a_close_that_is_not_answered_is_waited_for_no_longer_than_the_timeout(self, fake):
         with connect(fake(lambda server, sock: (server.open(sock), frames_until_end(sock))).url, limits=QUICK) as ws:
@@ -1288,7 +1491,7 @@ class TestTheEnd:
         ws = connect(server.url, limits=Limits(max_backlog=195))
         ws.close()
         assert list(ws) == ["0", "1", "2"]
-        assert "7 messages that came after our Close were discarded" in log.text
+        assert "7 messages that came before the end were discarded" in log.text
 
     def test_the_client_waits_for_the_server_to_end_tcp_first(self, fake):
         """§7.1.1"""

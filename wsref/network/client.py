@@ -44,7 +44,7 @@ from ..protocol.connection import Closed, Message, Ping, Pong
 from ..protocol.deflate import Compression
 from ..protocol.errors import ConnectionClosed, HTTPError, quote_ascii
 from ..protocol.http11 import Response, build_request, parse_response, reason_phrase
-from ..protocol.limits import Limits
+from ..protocol.limits import MAX_SECONDS, Limits
 from ..protocol.spec import CloseCode, Role, State
 from ..protocol.url import URL, parse_url
 from .channel import Channel, make_connection
@@ -65,6 +65,9 @@ MAX_BODY = 16 * 1024
 
 #: Bytes that a kept message counts in addition to its own: an empty one takes memory, too.
 PER_MESSAGE = 64
+
+#: Reads after the deadline, at most, for a message that has arrived: 512 bytes, 4 KiB, 32 KiB, then 256 KiB each.
+MAX_LATE_READS = 8
 
 Result = TypeVar("Result")
 
@@ -92,16 +95,16 @@ def connect(
         origin: Value of the Origin header; None: no such header.
         headers: Further headers: cookies, an ``Authorization``, or the ``Host`` of a virtual host.
         ssl_context: For ``wss``; None: trust the system's certificates.
-        timeout: Seconds for TCP, TLS and the handshake together.  (The system's resolver has
-            its own timeout; its time counts, but cannot be cut short.)
+        timeout: Seconds for TCP, TLS and the handshake together, more than 0.  (The system's
+            resolver has its own timeout; its time counts, but cannot be cut short.)
         compression: Offer permessage-deflate; None: do not.
         limits: Of the response's head, of messages, and timeouts once it is open.
         tap: Called with all bytes that pass, see :mod:`wsref.network.tap`.
     Returns:
         An open :class:`WebSocket`.
     Raises:
-        ValueError: An invalid URL, subprotocol or header, or an ``ssl_context`` for ``ws``:
-            nothing was sent.
+        ValueError: An invalid URL, subprotocol, header or timeout, or an ``ssl_context`` for
+            ``ws``: nothing was sent.
         HandshakeFailed: The server's response did not open a WebSocket.
         TimeoutError: It took longer than ``timeout``.
         ssl.SSLCertVerificationError: The server's certificate is not trusted, or not for this
@@ -115,8 +118,8 @@ def connect(
     where = parse_url(url)
     if ssl_context is not None and not where.secure:
         raise ValueError("an ssl_context is for wss://; this is ws://")
-    if not timeout > 0:
-        raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
+    if not 0 < timeout <= MAX_SECONDS:
+        raise ValueError(f"timeout must be more than 0 and at most {MAX_SECONDS:,} seconds, not {timeout!r}")
     request = build_handshake(
         where,
         new_key(),
@@ -348,6 +351,7 @@ class WebSocket:
         self._inbox_size = 0  # characters or bytes in it, and PER_MESSAGE for each
         self._pings: list[_PendingPing] = []  # in the order in which they were sent
         self._discarded = 0  # messages
+        self._unread = 0  # messages and Pings that were found only when sending had failed
 
     def __repr__(self) -> str:
         return f"<WebSocket {self.url} {self.ready_state.name}>"
@@ -396,13 +400,17 @@ class WebSocket:
                 secrets: see :mod:`wsref.protocol.deflate`.
         Raises:
             ConnectionClosed: The connection is closing or closed, or the server does not read.
-                Not all of the message was sent, and nothing more can be.
+                Not all of the message was sent, and nothing more can be.  If the server has sent
+                a Close, its ``code`` and ``reason`` say why.
             TypeError, ValueError: Not a message.
         """
         self._raise_if_closed()
         self._sending = len(message) if hasattr(message, "__len__") else 0  # the channel says what is wrong with it
         try:
             self._channel.send(message, compress)
+        except ConnectionClosed:
+            self._raise_why_sending_failed()
+            raise
         finally:
             self._sending = 0
 
@@ -410,19 +418,21 @@ class WebSocket:
         """Return the next message: ``str`` for text, ``bytes`` for binary.
 
         Args:
-            timeout: Seconds; None: as long as the connection lives.
+            timeout: Seconds; None or inf: as long as the connection lives; 0 or less: return a
+                message that has arrived, and do not wait.
         Raises:
             TimeoutError: None came in time.  Nothing is lost: the part of a message that came is
                 kept for the next call.
             ConnectionClosed: There will be none, because the connection is closed; its ``code``
                 and ``reason`` say why.  Messages that came before have been returned.
+            ValueError: The timeout is nan.
         """
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        message = self._wait_for(self._take_message, deadline)
+        seconds = math.inf if timeout is None else timeout
+        message = self._wait_for(self._take_message, _deadline(seconds))
         if message is not None:
             return message.data
         self._raise_if_closed()
-        raise TimeoutError(f"no message within {timeout:g} s")
+        raise TimeoutError(f"no message within {max(seconds, 0):g} s")
 
     def __iter__(self) -> Iterator[str | bytes]:
         """Yield every message until a normal close, see :func:`is_normal`.
@@ -445,24 +455,20 @@ class WebSocket:
 
         Args:
             data: At most 125 bytes, which come back.
-            timeout: Seconds; None: ``limits.ping_timeout``.
+            timeout: Seconds; None: ``limits.ping_timeout``; inf: as long as the connection lives;
+                0 or less: send the Ping, and do not wait.
         Returns:
             Seconds from the Ping to its Pong.
         Raises:
             TimeoutError: No answer in time, or too many messages before it (more than
                 ``limits.max_backlog`` bytes).
-            ConnectionClosed: The connection is closing or closed.
-            ValueError: More than 125 bytes.
+            ConnectionClosed: The connection is closing or closed; as for :meth:`send`.
+            TypeError, ValueError: Not bytes, or more than 125, or the timeout is nan: nothing was sent.
         """
         seconds = self._channel.transport.limits.ping_timeout if timeout is None else timeout
+        deadline = _deadline(seconds)
         self._raise_if_closed()
         transport, pending = self._channel.transport, _PendingPing(bytes(memoryview(data)))
-        with transport.write_lock:
-            wire = self._channel.connection.ping(data)
-            with self._changed:
-                self._pings.append(pending)
-            began = time.monotonic()
-            transport.send(wire)
 
         def answered() -> float | None:
             if pending.answered is None and self._is_full():
@@ -470,38 +476,45 @@ class WebSocket:
             return pending.answered
 
         try:
-            at = self._wait_for(answered, began + seconds)
+            with transport.write_lock:
+                wire = self._channel.connection.ping(data)
+                with self._changed:
+                    self._pings.append(pending)
+                began = time.monotonic()
+                transport.send(wire)
+            at = self._wait_for(answered, deadline)
+        except ConnectionClosed:
+            self._raise_why_sending_failed()
+            raise
         finally:
             with self._changed:
                 self._pings = [other for other in self._pings if other is not pending]
         if at is not None:
             return at - began
         self._raise_if_closed()
-        raise TimeoutError(f"no Pong within {seconds:g} s")
+        raise TimeoutError(f"no Pong within {max(seconds, 0):g} s")
 
     def close(self, code: int | None = CloseCode.NORMAL, reason: str = "") -> None:
         """Close: send a Close, wait for the server's, and for it to end TCP.  §7.1.1, §7.1.2.
 
-        It waits at most for ``limits.close_timeout``; then it aborts the connection.  On a
+        It waits at most for ``limits.send_timeout`` until the server takes the Close, then for
+        ``limits.close_timeout`` until the server answers it; then it aborts the connection.  On a
         closed connection it does nothing.  Messages that come before the server's Close are
         kept for :meth:`recv`, up to ``limits.max_backlog`` bytes; the log says how many more
         there were.
 
         Args:
-            code: 1000, or 3000 to 4999; None for a Close without a code.
-            reason: At most 123 bytes of UTF-8.
+            code: 1000 to 1003, 1007 to 1014, or 3000 to 4999; None for a Close without a code.
+            reason: At most 123 bytes of UTF-8; "" if the code is None.
         Raises:
-            TypeError, ValueError: A code or a reason that no Close may carry.
+            TypeError, ValueError: A code or a reason that no Close may carry: nothing was sent.
         """
         seconds = self._channel.transport.limits.close_timeout
         self._channel.close(code, reason)
-        self._wait_for(self._discard_some, time.monotonic() + seconds)
+        self._read_to_end(_deadline(seconds))
         if self.closed is None:
             self._channel.transport.abort(f"our Close was not answered within {seconds:g} s", reset=True)
-            self._wait_for(self._discard_some, math.inf)  # it reads the end that we have just made
-        if self._discarded:
-            logger.warning("%d messages that came after our Close were discarded", self._discarded)
-            self._discarded = 0
+            self._read_to_end()  # it reads the end that we have just made
 
     def __enter__(self) -> WebSocket:
         return self
@@ -522,7 +535,7 @@ class WebSocket:
             take: Called under the lock, after each event.
             deadline: Monotonic seconds.  What is there already is found after it, too.
         """
-        tried = False
+        tried = 0  # reads
         while True:
             with self._changed:
                 while True:
@@ -530,27 +543,32 @@ class WebSocket:
                     if result is not None or self.closed is not None:
                         return result
                     left = deadline - time.monotonic()
-                    if tried and left <= 0:
-                        return None
                     if not self._reading:
                         break
-                    tried = True
-                    self._changed.wait(None if left == math.inf else max(left, 0.0))
-                self._reading = tried = True
+                    if tried and left <= 0:
+                        return None
+                    tried += 1
+                    self._changed.wait(min(max(left, 0.0), threading.TIMEOUT_MAX))
+                self._reading = True
             try:
-                self._take_event(deadline)
+                if not self._take_event():
+                    # After the deadline: read once, or until the frame whose beginning has come is whole.
+                    in_a_frame = self._channel.connection.bytes_needed and tried < MAX_LATE_READS
+                    if (tried and left <= 0 and not in_a_frame) or not self._channel.read(deadline):
+                        return None
+                    tried += 1
             finally:
                 with self._changed:
                     self._reading = False
                     self._changed.notify_all()
 
-    def _take_event(self, deadline: float) -> None:
-        """Take one event, or read once."""
+    def _take_event(self) -> bool:
+        """Take one event of the bytes that were read; False if there is none."""
         event = self._channel.connection.next_event()
-        if event is None and self._channel.read(deadline):
-            event = self._channel.connection.next_event()  # now: after the deadline nobody asks again
         if event is None:
-            return
+            return False
+        if self._channel.transport.abort_reason and self.ready_state is State.OPEN:
+            self._unread += 1
         if isinstance(event, Message):
             with self._changed:
                 self._inbox.append(event)
@@ -573,6 +591,7 @@ class WebSocket:
             finally:  # a KeyboardInterrupt, say: the event will not come again
                 with self._changed:
                     self._channel.closed = closed
+        return True
 
     def _take_pong(self, data: bytes) -> None:
         """§5.5.3: a Pong may answer "only the most recently processed Ping", and so all before it."""
@@ -599,11 +618,33 @@ class WebSocket:
             self._inbox_size -= len(self._inbox.pop().data) + PER_MESSAGE
             self._discarded += 1
 
+    def _read_to_end(self, deadline: float = math.inf) -> None:
+        """Read until the connection is closed, and keep some messages."""
+        self._wait_for(self._discard_some, deadline)
+        if self._discarded:
+            logger.warning("%d messages that came before the end were discarded", self._discarded)
+            self._discarded = 0
+
+    def _raise_why_sending_failed(self) -> None:
+        """A server that closes, and TCP with it, makes sending fail; its Close lies unread."""
+        if self._channel.transport.abort_reason:  # TCP has ended: this does not wait
+            self._read_to_end()
+        self._raise_if_closed()
+
     def _raise_if_closed(self) -> None:
         closed = self.closed
         if closed is not None:
             why = how_it_ended(closed, self._channel.transport.abort_reason)
+            if self._unread:
+                why += f"; {self._unread} messages and Pings of the server lay unread: recv() reads them"
             raise ConnectionClosed(why, code=closed.code, reason=closed.reason)
+
+
+def _deadline(timeout: float) -> float:
+    """Return the end of a timeout, in monotonic seconds."""
+    if math.isnan(timeout):
+        raise ValueError("a timeout is a number of seconds, not nan")
+    return time.monotonic() + timeout
 
 
 def is_normal(closed: Closed) -> bool:
@@ -632,7 +673,12 @@ def how_it_ended(closed: Closed, abort_reason: str = "") -> str:
     'the connection was lost: TCP ended without a Close (1006)'
     """
     if closed.error is not None:
-        return f"the server broke the protocol (we sent {closed.sent_code or 'no Close'}): {closed.error}"
+        sent = f"(we sent {closed.sent_code or 'no Close'})"
+        if closed.error.section == "§10.4":
+            too_big = closed.error.code == CloseCode.TOO_BIG
+            limit = "max_message_size=...), or --max-message-size" if too_big else "max_empty_fragments=...)"
+            return f"a message exceeds our limit {sent}: {closed.error}; to raise it: limits=Limits({limit}"
+        return f"the server broke the protocol {sent}: {closed.error}"
     if closed.code == CloseCode.ABNORMAL:
         known = abort_reason and abort_reason != "the connection is closed"
         return f"the connection was lost: {abort_reason if known else 'TCP ended without a Close'} (1006)"

@@ -19,7 +19,7 @@ import zlib
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, found, free_port, open_files, require, wait_until
+from conftest import DEADLINE, found, free_port, open_files, peak_memory, require, wait_until
 from rawclient import BINARY, CLOSE, PING, PONG, TEXT, frame
 from vectors import all_splits, unframe
 
@@ -1078,6 +1078,128 @@ class TestConversation:
             thread.join(DEADLINE)
             assert received == [None]
         transport.close_gracefully(0)
+
+    @pytest.mark.parametrize("compression", [None, Compression(threshold=0)])
+    @pytest.mark.parametrize("secure", [False, True])
+    def test_a_message_in_fragments_both_ways(self, serve, certificate, compression, secure, tmp_path):
+        file = tmp_path / "file"
+        file.write_bytes(os.urandom(200_000))
+        text = tmp_path / "text"
+        text.write_text("é€😀\n" * 50_000)
+        empty = tmp_path / "empty"
+        empty.touch()
+
+        class Handler(WebSocketHandler):
+            def on_message(self, message):
+                self.send_fragments(message[i : i + 50_000] for i in range(0, len(message) or 1, 50_000))
+
+        context = tls_context(*certificate) if secure else None
+        url = serve(Handler, ssl_context=context, compression=compression).url.replace("127.0.0.1", "localhost")
+        trusting = ssl.create_default_context(cafile=certificate[0]) if secure else None
+        with connect(url, compression=compression, ssl_context=trusting) as ws:
+            ws.send_fragments(str(n) for n in range(1000))
+            assert ws.recv(DEADLINE) == "".join(str(n) for n in range(1000))
+            for path, mode in ((file, "rb"), (text, "r"), (empty, "rb"), (empty, "r")):
+                with path.open(mode) as opened:
+                    ws.send_fragments(opened, compress=path != file)
+                assert ws.recv(DEADLINE) == (path.read_bytes() if "b" in mode else path.read_text())
+
+    def test_a_message_in_fragments_is_not_in_memory(self, fake):
+        def script(server, sock):
+            server.open(sock)
+            while sock.recv(1_000_000):
+                pass
+
+        block = bytes(64 * 1024)
+        for compression in (None, Compression()):
+            with connect(fake(script).url, compression=compression, limits=QUICK) as ws:
+                assert peak_memory(lambda ws=ws: ws.send_fragments(block for _ in range(500))) < 2_000_000
+
+    def test_nothing_comes_between_fragments(self, serve):
+        class Handler(WebSocketHandler):
+            def on_message(self, message):
+                def pieces():
+                    for _ in range(10):
+                        self.server.broadcast("b" * 10)  # from this thread, and kept until the message is complete
+                        yield "f" * 100_000
+
+                self.send("before")
+                self.send_fragments(pieces())
+
+        server = serve(Handler)
+        with connect(server.url) as ws:
+            wait_until(lambda: server.handlers)
+            ws.send("go")
+            got = [ws.recv(DEADLINE) for _ in range(12)]
+        assert sorted(got) == ["b" * 10] * 10 + ["before", "f" * 1_000_000]
+        assert got[0] == "before"
+
+    def test_batched_replies_and_fragments_keep_their_order(self, serve):
+        class Handler(WebSocketHandler):
+            batch_replies = True
+
+            def on_message(self, message):
+                self.send(message)
+                self.send_fragments([message, "!"])
+                self.send(message)
+
+        with connect(serve(Handler).url) as ws:
+            for word in "ab":
+                ws.send(word)
+            assert [ws.recv(DEADLINE) for _ in range(6)] == ["a", "a!", "a", "b", "b!", "b"]
+
+    @pytest.mark.parametrize(
+        ("pieces", "error"),
+        [
+            (iter([]), ValueError),
+            (iter(["a", b"b"]), TypeError),
+            (iter(["a", 5]), TypeError),
+            ((1 / n for n in (1, 0)), TypeError),
+            (("a" * (1 // n) for n in (1, 0)), ZeroDivisionError),
+        ],
+    )
+    def test_a_message_that_cannot_be_completed_ends_the_connection_with_1011(self, fake, pieces, error):
+        """§5.4: its first part may be on the wire, and nothing but the rest may follow."""
+
+        def script(server, sock):
+            server.open(sock)
+            server.frames = []
+            while server.frames[-1:] != [(0x88, b"\x03\xf3the message cannot be completed")]:
+                server.frames += unframe(sock.recv(65536))
+            sock.sendall(goodbye(1011))
+
+        with connect(fake(script).url) as ws:
+            with pytest.raises(error):
+                ws.send_fragments(pieces)
+            with pytest.raises(ConnectionClosed, match="1011"):
+                ws.recv(DEADLINE)
+
+    @pytest.mark.parametrize("pieces", ["text", b"bytes", bytearray(b"x"), memoryview(b"x"), None, 5])
+    def test_what_are_no_pieces_is_refused_and_the_connection_lives(self, serve, pieces):
+        with connect(serve().url) as ws:
+            with pytest.raises(TypeError):
+                ws.send_fragments(pieces)
+            ws.send("alive")
+            assert ws.recv(DEADLINE) == "alive"
+        with pytest.raises(ConnectionClosed, match="we closed"):
+            ws.send_fragments(["x"])
+
+    @pytest.mark.parametrize("use", ["send", "send_fragments", "ping", "close", "recv"])
+    def test_pieces_that_use_their_own_connection_are_told_so_and_do_not_wait_for_ever(self, fake, use):
+        def script(server, sock):
+            server.open(sock, behind=unmasked(PING))
+            frames_until_end(sock)
+
+        ws = connect(fake(script).url, limits=QUICK)
+
+        def pieces():
+            yield "a"
+            getattr(ws, use)(*{"send": ["x"], "send_fragments": [["x"]]}.get(use, []))
+
+        with pytest.raises(RuntimeError, match="the pieces of a message may not use the connection that sends it"):
+            ws.send_fragments(pieces())
+        ws.close()
+        assert ws.closed.sent_code == 1011
 
     def test_a_flood_of_pings_does_not_outlast_the_timeout(self, fake):
         stop = threading.Event()

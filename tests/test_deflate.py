@@ -11,6 +11,7 @@ import pytest
 from conftest import peak_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vectors import fragmented
 
 from wsref import Closed, Connection, Limits, Message, Ping, ProtocolError, Role
 from wsref.protocol.deflate import (
@@ -210,8 +211,18 @@ class TestVectors:
             assert [type(event) for event in events(server(), wire(*frames))] == [Ping, Message]
 
     def test_7_2_3_1_as_we_send_it_in_fragments(self):
+        """RSV1 on the first frame only; zlib keeps what it has until it is flushed."""
         connection = server(compression=Compression(threshold=0))
-        assert connection.send("Hello", fragment_size=3).hex(" ") == "41 03 f2 48 cd 00 03 c9 c9 07 80 01 00"
+        assert fragmented(connection, "Hello", 3).hex(" ") == "c1 07 f2 48 cd c9 c9 07 00"
+        words = random.Random(1).randbytes(30_000).hex()
+        frames = [build.hex()[:1] for build in connection.send_fragments([words[:30_000], words[30_000:]])]
+        assert frames[0] == "4" and set(frames[1:-1]) == {"0"} and frames[-1] == "8"
+
+    def test_an_empty_message_in_fragments_is_one_byte_each_time(self):
+        """§7.2.3.6"""
+        connection = server()
+        for _ in range(2):
+            assert fragmented(connection, "", 1) == b"\xc1\x01\x00"
 
     def test_7_2_3_2_the_second_hello_refers_to_the_first(self):
         connection = server(compression=Compression(threshold=0))
@@ -415,7 +426,7 @@ class TestRoundTrips:
         for sender, receiver in (ends, reversed(ends)):
             sent = b""
             for message in messages:
-                sent += sender.send(message, fragment_size=data.draw(st.none() | st.integers(1, 500)))
+                sent += fragmented(sender, message, data.draw(st.none() | st.integers(1, 500)))
                 sent += sender.ping(b"between")
             size = data.draw(st.integers(1, 5000))
             assert [event.data for event in events(receiver, sent, size) if isinstance(event, Message)] == messages

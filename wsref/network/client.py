@@ -414,6 +414,28 @@ class WebSocket:
         finally:
             self._sending = 0
 
+    def send_fragments(self, pieces: Iterable[str | bytes], *, compress: bool = True) -> None:
+        """Send one message in fragments (§5.4): the whole of it need not be in memory.
+
+        Everything else that this connection sends waits until the end, Pongs too.  So pieces
+        that are slow to come belong into messages of their own.
+
+        Args:
+            pieces: Yields ``str``, or bytes: each becomes a frame.  Or a file, which is read in
+                blocks of 64 KiB.  It may not use this connection.
+            compress: As for :meth:`send`.
+        Raises:
+            ConnectionClosed: As :meth:`send`.
+            TypeError, ValueError: Not pieces of one message, or no piece at all.  This error, or
+                one of the iterable's own, closes the connection with 1011.
+        """
+        self._raise_if_closed()
+        try:
+            self._channel.send_fragments(pieces, compress)
+        except ConnectionClosed:
+            self._raise_why_sending_failed()
+            raise
+
     def recv(self, timeout: float | None = None) -> str | bytes:
         """Return the next message: ``str`` for text, ``bytes`` for binary.
 
@@ -475,6 +497,7 @@ class WebSocket:
                 raise TimeoutError(f"{len(self._inbox)} messages came before the Pong: recv() them first")
             return pending.answered
 
+        self._channel.refuse_reentry()
         try:
             with transport.write_lock:
                 wire = self._channel.connection.ping(data)

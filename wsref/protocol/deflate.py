@@ -289,20 +289,24 @@ class Deflater:
         self._reset = parameters.server_no_context_takeover if server else parameters.client_no_context_takeover
         self._zlib: zlib._Compress | None = None  # made with the first message: an idle connection has none
 
-    def compress(self, message: bytes) -> bytes:
-        """Return the payload of a compressed message, over all its frames.
+    def compress(self, piece: bytes, *, last: bool = True) -> bytes:
+        """Return the payload of a compressed message, or the bytes of it that are ready.
 
+        Args:
+            piece: Of the message.
+            last: Whether it ends the message.
         Source:
             RFC 7692 §7.2.1.
         """
-        if not message:
-            return b"\0"  # §7.2.3.6; zlib does not flush twice without input
         if self._zlib is None:
             self._zlib = zlib.compressobj(self._level, zlib.DEFLATED, -self._window_bits, self._memory_level)
-        data = self._zlib.compress(message) + self._zlib.flush(zlib.Z_SYNC_FLUSH)
+        data = self._zlib.compress(piece)
+        if not last:
+            return data
+        data += self._zlib.flush(zlib.Z_SYNC_FLUSH)
         if self._reset:
             self._zlib = None
-        return data[: -len(TAIL)]
+        return data[: -len(TAIL)] or b"\0"  # §7.2.3.6: an empty message; zlib does not flush twice without input
 
 
 class Inflater:

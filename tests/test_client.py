@@ -1540,7 +1540,7 @@ class TestTheEnd:
         why = (
             "1011 INTERNAL_ERROR 'keepalive ping timeout'" if end else "the connection was lost: sending failed: .*1006"
         )
-        unread = "; 2 messages and Pings of the server lay unread: recv() reads them"
+        unread = "; unread messages and Pings of the server: 2; recv() reads and answers them"
         with pytest.raises(ConnectionClosed, match=f"{why}.*{re.escape(unread)}") as caught:
             while True:
                 ws.send("x")
@@ -1565,7 +1565,7 @@ class TestTheEnd:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
         ws = connect(fake(script).url, limits=Limits(max_backlog=1000))
-        with pytest.raises(ConnectionClosed, match="1000 messages and Pings"):
+        with pytest.raises(ConnectionClosed, match="unread messages and Pings of the server: 1000;"):
             while True:
                 ws.send("x")
         assert "994 messages that came before the end were discarded" in log.text

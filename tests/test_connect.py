@@ -444,7 +444,7 @@ class TestErrors:
             (["--header", "nonsense", "ws://h/"], "a header is 'NAME: VALUE'"),
             (["--subprotocol", "a b", "ws://h/"], "a subprotocol is one word"),
             (["--subprotocol", "a", "--subprotocol", "a", "ws://h/"], "offer each subprotocol once"),
-            (["--header", "Host: x", "ws://h/"], "the handshake writes the header 'Host' itself"),
+            (["--header", "Upgrade: x", "ws://h/"], "the handshake writes the header 'Upgrade' itself"),
             (["--origin", "a\nb", "ws://h/"], "not a header that HTTP can carry"),
             (["--timeout", "0", "ws://h/"], "seconds are a number above 0"),
             (["--wait", "soon", "ws://h/"], "seconds are a number above 0"),

@@ -262,7 +262,7 @@ def _read_response(transport: Transport, deadline: float, limits: Limits) -> tup
         piece = transport.receive(HEAD_READ_SIZE, min(left, HEAD_PAUSE) if data else left) if left > 0 else None
         if piece is None:
             if not data:
-                raise TimeoutError("no response to the opening handshake in time")
+                raise TimeoutError("no complete response to the opening handshake in time")
             why = f"{answered} does not end: an empty line must follow {quote_ascii(data[-60:])} (RFC 9112 §2.1)"
             raise TimeoutError(why) if left <= HEAD_PAUSE else HandshakeFailed(why, status)
         if not piece:
@@ -575,7 +575,7 @@ class WebSocket:
                 self._reading = True
             try:
                 if not self._take_event():
-                    # After the deadline: read once, or until the frame whose beginning has come is whole.
+                    # After the deadline: read once, or to the end of a frame that has begun to arrive.
                     in_a_frame = self._channel.connection.bytes_needed and tried < MAX_LATE_READS
                     if (tried and left <= 0 and not in_a_frame) or not self._channel.read(deadline):
                         return None
@@ -586,7 +586,7 @@ class WebSocket:
                     self._changed.notify_all()
 
     def _take_event(self) -> bool:
-        """Take one event of the bytes that were read; False if there is none."""
+        """Take one event from the bytes that were read; False: they hold no further event."""
         event = self._channel.connection.next_event()
         if event is None:
             return False
@@ -659,7 +659,7 @@ class WebSocket:
         if closed is not None:
             why = how_it_ended(closed, self._channel.transport.abort_reason)
             if self._unread:
-                why += f"; {self._unread} messages and Pings of the server lay unread: recv() reads them"
+                why += f"; unread messages and Pings of the server: {self._unread}; recv() reads and answers them"
             raise ConnectionClosed(why, code=closed.code, reason=closed.reason)
 
 

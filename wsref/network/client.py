@@ -249,7 +249,10 @@ def _read_response(transport: Transport, deadline: float, limits: Limits) -> tup
         try:
             parsed = parse_response(data, 0, limits)
         except HTTPError as error:
-            raise HandshakeFailed(f"{answered} is invalid: {error}", status) from None
+            ours = error.section == "RFC 6585 §5"
+            hint = "; to raise it: limits=Limits(max_header_line=..., max_headers=..., max_head=...)" if ours else ""
+            what = "exceeds our limit" if ours else "is invalid"
+            raise HandshakeFailed(f"{answered} {what}: {error}{hint}", status) from None
         if parsed is not None:
             response, end = parsed
             data = data[end:]
@@ -400,8 +403,8 @@ class WebSocket:
                 secrets: see :mod:`wsref.protocol.deflate`.
         Raises:
             ConnectionClosed: The connection is closing or closed, or the server does not read.
-                Not all of the message was sent, and nothing more can be.  If the server has sent
-                a Close, its ``code`` and ``reason`` say why.
+                Not all of the message was sent, and nothing more can be.  The exception's ``code``
+                and ``reason`` are those of the server's Close, if there was one.
             TypeError, ValueError: Not a message.
         """
         self._raise_if_closed()
@@ -417,8 +420,8 @@ class WebSocket:
     def send_fragments(self, pieces: Iterable[str | bytes], *, compress: bool = True) -> None:
         """Send one message in fragments (§5.4): the whole of it need not be in memory.
 
-        Everything else that this connection sends waits until the end, Pongs too.  So pieces
-        that are slow to come belong into messages of their own.
+        Everything else that this connection sends waits until the end, Pongs too.  If you wait
+        long for each piece, send messages instead.
 
         Args:
             pieces: Yields ``str``, or bytes: each becomes a frame.  Or a file, which is read in

@@ -140,8 +140,8 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
     def send_fragments(self, pieces: Iterable[str | bytes], *, compress: bool = True) -> None:
         """Send one message in fragments (§5.4): the whole of it need not be in memory.
 
-        Everything else that this connection sends waits until the end, Pongs too.  So pieces
-        that are slow to come belong into messages of their own.
+        Everything else that this connection sends waits until the end, Pongs too.  If you wait
+        long for each piece, send messages instead.
 
         Args:
             pieces: Yields ``str``, or bytes: each becomes a frame.  Or a file, which is read in

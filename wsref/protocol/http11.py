@@ -406,7 +406,7 @@ def parse_response(data: bytes, start: int = 0, limits: Limits = Limits()) -> tu
     end = data.find(b"\r\n\r\n", start)
     stop = len(data) if end < 0 else end + 4
     if stop - start > limits.max_head:
-        raise HTTPError(502, f"the response's head is larger than {limits.max_head} bytes")
+        raise HTTPError(502, f"the response's head is larger than {limits.max_head} bytes", "RFC 6585 §5")
     try:
         _refuse_stray_characters(data, start, stop)
         first, *lines = data[start : stop if end < 0 else end].split(b"\r\n")

@@ -51,7 +51,9 @@ setup(
             "websockets>=13",
             "websocket-client>=1.8",
             "selenium>=4.20",
+            "redis>=5",
         ],
+        "redis": ["redis>=5"],  # one chat on many servers
         "fast": ["numpy>=1.26"],
         "bench": [
             "websockets>=13",
@@ -106,6 +108,8 @@ setup(
         "Development Status :: 4 - Beta",
         "Intended Audience :: Developers",
         "Intended Audience :: Education",
+        "Operating System :: MacOS",
+        "Operating System :: Microsoft :: Windows",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3 :: Only",
         "Programming Language :: Python :: 3.11",

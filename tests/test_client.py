@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -12,7 +11,6 @@ import socket
 import ssl
 import subprocess
 import sys
-import termios
 import threading
 import time
 import zlib
@@ -20,7 +18,7 @@ from pathlib import Path
 
 import pytest
 from conftest import DEADLINE, found, free_port, open_files, peak_memory, require, wait_until
-from rawclient import BINARY, CLOSE, PING, PONG, TEXT, frame
+from rawclient import BINARY, CLOSE, PING, PONG, TEXT, connected, frame, text
 from vectors import all_splits, unframe
 
 from wsref import Compression, ConnectionClosed, Echo, HandshakeFailed, HTTPError, Limits, State, WebSocketHandler
@@ -120,6 +118,7 @@ def frames_until_end(sock):
 
 def unread_bytes(sock):
     """How many bytes the kernel has for us."""
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
     return int.from_bytes(fcntl.ioctl(sock, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
@@ -1092,8 +1091,8 @@ class TestConversation:
     def test_a_message_in_fragments_both_ways(self, serve, certificate, compression, secure, tmp_path):
         file = tmp_path / "file"
         file.write_bytes(os.urandom(200_000))
-        text = tmp_path / "text"
-        text.write_text("é€😀\n" * 50_000)
+        lines = tmp_path / "lines"
+        lines.write_text("é€😀\n" * 50_000, "utf-8")
         empty = tmp_path / "empty"
         empty.touch()
 
@@ -1107,10 +1106,10 @@ class TestConversation:
         with connect(url, compression=compression, ssl_context=trusting) as ws:
             ws.send_fragments(str(n) for n in range(1000))
             assert ws.recv(DEADLINE) == "".join(str(n) for n in range(1000))
-            for path, mode in ((file, "rb"), (text, "r"), (empty, "rb"), (empty, "r")):
-                with path.open(mode) as opened:
+            for path, mode in ((file, "rb"), (lines, "r"), (empty, "rb"), (empty, "r")):
+                with path.open(mode, encoding=None if "b" in mode else "utf-8") as opened:
                     ws.send_fragments(opened, compress=path != file)
-                assert ws.recv(DEADLINE) == (path.read_bytes() if "b" in mode else path.read_text())
+                assert ws.recv(DEADLINE) == (path.read_bytes() if "b" in mode else path.read_text("utf-8"))
 
     def test_a_message_in_fragments_is_not_in_memory(self, fake):
         def script(server, sock):
@@ -1142,19 +1141,19 @@ class TestConversation:
         assert sorted(got) == ["b" * 10] * 10 + ["before", "f" * 1_000_000]
         assert got[0] == "before"
 
-    def test_batched_replies_and_fragments_keep_their_order(self, serve):
+    def test_replies_that_are_gathered_and_fragments_keep_their_order(self, serve):
         class Handler(WebSocketHandler):
-            batch_replies = True
-
             def on_message(self, message):
                 self.send(message)
                 self.send_fragments([message, "!"])
                 self.send(message)
 
-        with connect(serve(Handler).url) as ws:
-            for word in "ab":
-                ws.send(word)
-            assert [ws.recv(DEADLINE) for _ in range(6)] == ["a", "a!", "a", "b", "b!", "b"]
+        with connected(serve(Handler)) as client:
+            client.send(text("a") + text("b"))  # in one read, so replies are gathered
+            assert client.take(2 * 14) == b"".join(
+                bytes.fromhex("8101 %02x  0101 %02x  0001 21  8000  8101 %02x".replace("%02x", f"{ord(word):02x}"))
+                for word in "ab"
+            )
 
     @pytest.mark.parametrize(
         ("pieces", "error"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import ClassVar
 
 from ..network.handler import WebSocketHandler
@@ -39,12 +39,9 @@ class Chat(WebSocketHandler):
 
     def on_open(self) -> None:
         """Find a free name, list the members to the newcomer, and tell the others."""
-        wanted = self.request.query.get("name", [""])[0]
-        wanted = "".join(filter(str.isprintable, wanted)).replace(":", "").strip(" *")[: self.MAX_NAME] or "guest"
-        candidates = itertools.chain([wanted], (f"{wanted} {n}" for n in itertools.count(2)))
         with self._lock:
             taken = {member.nick for member in self.room()}
-            self.nick = next(name for name in candidates if name not in taken)
+            self.nick = next(name for name in self.candidates() if name not in taken)
             self._members.append(self)
         self.send(f"* {self.nick} has joined; here: {', '.join(sorted(taken | {self.nick}))}")
         others = [member for member in self.room() if member is not self]
@@ -62,6 +59,12 @@ class Chat(WebSocketHandler):
         with self._lock:
             self._members.remove(self)
         self.say(f"* {self.nick} has left")
+
+    def candidates(self) -> Iterator[str]:
+        """Yield the name that the client asks for, then the same with a number."""
+        wanted = self.request.query.get("name", [""])[0]
+        wanted = "".join(filter(str.isprintable, wanted)).replace(":", "").strip(" *")[: self.MAX_NAME] or "guest"
+        return itertools.chain([wanted], (f"{wanted} {n}" for n in itertools.count(2)))
 
     def room(self) -> list[Chat]:
         """The members of the same chat: on this server, at this path."""

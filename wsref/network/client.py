@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import math
 import re
 import socket
@@ -48,11 +47,10 @@ from ..protocol.limits import MAX_SECONDS, Limits
 from ..protocol.spec import CloseCode, Role, State
 from ..protocol.url import URL, parse_url
 from .channel import Channel, make_connection
+from .log import logger
 from .tap import Tap, Tapped, TappedTLS
 from .tls import TLSTransport
 from .transport import Transport
-
-logger = logging.getLogger("wsref")
 
 #: Bytes that a read of the response's head, or of a refusal's body, asks for.
 HEAD_READ_SIZE = 16 * 1024

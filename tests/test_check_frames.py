@@ -20,8 +20,8 @@ from conftest import DEADLINE
 from wsref.check import CASES, Level, Outcome, grade, parse_target
 from wsref.check.cases import select
 from wsref.check.cases.ch06 import _no_message
-from wsref.check.cases.ch09 import parse_elements, response_fault
 from wsref.check.cases.common import take_pongs
+from wsref.check.cases.deflate import parse_elements, response_fault
 from wsref.check.codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, frame
 from wsref.check.gallery import BROKEN
 from wsref.check.gallery.reference import Failure, ReferenceServer, Refusal, serving

@@ -115,7 +115,7 @@ class TestImports:
             ("check/report/transcript.py", "from ...wire import trace\nfrom ..runner import Report", []),
             ("check/report/transcript.py", "from ...wire.panel import x", ["wire.panel"]),
             ("check/report/text.py", "from .junit import as_junit", ["check.report.junit"]),
-            ("check/cases/ch02.py", "from ..plays import script\nfrom .common import MUST", []),
+            ("check/cases/ch02.py", "from ..plays import refused\nfrom .common import MUST", []),
             ("check/cases/ch02.py", "from .ch03 import CASES", ["check.cases.ch03"]),
             ("check/cases/ch02.py", "from ..runner import play", ["check.runner"]),
             ("check/cases/ch02.py", "from .. import Case", ["check"]),

@@ -24,6 +24,7 @@ codec                       an encoder and a lenient decoder, for heads and fram
 verdict                     the meaning of a failure, and the outcomes of a case
 session                     TCP connections to the server, with deadlines and a record
 case                        a case and its verdict
+rule                        a rule of an RFC, and its cases
 plays                       the plays of most cases: ways to send bytes and to judge answers
 cases             1-11      the cases, one module a chapter; all of them, and ``select``
 runner                      plays the cases, several at a time

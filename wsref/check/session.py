@@ -50,6 +50,9 @@ MAX_RECORDED = 64 * 1024
 #: Bytes.  A server may limit the size of messages (RFC 6455 §10.4), but not to this size or below.
 MIN_MESSAGE_LIMIT = 8 * 1024
 
+#: Seconds after a first packet, so that the network does not join it with the next one.
+FIRST_PACKET_ALONE = 0.05
+
 #: The payload of a Ping that tests whether the server has failed the connection.
 LIVENESS_PAYLOAD = b"still there?"
 
@@ -362,17 +365,19 @@ class Wire:
         return sent
 
     def send_in_packets(self, data: bytes, size: int = 1) -> None:
-        """Send the bytes in packets of ``size`` bytes."""
+        """Send the bytes in packets of ``size`` bytes, with a pause in which the server can read the first."""
         data = self._filled_in(data)
         self._note_control(data)
-        for start in range(0, len(data), size):
+        self.send(data[:size])
+        time.sleep(FIRST_PACKET_ALONE)
+        for start in range(size, len(data), size):
             self.send(data[start : start + size])
 
     def send_in_two(self, data: bytes, last: int) -> None:
         """Send two packets, the second of ``last`` bytes, with a pause in which the server can read the first."""
         data = self._filled_in(data)
         self.send(data[:-last])
-        time.sleep(0.05)
+        time.sleep(FIRST_PACKET_ALONE)
         self.send(data[-last:])
 
     def send_fin(self) -> None:
@@ -684,13 +689,14 @@ class Wire:
         if (received.opcode, received.payload) != (wanted.opcode, wanted.payload):
             raise Failed(f"{received}{_where_they_differ(received, wanted)}", str(wanted))
 
-    def expect_failure(self, alive: bytes | None = None) -> Frame | None:
+    def expect_failure(self, alive: bytes | None = None, before: tuple[tuple[int, bytes], ...] = ()) -> Frame | None:
         """Check that the server fails the connection.  RFC 6455 §7.1.7.
 
         The server may send a Close and end TCP, or only end TCP: it "SHOULD send a Close frame".
 
         Args:
             alive: The bytes that test whether the server still reads; None: a Ping.
+            before: The valid messages, or pieces of one, that the invalid bytes follow: their echo is legal.
         Returns:
             The Close; None: TCP ended without one.
         Raises:
@@ -704,7 +710,7 @@ class Wire:
                     return received
                 if received.opcode == PONG and alive is None and received.payload == LIVENESS_PAYLOAD and not answered:
                     answered = True  # a library may answer before its application decodes the text and finds the fault
-                elif self.answers_nothing(received):
+                elif (received.opcode, received.payload) in before or self.answers_nothing(received):
                     continue  # a server that does not fail the connection sends no Close in time
                 elif received.opcode >= 8 or received.fin:  # unless it echoes fragments before it sees the fault
                     raise Failed(f"the connection stays open: it sent {received}", "Close, or the end of TCP")

@@ -113,6 +113,10 @@ class Answer:
         """Return the values of all headers with this name."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
+    def shown(self, name: str) -> str:
+        """Return all headers with this name as one line, for a person."""
+        return f"{name}: {', '.join(self.lines(name)) or 'missing'}"
+
     def tokens(self, name: str) -> list[str]:
         """Return the elements of a list header in lower case, from all its lines."""
         return [word.strip().lower() for value in self.lines(name) for word in value.split(",") if word.strip()]

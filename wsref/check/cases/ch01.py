@@ -40,7 +40,7 @@ def _date(peer: Peer, answer: Answer) -> None:
     imf = r"[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2} GMT"
     received = answer.lines("Date")
     if answer.status < 500 and (len(received) != 1 or not re.fullmatch(imf, received[0])):
-        raise Failed(f"Date: {', '.join(received) or 'missing'}", "a Date such as Sun, 06 Nov 1994 08:49:37 GMT")
+        raise Failed(answer.shown("Date"), "a Date such as Sun, 06 Nov 1994 08:49:37 GMT")
 
 
 def _like_plain(request: bytes, *, byte_by_byte: bool = False) -> Play:

@@ -52,9 +52,9 @@ def _lists_versions(peer: Peer, answer: Answer) -> None:
     if answer.status < 400:
         raise Skipped(f"{answer}, which is no refusal; 3.refusal.status tests that")
     if "13" not in answer.tokens("Sec-WebSocket-Version"):
-        received = ", ".join(answer.lines("Sec-WebSocket-Version")) or "missing"
         raise Failed(
-            f"{answer}, with Sec-WebSocket-Version: {received}", "Sec-WebSocket-Version: 13, or a list that contains 13"
+            f"{answer}, with {answer.shown('Sec-WebSocket-Version')}",
+            "Sec-WebSocket-Version: 13, or a list that contains 13",
         )
 
 

@@ -17,12 +17,12 @@ def _is_426(peer: Peer, answer: Answer) -> None:
 
 def _says_to_what(peer: Peer, answer: Answer) -> None:
     if answer.status == 426 and "websocket" not in answer.tokens("Upgrade"):
-        raise Failed(f"426, with Upgrade: {', '.join(answer.lines('Upgrade')) or 'missing'}", "Upgrade: websocket")
+        raise Failed(f"426, with {answer.shown('Upgrade')}", "Upgrade: websocket")
 
 
 def _names_it(peer: Peer, answer: Answer) -> None:
     if answer.lines("Upgrade") and "upgrade" not in answer.tokens("Connection"):
-        raise Failed(f"Connection: {', '.join(answer.lines('Connection')) or 'missing'}", "Connection: Upgrade")
+        raise Failed(answer.shown("Connection"), "Connection: Upgrade")
 
 
 def _explains(peer: Peer, answer: Answer) -> None:

@@ -5,7 +5,7 @@ and ``python tests/gallery.py`` writes it anew.  Read the change before you comm
 appears there without a reason accuses a server of what it does not do.
 
 A line is an id, or ``sometimes`` and a glob: these cases depend on the ends of packets, or on the order
-of clients.  A case that always fails although a glob matches it has a line of its own, added by hand.
+of clients.  A case that a glob matches can also have a line, added by hand: it always fails.
 Servers of chapters 1 to 5 are graded in these chapters only, the others in 6 to 11.
 """
 

@@ -1,7 +1,7 @@
 """The plays of most cases: each function sends something in one way and judges the answer.
 
 Each function returns a :class:`~wsref.check.case.Play`, which also describes itself in words.
-A case that needs something else has a function of its own in its chapter.
+The other cases use a function in the module of their chapter.
 """
 
 from __future__ import annotations
@@ -146,21 +146,13 @@ def refused(request: bytes, *statuses: int, or_eof: bool = False, any_status: bo
     return Play(in_words(request), wanted, run)
 
 
-def answered(request: bytes, accepts: str, judge: Callable[[Peer, Answer], None], *, always: bool = False) -> Play:
-    """Judge the answer with a function that raises Failed if the answer is wrong.
-
-    Args:
-        always: Fail if there is no answer; otherwise the case is skipped.
-    """
+def answered(request: bytes, accepts: str, judge: Callable[[Peer, Answer], None]) -> Play:
+    """Judge the answer with a function that raises Failed if the answer is wrong; without an answer, skip the case."""
 
     def run(peer: Peer) -> None:
-        answer = ask(peer, request)
-        if answer is not None:
-            judge(peer, answer)
-        elif always:
-            raise Failed("the end of TCP without an answer", accepts)
-        else:
+        if (answer := ask(peer, request)) is None:
             raise Skipped("the server closed the connection without an answer")
+        judge(peer, answer)
 
     return Play(in_words(request), accepts, run)
 
@@ -211,19 +203,6 @@ def echoes(
         *messages,
         packet_size=packet_size,
         needs=needs,
-    )
-
-
-def pongs(data: bytes, *payloads: bytes, packet_size: int = 0) -> Play:
-    """Expect Pongs with these payloads, in order, for the Pings in these bytes."""
-    received = ", ".join(f"{payload!r}" if len(payload) < 20 else f"{len(payload)} bytes" for payload in payloads)
-    return dialogue(
-        in_words(data) + ", byte by byte" * (packet_size == 1),
-        f"PONG with {received}",
-        data,
-        *((PONG, payload) for payload in payloads),
-        packet_size=packet_size,
-        needs=Needs.OPEN,
     )
 
 

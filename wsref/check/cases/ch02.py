@@ -140,7 +140,8 @@ CASES = cases_of(
          "Connection announces an Upgrade header; Upgrade names the protocol."),
     ]),
     Rule(MUST, "RFC 9110 §5.5",
-         "MUST either reject the message or replace each of those characters with SP", cases=[
+         "a recipient of CR, LF, or NUL within a field value MUST either reject the message or replace each of those "
+         "characters with SP before further processing", cases=[
         ("2.upgrade.nul-inside", "A name that contains a NUL is not websocket",
          not_upgraded(upgrade(Upgrade="web\0socket")),
          "Refuse control characters in values, or replace them with blanks; do not remove them."),
@@ -152,7 +153,9 @@ CASES = cases_of(
          not_upgraded(upgrade("X-Note: a\rUpgrade: websocket", without="Upgrade")),
          "Only CRLF ends a line: refuse a CR inside a line."),
     ]),
-    Rule(MUST, "RFC 9112 §2.2", "A recipient MUST parse an HTTP message as a sequence of octets", cases=[
+    Rule(MUST, "RFC 9112 §2.2",
+         "A recipient MUST parse an HTTP message as a sequence of octets in an encoding that is a superset of US-ASCII",
+         cases=[
         ("2.line.vertical-tab", "A vertical tab does not end a line",
          not_upgraded(upgrade("X-Note: a\vUpgrade: websocket", without="Upgrade")),
          "Only CRLF ends a line: no other control character does, whatever your library's line splitting says."),

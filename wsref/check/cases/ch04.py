@@ -130,7 +130,7 @@ CASES = cases_of(
     ]),
     Rule(MUST, "RFC 6455 §4.2.2",
          'constructed by concatenating /key/ ... with the string "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", taking the '
-         'SHA-1 hash of this concatenated value to obtain a 20-byte value and base64-encoding', cases=[
+         "SHA-1 hash of this concatenated value to obtain a 20-byte value and base64-encoding", cases=[
         ("4.accept.value", "The accept value is the SHA-1 hash of key and GUID, in base64",
          accepted(upgrade(), f"Sec-WebSocket-Accept: {accept_for(KEY)}", _answers_key),
          "base64(sha1(key + GUID)): the key as text, not decoded; nothing between key and GUID; the digest, not its "

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from ..case import Needs, Play
 from ..codec import BINARY, CONTINUATION, OPCODE_NAMES, PING, PONG, TEXT, fragments, frame, text
-from ..plays import echoes, fails, in_words, pongs, works
+from ..plays import dialogue, echoes, fails, in_words, works
 from ..rule import Rule, cases_of
 from ..session import Peer
 from ..verdict import Failed
@@ -57,7 +57,10 @@ def _hello_around(inside: bytes) -> bytes:
 
 
 def _ping(payload: bytes, packet_size: int = 0) -> Play:
-    return pongs(frame(PING, payload), payload, packet_size=packet_size)
+    data = frame(PING, payload)
+    sends = in_words(data) + ", byte by byte" * bool(packet_size)
+    pong = f"PONG with {payload!r}" if len(payload) < 20 else f"PONG with {len(payload)} bytes"
+    return dialogue(sends, pong, data, (PONG, payload), packet_size=packet_size, needs=Needs.OPEN)
 
 
 def _several(data: bytes, payloads: list[bytes], *messages: tuple[int, bytes]) -> Play:

@@ -291,7 +291,7 @@ class TestTheGallery:
     @pytest.mark.parametrize("name", GALLERY)
     def test_it_fails_nothing_else(self, name):
         server = GALLERY[name]
-        report = graded(server, timeout=2.0, jobs=1 if name == "global-message" else 4)
+        report = graded(server, timeout=2.0, jobs=gallery.jobs_for(name))
         assert not report.stopped
         failed = set(failures(report))
         assert SNAPSHOT[name].always - failed == set()

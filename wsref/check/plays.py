@@ -311,5 +311,6 @@ def survives(
             harm(peer)
             peer.close()  # a server of one client at a time waits for the end
             works(peer, peer.open())
+            peer.close()
 
     return Play(sends, accepts, run, needs, alone)

@@ -51,7 +51,7 @@ MAX_RECORDED = 64 * 1024
 MIN_MESSAGE_LIMIT = 8 * 1024
 
 #: Seconds after a first packet, so that the network does not join it with the next one.
-FIRST_PACKET_ALONE = 0.05
+FIRST_PACKET_ALONE = 0.1
 
 #: The payload of a Ping that tests whether the server has failed the connection.
 LIVENESS_PAYLOAD = b"still there?"

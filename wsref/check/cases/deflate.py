@@ -12,6 +12,7 @@ from ..codec import PONG, TEXT, Answer, Frame, frame, upgrade
 from ..plays import ask, in_words
 from ..session import Ended, Peer, Silence
 from ..verdict import Failed, Skipped
+from .common import in_pieces
 
 NAME = "permessage-deflate"
 EXTENSIONS = "Sec-WebSocket-Extensions"
@@ -164,14 +165,15 @@ class DeflateSession:
         Raises:
             Failed: The payload is not valid DEFLATE, or refers to bytes outside the window.
         """
-        message, data = [], payload + TAIL
+        message = []
         try:
-            while data:
-                message.append(self.inflater.decompress(data, 64))
-                data = self.inflater.unconsumed_tail
-                if self.inflater.eof:
-                    data = self.inflater.unused_data
-                    self.inflater = zlib.decompressobj(-self.bits("server_max_window_bits"))
+            for data in in_pieces(payload + TAIL, 1024):  # zlib copies the unconsumed input of each step
+                while data:
+                    message.append(self.inflater.decompress(data, 64))
+                    data = self.inflater.unconsumed_tail
+                    if self.inflater.eof:
+                        data = self.inflater.unused_data
+                        self.inflater = zlib.decompressobj(-self.bits("server_max_window_bits"))
         except zlib.error as error:
             raise Failed(f"a compressed message that zlib cannot inflate: {error}: {in_words(payload)}") from None
         return b"".join(message)

@@ -94,7 +94,7 @@ class Session:
         message, data = b"", payload + TAIL
         try:
             while data and len(message) < 1 << 24:
-                message += self._inflater.decompress(data, 1 << 24)
+                message += self._inflater.decompress(data, 1 << self._bits_in)  # so that only the window is known
                 data = self._inflater.unconsumed_tail
                 if self._inflater.eof:  # after BFINAL, a new stream begins
                     data, self._inflater = self._inflater.unused_data, zlib.decompressobj(-self._bits_in)
@@ -175,6 +175,8 @@ def _control_frames(client: Client) -> None:
     for received in wire.frames():
         if received.opcode >= 8 and received.rsv:
             raise Failed(f"{received} with the RSV bits {received.rsv:03b}", "control frames without RSV bits")
+        if received.opcode == CLOSE:
+            return
 
 
 def _narrow(client: Client) -> None:

@@ -95,7 +95,7 @@ class Session:
         """Note that a connection plays this case; return False if it must not."""
         with self._changed:
             self.last_seen = time.monotonic()
-            if self.once and (case.id in self._running or case.id in self.verdicts):
+            if self.once and (case.id in self._running or self._is_finished(case.id)):
                 return False
             self._running.add(case.id)
             self._changed.notify_all()

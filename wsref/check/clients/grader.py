@@ -237,7 +237,6 @@ class Grader:
         client = Client(wire, request, Session(name, ()).agent, self.plan.timeout)
         client.open()
         wire.send((as_server(TEXT, message.encode()) if message else b"") + as_server(CLOSE, b"\x03\xe8"))
-        wire.ended(self.plan.timeout) if wire.is_quiet(0) else None
         wire.finish()
 
     def _answer_autobahn(self, wire: ClientWire, request: Request, path: str, name: str) -> None:

@@ -527,7 +527,10 @@ class TestCommandLine:
     def test_ctrl_c_reports_what_was_played(self):
         with serving(*only(*FEW)) as (process, url):
             for _ in range(2):
-                with contextlib.suppress(wsref.ConnectionClosed), wsref.connect(f"{url}/next?agent=x") as ws:
+                with (
+                    contextlib.suppress(wsref.ConnectionClosed, wsref.HandshakeFailed),
+                    wsref.connect(f"{url}/next?agent=x") as ws,
+                ):
                     for message in ws:
                         ws.send(message)
             process.send_signal(signal.SIGINT)

@@ -179,7 +179,7 @@ class TestDocstrings:
     """CONTRIBUTING: what is public says what it does; a broken server of the gallery says it by symptom and bug"""
 
     def test_everything_public_has_a_docstring(self):
-        public = [file for file in SOURCES if not file.startswith("check/gallery/ch")]
+        public = [file for file in SOURCES if not file.startswith(("check/gallery/ch", "check/clients/gallery"))]
         missing = {file: list(undocumented(ast.parse(SOURCES[file].read_text()))) for file in public}
         assert {file: names for file, names in missing.items() if names} == {}
 

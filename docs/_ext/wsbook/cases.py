@@ -10,17 +10,26 @@ from sphinx.util.docutils import SphinxDirective
 
 
 class CheckCases(SphinxDirective):
-    """A definition list of all cases, chapter by chapter."""
+    """A definition list of all cases, chapter by chapter; with the argument ``client``, of those about clients."""
+
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return a section for each chapter."""
         from wsref.check import CASES
+        from wsref.check.clients.cases import CLIENT_CASES
         from wsref.check.report import CHAPTERS
+
+        about_clients = bool(self.arguments)
+        every = CLIENT_CASES if about_clients else CASES
+        kind = "client-" * about_clients
 
         sections: list[nodes.Node] = []
         for chapter, (title, _) in CHAPTERS.items():
-            cases = [case for case in CASES if case.chapter == chapter]
-            name = f"cases-of-chapter-{chapter}"
+            cases = [case for case in every if case.chapter == chapter]
+            if not cases:
+                continue
+            name = f"{kind}cases-of-chapter-{chapter}"
             section = nodes.section(ids=[name], names=[name])
             section += nodes.title("", f"{chapter}. {title}: {len(cases)} cases")
             section += nodes.definition_list("", *(self.item(case) for case in cases), classes=["cases"])
@@ -28,10 +37,19 @@ class CheckCases(SphinxDirective):
             sections.append(section)
         return sections
 
+    def marks(self, case: Any) -> str:
+        """Return what a case about clients needs, in words."""
+        if not case.is_for_clients:
+            return ""
+        words = [("echo", case.echo), ("deflate", case.deflate), ("no number", not case.opens)]
+        return "".join(f" · {word}" for word, is_true in words if is_true)
+
     def item(self, case: Any) -> nodes.definition_list_item:
         """Return the item of one case."""
         name = "case-" + case.id.replace(".", "-")
-        term = nodes.term("", "", nodes.literal("", case.id), nodes.Text(f" {case.level.value}, {case.section}"))
+        term = nodes.term(
+            "", "", nodes.literal("", case.id), nodes.Text(f" {case.level.value}, {case.section}{self.marks(case)}")
+        )
         term["ids"].append(name)
         rows = nodes.field_list()
         quote = "Why" if case.level.value == "INTEROP" else "Rule"
@@ -74,7 +92,30 @@ class Gallery(SphinxDirective):
             )
 
 
+class AutobahnIds(SphinxDirective):
+    """A table of Autobahn's ids, and the cases here that test the same."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        from wsref.check.clients.autobahn import SAME
+
+        table, group = nodes.table(), nodes.tgroup(cols=2)
+        group += [nodes.colspec(colwidth=1), nodes.colspec(colwidth=4)]
+        head, body = nodes.thead(), nodes.tbody()
+        head += self.row(nodes.Text("Autobahn"), nodes.Text("cases here"))
+        for pattern, words in SAME:
+            body += self.row(nodes.literal("", pattern), nodes.literal("", words))
+        group += [head, body]
+        table += group
+        return [table]
+
+    def row(self, *cells: nodes.Node) -> nodes.row:
+        """Return a row of the table."""
+        return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
+
+
 def setup(app: Any) -> None:
     """Register the directives."""
     app.add_directive("check-cases", CheckCases)
+    app.add_directive("autobahn-ids", AutobahnIds)
     app.add_directive("gallery", Gallery)

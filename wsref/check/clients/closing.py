@@ -10,7 +10,7 @@ from ..codec import CLOSE, CONTINUATION, PING, PONG, TEXT, Frame, frame
 from ..session import Silence
 from ..verdict import Failed, Skipped
 from .frames import letters
-from .plays import INTEROP, MUST, SHOULD, ends_tcp, fails_with, in_words, receive_close, rule, scripted
+from .plays import INTEROP, MUST, SHOULD, ends_tcp, fails_with, in_words, receive_close, rule
 from .session import Client, as_server
 
 
@@ -175,7 +175,7 @@ CASES = (
             "reason-123": ("A Close with a reason of 123 bytes is answered", _answered(close(1000, letters(123)))),
             "slowly": (
                 "A Close byte by byte is answered",
-                scripted("a Close, 1 byte at a time", "Close", _slow_close),
+                Play("a Close, 1 byte at a time", "Close", _slow_close),
             ),
             "after-text": (
                 "A Close in one packet with a message is answered",
@@ -302,7 +302,7 @@ CASES = (
         {
             "failing": (
                 "Frames after a protocol error get no answer",
-                scripted(
+                Play(
                     "a reserved opcode, then a text and a Ping",
                     "a Close or the end of TCP, and nothing else",
                     _after_failing,
@@ -335,7 +335,7 @@ CASES = (
         {
             "answered": (
                 "The closing handshake that the client begins ends well",
-                scripted(
+                Play(
                     "a reserved opcode; after the client's Close, a Close and FIN",
                     "a well-formed Close, then the end of TCP",
                     _answers_late,
@@ -353,7 +353,7 @@ CASES = (
         {
             "waits": (
                 "After the closing handshake the client waits for the server's end",
-                scripted("a Close", "Close, and TCP open for 0.2 s", _waits_for_server),
+                Play("a Close", "Close, and TCP open for 0.2 s", _waits_for_server),
             )
         },
     ),
@@ -367,7 +367,7 @@ CASES = (
         {
             "ends": (
                 "After the closing handshake and the server's FIN the client ends TCP",
-                scripted("a Close; after the client's Close, FIN", "Close, then the end of TCP", _then_ends),
+                Play("a Close; after the client's Close, FIN", "Close, then the end of TCP", _then_ends),
             )
         },
     ),

@@ -12,7 +12,7 @@ from ..codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame
 from ..session import Silence
 from ..verdict import Failed, Skipped
 from .frames import letters
-from .plays import INTEROP, MUST, SHOULD, refuses, rule, scripted, take_pongs, takes
+from .plays import INTEROP, MUST, SHOULD, refuses, rule, take_pongs, takes
 from .session import Client, as_server
 
 NAME = "permessage-deflate"
@@ -564,7 +564,7 @@ MESSAGES = (
         {
             "client": (
                 "With client_max_window_bits=9 the echo refers back at most 512 bytes",
-                scripted(
+                Play(
                     "12 KiB that repeat after 4 KiB, with client_max_window_bits=9",
                     "an echo with a small window",
                     _narrow,
@@ -583,7 +583,7 @@ MESSAGES = (
         {
             "control": (
                 "The client's control frames have no RSV1",
-                scripted("a Ping and a Close of 100 bytes", "a Pong and a Close without RSV1", _control_frames),
+                Play("a Ping and a Close of 100 bytes", "a Pong and a Close without RSV1", _control_frames),
             )
         },
         deflate=True,

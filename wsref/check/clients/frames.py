@@ -9,9 +9,9 @@ import contextlib
 import itertools
 
 from ..case import Play
-from ..codec import BINARY, CONTINUATION, MASKING_KEY, PING, PONG, TEXT, frame
+from ..codec import BINARY, CLOSE, CONTINUATION, MASKING_KEY, PING, PONG, TEXT, frame
 from ..verdict import Failed
-from .plays import INTEROP, MUST, SHOULD, echoes, fails, one_at_a_time, pongs, receive_close, rule, scripted
+from .plays import INTEROP, MUST, SHOULD, echoes, fails, one_at_a_time, pongs, receive_close, rule
 from .session import Client, as_server
 
 
@@ -50,9 +50,14 @@ def _no_fault_in_echoes(part: str) -> Play:
         wire = client.open()
         for size in (0, 5, 125, 126, 65535, 65536):
             wire.send(as_server(BINARY, pattern(size)))
-            wire.message()
+            try:
+                received = wire.message()
+            except Failed:
+                return  # other cases test that, and a client may have a limit
             if faults := [fault for fault in wire.faults if part in fault]:
                 raise Failed(f"a frame from the client: {faults[0]}")
+            if received.opcode == CLOSE:
+                return
 
     return Play("binary messages of 0 to 65,536 bytes", "frames without this fault", run)
 
@@ -129,7 +134,7 @@ SENDS = (
         {
             "fresh": (
                 "Each frame has another masking key",
-                scripted("six Pings, one after the other", "six keys", _keys),
+                Play("six Pings, one after the other", "six keys", _keys),
             )
         },
     ),
@@ -142,9 +147,9 @@ SENDS = (
         {
             "connection": (
                 "Connections do not begin with the same masking key",
-                scripted("a Ping", "a key that no first frame had before", _keys_of_connections),
+                Play("a Ping", "a key that no first frame had before", _keys_of_connections),
             ),
-            "pattern": ("Masking keys are not one byte, repeated", scripted("six Pings", "random keys", _few_zeros)),
+            "pattern": ("Masking keys are not one byte, repeated", Play("six Pings", "random keys", _few_zeros)),
         },
     ),
     *rule(
@@ -291,11 +296,11 @@ RECEIVES = (
         {
             "glued": (
                 "A Ping in one packet with the 101 is answered",
-                scripted("a 101 and a Ping in one packet", "PONG", _glued),
+                Play("a 101 and a Ping in one packet", "PONG", _glued),
             ),
             "glued-part": (
                 "A frame that begins in the packet of the 101 is read",
-                scripted("a 101 and the beginning of a Ping in one packet, then its rest", "PONG", _glued_in_two),
+                Play("a 101 and the beginning of a Ping in one packet, then its rest", "PONG", _glued_in_two),
             ),
             "byte-by-byte": (
                 "A Ping byte by byte is answered",

@@ -6,11 +6,12 @@ import functools
 import time
 import zlib
 
+from ..case import Play
 from ..codec import BINARY, PING, TEXT
 from ..verdict import Failed, Skipped
 from .compression import Session
 from .frames import letters, pattern
-from .plays import INTEROP, MUST, echoes, rule, scripted, take_pongs
+from .plays import INTEROP, MUST, echoes, rule, take_pongs
 from .session import Client, as_server
 
 MIB = 1 << 20
@@ -96,11 +97,11 @@ CASES = (
         {
             "frame": (
                 "A pause of a second inside a frame does no harm",
-                scripted("half a Ping, its rest a second later", "PONG", _pause),
+                Play("half a Ping, its rest a second later", "PONG", _pause),
             ),
             "idle": (
                 "A second without a frame does no harm",
-                scripted("nothing for a second, then a Ping", "PONG", _quiet),
+                Play("nothing for a second, then a Ping", "PONG", _quiet),
             ),
         },
     ),
@@ -113,7 +114,7 @@ CASES = (
         {
             "endless-message": (
                 "A message without end fails the connection before 32 MiB",
-                scripted("fragments of 64 KiB, up to 32 MiB", "Close, or the end of TCP", _endless),
+                Play("fragments of 64 KiB, up to 32 MiB", "Close, or the end of TCP", _endless),
             )
         },
     ),
@@ -126,7 +127,7 @@ CASES = (
         {
             "bomb": (
                 "A message of 64 KiB that inflates to 64 MiB fails the connection",
-                scripted("64 MiB of zeros, compressed", "Close, or the end of TCP", _bomb),
+                Play("64 MiB of zeros, compressed", "Close, or the end of TCP", _bomb),
             )
         },
         deflate=True,

@@ -6,7 +6,7 @@ from ..case import Play
 from ..codec import BINARY, CONTINUATION, PING, PONG, TEXT
 from ..verdict import Failed
 from .frames import letters, pattern
-from .plays import MUST, SHOULD, echoes, fails, fails_with, pongs, rule, scripted, take_pongs
+from .plays import MUST, SHOULD, echoes, fails, fails_with, pongs, rule, take_pongs
 from .session import Client, as_server
 
 
@@ -45,13 +45,13 @@ def _pings_between(*, echo: bool) -> Play:
                 raise Failed(str(received), "the text Hello, and a Pong")
 
     accepts = "PONG with b'between' and b'after'" + ", and TEXT of 5 bytes" * echo
-    return scripted("a text in two fragments, with a Ping between them and one after them", accepts, run)
+    return Play("a text in two fragments, with a Ping between them and one after them", accepts, run)
 
 
 def _no_answer(client: Client) -> None:
     wire = client.open()
     wire.send(as_server(PONG, b"unsolicited") + as_server(PING, b"Hello"))
-    take_pongs(wire, (b"Hello",))
+    take_pongs(wire, (b"Hello",), (TEXT, BINARY, PONG))
 
 
 def _after_the_end(client: Client) -> None:
@@ -124,7 +124,7 @@ CONTROL = (
             ),
             "flood": (
                 "A thousand Pings are answered, at least the last, or end the connection",
-                scripted("1000 Pings", "PONG with b'999'; or Close, or the end of TCP", _flood),
+                Play("1000 Pings", "PONG with b'999'; or Close, or the end of TCP", _flood),
             ),
         },
     ),
@@ -138,7 +138,7 @@ CONTROL = (
         {
             "unsolicited": (
                 "A Pong that answers nothing is ignored",
-                scripted("a Pong, then a Ping", "PONG for the Ping", _no_answer),
+                Play("a Pong, then a Ping", "PONG for the Ping", _no_answer),
             )
         },
     ),
@@ -206,7 +206,7 @@ SEQUENCE = rule(
         ),
         "after-the-end": (
             "A continuation after a whole message fails the connection",
-            scripted("a text in two fragments, and then a continuation", "Close, or the end of TCP", _after_the_end),
+            Play("a text in two fragments, and then a continuation", "Close, or the end of TCP", _after_the_end),
         ),
         "text-in-text": (
             "A text inside a text fails the connection",

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from ..case import Play
 from ..codec import PING, TEXT
 from ..verdict import Failed, Skipped
-from .plays import INTEROP, MUST, SHOULD, ignores_status, refuses, request, rule, scripted, takes
+from .plays import INTEROP, MUST, SHOULD, ignores_status, refuses, request, rule, takes
 from .session import Client, as_server
 
 #: A function that says what is wrong with a request, in words; and one that makes a response.
@@ -133,7 +133,7 @@ REQUEST = (
         {
             "waits": (
                 "The client waits for the response before it sends more",
-                scripted("nothing for 0.3 s, then an ordinary 101", "silence before the 101", _waits),
+                Play("nothing for 0.3 s, then an ordinary 101", "silence before the 101", _waits),
             )
         },
     ),
@@ -279,7 +279,7 @@ HEAD = (
         {
             "endless": (
                 "A head of 4 MiB is not read to its end",
-                scripted("a 101 whose headers do not end, up to 4 MiB", "the end of TCP before 4 MiB", _endless),
+                Play("a 101 whose headers do not end, up to 4 MiB", "the end of TCP before 4 MiB", _endless),
             ),
         },
         opens=False,
@@ -511,7 +511,7 @@ CHAPTER_3 = (
             ),
             "fresh": (
                 "Each connection has another key",
-                scripted("an ordinary 101", "a key that no earlier connection had", _fresh),
+                Play("an ordinary 101", "a key that no earlier connection had", _fresh),
             ),
         },
     ),
@@ -887,11 +887,11 @@ ENDS = rule(
     {
         "no-response": (
             "The end of TCP instead of a response fails the connection",
-            scripted("FIN", "the end of TCP", _nothing),
+            Play("FIN", "the end of TCP", _nothing),
         ),
         "in-head": (
             "The end of TCP inside the head fails the connection",
-            scripted("a 101 without its last 20 bytes, and FIN", "the end of TCP", _cut),
+            Play("a 101 without its last 20 bytes, and FIN", "the end of TCP", _cut),
         ),
     },
     opens=False,

@@ -5,7 +5,6 @@ A rule has its section, quote and hint once; its cases are rows: the variant, th
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -254,27 +253,17 @@ def receive_close(wire: ClientWire, ignore: tuple[int, ...] = (TEXT, BINARY, PON
     raise Failed("it ended TCP without a Close", "Close")
 
 
-def ends_tcp(data: bytes, *, reset: bool = False) -> Play:
+def ends_tcp(data: bytes) -> Play:
     """Expect that the client ends TCP after these bytes and the end of TCP."""
 
     def run(client: Client) -> None:
         wire = client.open()
         wire.send(data)
-        if reset:
-            time.sleep(0.05)  # the client reads the 101 first: RST may discard it
-            wire.reset()
-            return
         wire.send_fin()
         if not wire.ended():
             raise Silence(f"it keeps TCP open for {wire.timeout:g} s after the server's end", "the end of TCP")
 
-    end = "RST" if reset else "FIN"
-    return Play(f"{in_words(data)} and {end}" if data else end, "the end of TCP", run)
-
-
-def scripted(sends: str, accepts: str, run: Callable[[Client], None]) -> Play:
-    """Return a play that calls a function."""
-    return Play(sends, accepts, run)
+    return Play(f"{in_words(data)} and FIN" if data else "FIN", "the end of TCP", run)
 
 
 def one_at_a_time(client: Client, number: int) -> list[bytes]:

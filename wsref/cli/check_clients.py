@@ -216,8 +216,9 @@ def _serve(grader: Grader, desk: Desk) -> int:
                 return desk.code
     except KeyboardInterrupt:
         stopped = "Ctrl-C"
-    unfinished = [session for session in grader.sessions.values() if not session.is_over and session.verdicts]
+    unfinished = [session for session in grader.sessions.values() if not session.is_over and session.has_come]
     for session in unfinished:
+        session.wait_until_idle(desk.options.timeout)
         desk.deliver(grader, session, stopped, interrupted=stopped == "Ctrl-C")
     if stopped == "Ctrl-C":
         print("wsref: stopped", file=sys.stderr)

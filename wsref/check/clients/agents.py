@@ -65,7 +65,7 @@ class Session:
         self.close_codes: dict[str, int | None] = {}
         self.last_seen = self._began = time.monotonic()
         self.by_number = False  # its last case was one with a number
-        self.is_over = False  # it was told "done", or asked for its report
+        self.is_over = False  # it received "done", or asked for its report
         self._changed = threading.Condition()
         self._running: set[str] = set()
         self._at = 0  # of the next case
@@ -147,6 +147,11 @@ class Session:
         if case.deflate and self.agent.offers_deflate is False:
             return NO_DEFLATE
         return ""
+
+    @property
+    def has_come(self) -> bool:
+        """Whether a connection has played a case."""
+        return bool(self.verdicts or self._running) or self.agent.echo is not None
 
     def idle_seconds(self) -> float:
         """Return the time since the client's last sign; 0: a case is under way."""

@@ -50,7 +50,7 @@ class Listeners:
 
     Attributes:
         verdict: Called with each session and its new verdict.
-        over: Called when a client is over: it was told "done", or it asked for its report.
+        over: Called when a client is over: it received "done", or it asked for its report.
         page: Formats a report as an HTML page.
     """
 
@@ -220,7 +220,7 @@ class Grader:
         wire.finish()
 
     def _end(self, session: Session) -> None:
-        """Tell once that a client is over."""
+        """Report once that a client is over."""
         with self._lock:
             was_over, session.is_over = session.is_over, True
         if not was_over:

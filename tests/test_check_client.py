@@ -32,6 +32,7 @@ from wsref.check.clients.plays import ClientCase
 from wsref.check.clients.reference import Failure, ReferenceClient
 from wsref.check.clients.session import parse_request
 from wsref.check.codec import PING, PONG, TEXT
+from wsref.check.gallery import reference
 from wsref.check.runner import Report
 from wsref.check.verdict import Level, Outcome
 from wsref.cli.main import main
@@ -514,6 +515,19 @@ class TestCommandLine:
             "c7.pong.unsolicited": "OK",
         }
         assert (outdir / index["a/b 1.0"]["c4.accept.wrong"]["reportfile"]).exists()
+
+    def test_servers_of_a_spec_are_graded_as_autobahn_does(self, capsys, tmp_path):
+        spec, outdir = tmp_path / "fuzzingclient.json", tmp_path / "out"
+        with reference.serving(reference.ReferenceServer) as url:
+            servers = [{"agent": "good", "url": url}, {"agent": "none", "url": "ws://127.0.0.1:1/"}]
+            spec.write_text(json.dumps({"outdir": str(outdir), "servers": servers, "cases": ["3.*", "4.1.1"]}))
+            code = main(["check", "--spec", str(spec)])
+        assert code == 2
+        assert "cannot grade ws://127.0.0.1:1/" in capsys.readouterr().err
+        index = json.loads((outdir / "index.json").read_text())
+        assert {case["behavior"] for case in index["good"].values()} == {"OK"}
+        assert {name.split(".")[1] for name in index["good"]} == {"rsv", "opcode"}
+        assert index["none"] == {}
 
     def test_a_client_that_does_not_come_back_is_reported(self):
         with serving("--once", "--idle", "0.3", *only(*FEW)) as (process, url):

@@ -10,8 +10,8 @@ conversation      0         messages between ``connect`` and a pipe
 prompt            0         messages between ``connect`` and a terminal
 decode                      ``python -m wsref decode``: pasted bytes, drawn
 check_options               the options of ``check``, and its help
-check_clients               ``check --client``: serve the cases for clients
 report_files                the files of ``check``, and its progress line
+check_clients               ``check --client``: serve the cases for clients
 check             1-11      ``python -m wsref check``: grade a server
 exercise          0-11      ``python -m wsref exercise``: the exercises of the book
 main                        the parser, and :func:`main`

@@ -8,6 +8,7 @@ written; 130, Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import functools
 import shutil
 import ssl
 import sys
@@ -27,7 +28,7 @@ from ..check.runner import Capabilities, NotAnswering, Report, grade
 from ..check.session import Target, parse_target
 from ..check.verdict import Level, Outcome
 from . import check_clients, check_options
-from .report_files import Progress, ReportFiles, write_whole
+from .report_files import AutobahnFolder, Progress, ReportFiles, write_whole
 from .terminal import CommandError, wants_colour
 
 
@@ -46,6 +47,7 @@ class Order:
         left_out: The cases that --except leaves out, each with the reason.
         known: The failures of --baseline: id to reason; None: no baseline.
         before: The failures in the file of --write-baseline, before it is written.
+        on_report: Called with the report.
     """
 
     target: Target | None  # None: clients are graded
@@ -53,6 +55,7 @@ class Order:
     left_out: dict[str, str] = field(default_factory=dict)
     known: dict[str, str] | None = None
     before: Mapping[str, str] = field(default_factory=dict)
+    on_report: Callable[[Report], None] = lambda result: None
 
 
 def run(options: argparse.Namespace) -> int:
@@ -81,6 +84,8 @@ def _run(options: argparse.Namespace) -> int:
             return list_cases(cases, verbose=options.verbose)
         if options.broken:
             return serve_broken(options.broken, options.port or 0)
+        if options.spec and not options.client:
+            return check_all(cases, options)
         target = None if options.client else _target(options)
         left_out = {
             case.id: f"--except {glob}" for glob in options.left_out for case in _named(glob, options) if case in cases
@@ -242,6 +247,7 @@ def _publish(result: Report, order: Order, options: argparse.Namespace, files: R
     if options.write_baseline:
         _write_baseline(result, order, options.write_baseline)
     files.write(result, options.version)
+    order.on_report(result)
     if no_server:
         raise CommandError(no_server)
     stream = sys.stderr if files.use_stdout else sys.stdout
@@ -250,6 +256,33 @@ def _publish(result: Report, order: Order, options: argparse.Namespace, files: R
     for line in report.as_text(result, Ansi(wants_colour(stream)), style):
         print(line, file=stream)
     return 130 if result.interrupted else int(result.is_bad)
+
+
+def check_all(cases: list[Case], options: argparse.Namespace) -> int:
+    """Grade the servers of Autobahn's ``fuzzingclient.json``, and write its ``index.json``.
+
+    Returns:
+        The exit code: the largest one of the servers.
+    Raises:
+        CommandError: The file cannot be read, or a report cannot be written.
+        ValueError: A URL in it is not valid.
+    """
+    spec = check_clients.read_spec(options.spec)
+    if not spec.servers:
+        raise CommandError(f'{options.spec} has no "servers"; for a fuzzingserver.json, add --client')
+    folder, codes = AutobahnFolder(spec.outdir, options.version), []
+    for name, url in spec.servers:
+        target = parse_target(url, verify=not options.insecure, cafile=options.cafile)
+        chosen = spec.select(cases, name)
+        order = Order(
+            _with_headers(target, options), chosen, on_report=functools.partial(folder.add, name, close_codes={})
+        )
+        try:
+            codes.append(check(order, options, ReportFiles({})))
+        except CommandError as error:  # the others may answer
+            print(f"wsref: {error}", file=sys.stderr)
+            codes.append(2)
+    return max(codes)
 
 
 def _nothing_played(target: Target, cases: list[Case], why: str) -> Report:

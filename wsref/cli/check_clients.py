@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import re
 import sys
 import threading
 import time
@@ -20,13 +18,13 @@ from pathlib import Path
 from ..check import report
 from ..check.case import Verdict
 from ..check.clients.agents import Session
-from ..check.clients.autobahn import Spec, index, parse_spec
+from ..check.clients.autobahn import Spec, parse_spec
 from ..check.clients.command import CommandRun, parse_command
 from ..check.clients.grader import Grader, Listeners, Plan
 from ..check.clients.plays import ClientCase
 from ..check.runner import NotAnswering, Report, stopping_at_ctrl_c
 from ..check.verdict import Outcome
-from .report_files import Progress, write_whole
+from .report_files import AutobahnFolder, Progress
 from .terminal import CommandError
 
 #: Autobahn's port.
@@ -66,19 +64,19 @@ class Desk:
     """What becomes of the reports.
 
     Attributes:
+        folder: The folder of a spec file; None: no spec.
         publish: Writes and prints a report, and returns its exit code.
         is_enough: Whether the run ends after this verdict.
     """
 
     options: argparse.Namespace
-    spec: Spec | None
+    folder: AutobahnFolder | None
     publish: Callable[[Report], int]
     is_enough: Callable[[Verdict], bool]
     progress: Progress
     over: list[Session] = field(default_factory=list)  # clients whose report is due
     enough: list[str] = field(default_factory=list)  # the cases that ended the run
     code: int = 0
-    everyone: dict[str, object] = field(default_factory=dict)  # of index.json
 
     def note(self, session: Session, verdict: Verdict) -> None:
         """Count a verdict."""
@@ -92,27 +90,8 @@ class Desk:
         result = grader.report(session, stopped=stopped)
         result.interrupted = interrupted
         self.code = self.publish(result)
-        if self.spec is not None:
-            self._write_as_autobahn(session, result)
-
-    def _write_as_autobahn(self, session: Session, result: Report) -> None:
-        """Write ``index.json``, and a page and a file for this client."""
-        assert self.spec is not None
-        date = datetime.now(UTC).isoformat(timespec="seconds")
-        name = re.sub("[^0-9A-Za-z._-]+", "_", session.agent.name).strip(".") or "client"
-        version = self.options.version
-        self.everyone[session.agent.name] = index(result.verdicts, session.close_codes, f"{name}.json")
-        folder = Path(self.spec.outdir)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CommandError(f"cannot make the folder {folder}: {error.strerror}") from None
-        for file, text in (
-            ("index.json", json.dumps(self.everyone, indent=1)),
-            (f"{name}.json", json.dumps(report.as_dict(result, version=version, date=date), indent=1)),
-            (f"{name}.html", report.as_html(result, version=version, date=date)),
-        ):
-            write_whole(str(folder / file), text.encode())
+        if self.folder is not None:
+            self.folder.add(session.agent.name, result, session.close_codes)
 
 
 def grade_clients(
@@ -131,7 +110,8 @@ def grade_clients(
         ValueError: The command of --run has no ``{url}``.
     """
     command = parse_command(options.command) if options.command else None
-    desk = Desk(options, spec, publish, is_enough, Progress(len(cases), sys.stderr))
+    folder = AutobahnFolder(spec.outdir, options.version) if spec else None
+    desk = Desk(options, folder, publish, is_enough, Progress(len(cases), sys.stderr))
     date = datetime.now(UTC).isoformat(timespec="seconds")
     listeners = Listeners(
         desk.note, desk.over.append, lambda result: report.as_html(result, version=options.version, date=date)

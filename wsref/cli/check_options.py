@@ -8,6 +8,7 @@ import re
 
 from ..check import report
 from ..check.cases import CASES
+from ..check.clients.cases import CLIENT_CASES
 from ..check.gallery import BROKEN
 from ..check.verdict import Level
 from .terminal import seconds
@@ -15,12 +16,12 @@ from .terminal import seconds
 DESCRIPTION = f"""\
 Grade any WebSocket server, in any language: {len(CASES)} cases, chapter by chapter, each with its
 section of an RFC.  The grader tests whether the server echoes messages.  If it does not, the
-grader skips the cases that need an echo.
+grader skips the cases that need an echo.  With --client it grades clients: {len(CLIENT_CASES)} cases.
 """
 
 EPILOG = """\
 levels:
-  MUST     the server breaks a sentence of an RFC; only these set the exit code to 1
+  MUST     the server, or the client, breaks a sentence of an RFC; only these set the exit code to 1
   SHOULD   the RFC advises otherwise; good reasons may exist
   INTEROP  the server breaks no rule; real clients, or their users, expect otherwise
 
@@ -38,7 +39,8 @@ examples:
 exit code:
   0    no MUST failed; with --baseline: no case failed that it does not list
   1    a failure, or the run stopped early (--first, --max-time, a server that stopped answering)
-  2    a wrong command line, no server, or a file that cannot be read or written
+  2    a wrong command line, no server, a client of --run that does not connect, or a file that cannot
+       be read or written
   130  Ctrl-C; the reports are written, with the cases played so far
 
 NO_COLOR=1 switches colours off, FORCE_COLOR=1 on; a pipe gets none.
@@ -172,8 +174,8 @@ def _add_clients(group: argparse._ArgumentGroup) -> None:
     add(
         "--spec",
         metavar="FILE",
-        help="with --client: Autobahn's fuzzingserver.json: url, outdir, cases, exclude-cases, exclude-agent-cases; "
-        "index.json and the reports go to outdir",
+        help="with --client: Autobahn's fuzzingserver.json (url, outdir, cases, exclude-cases, exclude-agent-cases); "
+        "without: its fuzzingclient.json (servers); index.json and the reports go to outdir",
     )
 
 

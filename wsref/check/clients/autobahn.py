@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from ..case import Verdict
+from ..case import Case, Verdict
 from ..verdict import Level, Outcome
 from .cases import matches
-from .plays import ClientCase
+
+AnyCase = TypeVar("AnyCase", bound=Case)
 
 #: Autobahn's ids, and the cases here that test the same.  The first match of an id counts.
 SAME = (
@@ -58,10 +59,18 @@ def same_as(name: str) -> list[str]:
     return next(words.split() for pattern, words in SAME if name == pattern or fnmatchcase(name, pattern))
 
 
-def choose(cases: Iterable[ClientCase], names: Sequence[str]) -> list[ClientCase]:
-    """Return the cases that these ids or globs name, ours or Autobahn's."""
+def choose(cases: Iterable[AnyCase], names: Sequence[str]) -> list[AnyCase]:
+    """Return the cases that these ids or globs name, ours or Autobahn's.
+
+    The cases about servers have the same groups as those about clients.  Where they do not, a whole chapter counts.
+    """
+    every = list(cases)
     patterns = [pattern for name in names for pattern in same_as(name)]
-    return [case for case in cases if any(matches(case.id, pattern) for pattern in patterns)]
+    if every and not every[0].is_for_clients:
+        patterns = [pattern.removeprefix("c") for pattern in patterns]
+        known = [pattern for pattern in patterns if any(matches(case.id, pattern) for case in every)]
+        patterns = known or [pattern.partition(".")[0] for pattern in patterns]
+    return [case for case in every if any(matches(case.id, pattern) for pattern in patterns)]
 
 
 def behaviour(verdict: Verdict | None) -> str:
@@ -73,7 +82,7 @@ def behaviour(verdict: Verdict | None) -> str:
     return {Level.MUST: "FAILED", Level.SHOULD: "NON-STRICT", Level.INTEROP: "INFORMATIONAL"}[verdict.case.level]
 
 
-def index(verdicts: Iterable[Verdict], close_codes: dict[str, int | None], reportfile: str) -> dict[str, Any]:
+def index(verdicts: Iterable[Verdict], close_codes: Mapping[str, int | None], reportfile: str) -> dict[str, Any]:
     """Return the part of ``index.json`` for one agent: id to behaviour."""
     return {
         verdict.case.id: {
@@ -109,7 +118,7 @@ class Spec:
     left_out_for: dict[str, list[str]] = field(default_factory=dict)
     servers: list[tuple[str, str]] = field(default_factory=list)
 
-    def select(self, cases: Iterable[ClientCase], agent: str | None = None) -> list[ClientCase]:
+    def select(self, cases: Iterable[AnyCase], agent: str | None = None) -> list[AnyCase]:
         """Return the cases to play, in their order."""
         left_out = [*self.left_out]
         for name, patterns in self.left_out_for.items():

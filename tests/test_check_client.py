@@ -471,6 +471,11 @@ class TestCommandLine:
         assert "RFC 6455 §4.1" in out
         assert "MUST _Fail the" in out
 
+    def test_no_echo_sends_no_message(self, capsys, client):
+        code, out, _ = check(capsys, "--run", client, "--no-echo", *only("c6.length.126", "c7.ping.text"))
+        assert code == 0
+        assert "1 case skipped: the client does not echo messages" in out
+
     def test_a_command_that_does_not_connect_exits_with_2(self, capsys):
         command = f'{sys.executable} -c \'import sys; sys.exit("no such module" + "{{url}}"[:0])\' {{url}}'
         code, _, err = check(capsys, "--run", command.replace("{{url}}\\", ""), *only(*FEW))

@@ -116,7 +116,8 @@ def grade_clients(
     listeners = Listeners(
         desk.note, desk.over.append, lambda result: report.as_html(result, version=options.version, date=date)
     )
-    plan = Plan(cases, options.timeout, spec or Spec(), keep_bytes=options.trace)
+    echo = False if options.no_echo else None
+    plan = Plan(cases, options.timeout, spec or Spec(), keep_bytes=options.trace, echo=echo)
     with _listening(plan, listeners, options, spec) as grader:
         return _run_command(grader, desk, command) if command else _serve(grader, desk)
 
@@ -156,8 +157,6 @@ def _run_command(grader: Grader, desk: Desk, command: list[str]) -> int:
             run.find_out()
         except NotAnswering as error:
             raise CommandError(f"cannot grade {options.command}: {report.printable(str(error))}") from None
-        if options.no_echo:
-            run.session.agent.echo = False
         watch = threading.Thread(target=_watch, args=(run, desk), daemon=True)
         watch.start()
         run.play(options.jobs, note)

@@ -23,8 +23,10 @@ NO_DEFLATE = "the client does not offer permessage-deflate, which is legal"
 
 
 def probe(client: Client) -> None:
-    """Find out whether the client echoes messages."""
+    """Find out whether the client echoes messages, unless the caller said that it does not."""
     wire = client.open()
+    if client.agent.echo is not None:
+        return
     message = f"Hello {os.urandom(4).hex()}".encode()
     wire.send(as_server(TEXT, message))
     client.agent.echo = False
@@ -54,11 +56,12 @@ class Session:
 
     Args:
         cases: The cases of the run, in the order of the report.
+        echo: Whether the client echoes messages; None: the first connection shows it.
         once: Whether each case is played once: with ``--run``, a second connection is a client that tries again.
     """
 
-    def __init__(self, name: str, cases: Sequence[ClientCase], *, once: bool = False) -> None:
-        self.agent = Agent(name)
+    def __init__(self, name: str, cases: Sequence[ClientCase], *, once: bool = False, echo: bool | None = None) -> None:
+        self.agent = Agent(name, echo)
         self.cases = cases
         self.once = once
         self.verdicts: dict[str, Verdict] = {}
@@ -69,6 +72,7 @@ class Session:
         self._changed = threading.Condition()
         self._running: set[str] = set()
         self._at = 0  # of the next case
+        self._is_probed = False
 
     # -- The cases ------------------------------------------------------------------------
 
@@ -106,7 +110,9 @@ class Session:
         with self._changed:
             self.last_seen = time.monotonic()
             self._running.discard(case.id)
-            if case is not PROBE:
+            if case is PROBE:
+                self._is_probed = True
+            else:
                 self.verdicts[case.id] = verdict
                 self.close_codes[case.id] = close_code
             self._changed.notify_all()
@@ -117,7 +123,7 @@ class Session:
             self._changed.wait_for(lambda: not (name in self._running if name else self._running), timeout)
 
     def _is_finished(self, name: str) -> bool:
-        known = self.agent.echo is not None if name == PROBE.id else name in self.verdicts
+        known = self._is_probed if name == PROBE.id else name in self.verdicts
         return known and name not in self._running
 
     def has_begun(self, name: str) -> bool:
@@ -151,7 +157,7 @@ class Session:
     @property
     def has_come(self) -> bool:
         """Whether a connection has played a case."""
-        return bool(self.verdicts or self._running) or self.agent.echo is not None
+        return bool(self.verdicts or self._running) or self._is_probed
 
     def idle_seconds(self) -> float:
         """Return the time since the client's last sign; 0: a case is under way."""

@@ -68,12 +68,14 @@ class Plan:
         timeout: Seconds to wait for each answer.
         spec: A spec file of Autobahn, which may leave out cases for some agents.
         keep_bytes: Whether to keep the bytes also of cases that pass.
+        echo: Whether clients echo messages; None: their first connections show it.
     """
 
     cases: Sequence[ClientCase]
     timeout: float = 3.0
     spec: Spec = field(default_factory=Spec)
     keep_bytes: bool = False
+    echo: bool | None = None
 
 
 class Grader:
@@ -157,7 +159,9 @@ class Grader:
                     if not over:
                         return None
                     del self.sessions[over[0]]
-                self.sessions[name] = Session(name, self.plan.spec.select(self.plan.cases, name), once=once)
+                self.sessions[name] = Session(
+                    name, self.plan.spec.select(self.plan.cases, name), once=once, echo=self.plan.echo
+                )
             return self.sessions[name]
 
     # -- Cases ------------------------------------------------------------------------------------

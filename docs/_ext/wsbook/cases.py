@@ -66,7 +66,9 @@ class CheckCases(SphinxDirective):
 
 
 class Gallery(SphinxDirective):
-    """A definition list of the broken servers, with the bugs folded."""
+    """A definition list of the broken servers, with the bugs folded; with the argument ``clients``, of the clients."""
+
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the list."""
@@ -74,11 +76,12 @@ class Gallery(SphinxDirective):
 
     def items(self) -> Iterator[nodes.definition_list_item]:
         """Yield an item for each server."""
+        from wsref.check.clients.gallery import BROKEN_CLIENTS
         from wsref.check.gallery import BROKEN
 
         from .boxes import solution
 
-        for name, server in BROKEN.items():
+        for name, server in (BROKEN_CLIENTS if self.arguments else BROKEN).items():
             bug = nodes.paragraph("", f"{server.bug[0].upper()}{server.bug[1:]}; found by ")
             bug += nodes.literal("", server.case)
             yield nodes.definition_list_item(

@@ -13,7 +13,8 @@ module        chapter  in one line
 ============  =======  ===================================================================
 session                one connection of the client, its request, and the checks of a case
 plays                  the rows of cases, and the plays of most of them
-opening       1-5      the request, and the responses to accept or to refuse
+requests      1-3      the request
+responses     1-5      the responses to accept or to refuse
 frames        6        frames in both directions
 messages      7        fragments, Pings, UTF-8
 closing       8        closing from either side, and the end of TCP

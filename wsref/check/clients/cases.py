@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from . import closing, compression, frames, limits, messages, opening
+from . import closing, compression, frames, limits, messages, requests, responses
 from .plays import ClientCase
+
+MODULES = (requests, responses, frames, messages, closing, compression, limits)
 
 #: In the order of the chapters.
 CLIENT_CASES: tuple[ClientCase, ...] = tuple(
     sorted(
-        (case for module in (opening, frames, messages, closing, compression, limits) for case in module.CASES),
+        (
+            case
+            for module in (requests, responses, frames, messages, closing, compression, limits)
+            for case in module.CASES
+        ),
         key=lambda case: case.chapter,
     )
 )

@@ -242,20 +242,20 @@ NEGOTIATION = (
         BAD_VALUE,
         CHECK,
         {
-            name: (f"{parameter} is refused", _refused(parameter, parameter))
-            for name, parameter in (
-                ("window-7", "server_max_window_bits=7"),
-                ("window-16", "server_max_window_bits=16"),
-                ("window-0", "server_max_window_bits=0"),
-                ("window-zero-first", "server_max_window_bits=010"),
-                ("window-word", "server_max_window_bits=ten"),
-                ("window-negative", "server_max_window_bits=-10"),
-                ("window-no-value", "server_max_window_bits"),
-                ("client-window-7", "client_max_window_bits=7"),
-                ("client-window-16", "client_max_window_bits=16"),
-                ("client-window-no-value", "client_max_window_bits"),
-                ("takeover-value", "server_no_context_takeover=1"),
-                ("client-takeover-value", "client_no_context_takeover=true"),
+            name: (f"{parameter}{words} is refused", _refused(parameter, parameter))
+            for name, parameter, words in (
+                ("window-7", "server_max_window_bits=7", ""),
+                ("window-16", "server_max_window_bits=16", ""),
+                ("window-0", "server_max_window_bits=0", ""),
+                ("window-zero-first", "server_max_window_bits=010", ""),
+                ("window-word", "server_max_window_bits=ten", ""),
+                ("window-negative", "server_max_window_bits=-10", ""),
+                ("window-no-value", "server_max_window_bits", " without a value"),
+                ("client-window-7", "client_max_window_bits=7", ""),
+                ("client-window-16", "client_max_window_bits=16", ""),
+                ("client-window-no-value", "client_max_window_bits", " without a value"),
+                ("takeover-value", "server_no_context_takeover=1", ""),
+                ("client-takeover-value", "client_no_context_takeover=true", ""),
             )
         },
         opens=False,

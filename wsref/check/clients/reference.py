@@ -23,7 +23,7 @@ FLAGS = ("server_no_context_takeover", "client_no_context_takeover")
 WINDOWS = ("server_max_window_bits", "client_max_window_bits")
 
 
-class HandshakeFailed(Exception):
+class NotOpened(Exception):
     """The response does not open a WebSocket."""
 
 
@@ -71,7 +71,7 @@ class ReferenceClient:
         """Open a connection, and echo until it ends."""
         with socket.create_connection((self.host, self.port), timeout=self.TIMEOUT) as self.socket:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with contextlib.suppress(HandshakeFailed, Disconnected, OSError):
+            with contextlib.suppress(NotOpened, Disconnected, OSError):
                 self.open()
                 try:
                     while self.on_frame(*self.read_frame()):
@@ -167,7 +167,7 @@ class ReferenceClient:
         """Return the head, without its blank line; the bytes after it stay in the buffer."""
         while b"\r\n\r\n" not in self.buffer:
             if len(self.buffer) > self.MAX_HEAD:
-                raise HandshakeFailed("the head is too long")
+                raise NotOpened("the head is too long")
             self.receive()
         head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
         return head
@@ -176,7 +176,7 @@ class ReferenceClient:
         """Return the status of a status line."""
         found = re.fullmatch(r"HTTP/1\.1 ([0-9]{3}) [\t -~\x80-\xff]*", line)
         if not found:
-            raise HandshakeFailed("not a status line")
+            raise NotOpened("not a status line")
         return int(found[1])
 
     def header_name(self, name: str) -> str:
@@ -190,27 +190,27 @@ class ReferenceClient:
     def check_status(self, status: int) -> None:
         """Check the status."""
         if status != 101:
-            raise HandshakeFailed(f"status {status}")
+            raise NotOpened(f"status {status}")
 
     def check_upgrade(self, values: list[str]) -> None:
         """Check Upgrade."""
         if [value.lower() for value in values] != ["websocket"]:
-            raise HandshakeFailed("not an upgrade to websocket")
+            raise NotOpened("not an upgrade to websocket")
 
     def check_connection(self, values: list[str]) -> None:
         """Check Connection."""
         if "upgrade" not in (token.strip().lower() for token in ",".join(values).split(",")):
-            raise HandshakeFailed("no token Upgrade in Connection")
+            raise NotOpened("no token Upgrade in Connection")
 
     def check_accept(self, values: list[str]) -> None:
         """Check Sec-WebSocket-Accept."""
         if values != [accept_for(self.key)]:
-            raise HandshakeFailed("a wrong Sec-WebSocket-Accept")
+            raise NotOpened("a wrong Sec-WebSocket-Accept")
 
     def check_protocol(self, values: list[str]) -> None:
         """Check that the subprotocol is an offered one."""
         if values and (len(values) > 1 or values[0] not in self.PROTOCOLS):
-            raise HandshakeFailed("a subprotocol that was not offered")
+            raise NotOpened("a subprotocol that was not offered")
 
     # -- Chapter 9: permessage-deflate -----------------------------------------------------------
 
@@ -233,14 +233,14 @@ class ReferenceClient:
     def check_extension(self, name: str, times: int) -> None:
         """Check the name of an extension."""
         if name != "permessage-deflate" or not self.OFFER or times > 1:
-            raise HandshakeFailed("an extension that was not offered")
+            raise NotOpened("an extension that was not offered")
 
     def check_parameter(self, name: str, has_value: bool, value: str) -> None:
         """Check a parameter of permessage-deflate."""
         assert self.agreed is not None
         good = not has_value if name in FLAGS else name in WINDOWS and re.fullmatch("[89]|1[0-5]", value)
         if not good or name in self.agreed:
-            raise HandshakeFailed(f"the parameter {name}")
+            raise NotOpened(f"the parameter {name}")
 
     def new_deflater(self) -> None:
         """Create a deflater with the agreed window."""

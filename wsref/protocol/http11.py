@@ -303,6 +303,7 @@ def parse_head(head: bytes, limits: Limits = Limits()) -> Request:
     headers = _parse_headers(lines, limits)
     if version >= (1, 1) or "Host" in headers:
         _check_host(headers)
+    _check_length(headers)
     return Request(method, target, version, headers)
 
 
@@ -370,6 +371,20 @@ def _check_host(headers: Headers) -> None:
         raise HTTPError(400, f"there must be exactly one Host header, not {len(hosts)}", "RFC 9112 §3.2")
     if not HOST.fullmatch(hosts[0]):
         raise HTTPError(400, f"Host must be a host and perhaps a port, not {quote_ascii(hosts[0])}", "RFC 9112 §3.2")
+
+
+def _check_length(headers: Headers) -> None:
+    """RFC 9112 §6.3: 400 if the length of the body cannot be known, also for a request that gets no 101."""
+    if "Transfer-Encoding" in headers:
+        codings = headers.elements("Transfer-Encoding")
+        if not codings or codings[-1].lower() != "chunked":
+            received = quote_ascii(", ".join(codings))
+            raise HTTPError(400, f"Transfer-Encoding must end with chunked, not {received}", "RFC 9112 §6.3")
+    elif "Content-Length" in headers:
+        lengths = headers.elements("Content-Length")
+        if len(set(lengths)) != 1 or not re.fullmatch("[0-9]+", lengths[0]):
+            received = quote_ascii(", ".join(lengths))
+            raise HTTPError(400, f"Content-Length must be one number of bytes, not {received}", "RFC 9112 §6.3")
 
 
 def build_request(request: Request) -> bytes:

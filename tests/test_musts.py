@@ -8,29 +8,42 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import doctest
+import importlib
+import importlib.util
 import random
+import re
 import socket
 import ssl
+import sys
 import threading
 import zlib
+from dataclasses import fields, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, wait_until
+from conftest import DEADLINE, require, wait_until
 from rawclient import connected, frame, upgrade
 from vectors import unframe
 
-from wsref import Compression, Connection, HTTPError, Message, Role, connect
+from wsref import Compression, Connection, HTTPError, Limits, Message, Role, connect
+from wsref.check import CASES
+from wsref.check.verdict import Level
 from wsref.cli.serve import tls_context
 from wsref.protocol.client_handshake import HandshakeFailed, build_handshake, check_response
 from wsref.protocol.deflate import TAIL, DeflateParameters, Deflater, accept_response, build_offer
+from wsref.protocol.extensions import parse_extensions
 from wsref.protocol.handshake import accept_key, refusal, upgrade_required
 from wsref.protocol.http11 import Headers, Request, Response, build_response, parse_response
 from wsref.protocol.url import parse_url
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "wsref"
+sys.path.insert(0, str(ROOT / "docs" / "_ext"))
+
+from wsbook import traced  # noqa: E402  (no Sphinx in it)
+
 ROLES = [Role.SERVER, Role.CLIENT]
 
 #: Text that has no repetition within itself, so that a reference to it shows.
@@ -195,6 +208,12 @@ class TestExtensions:
                 with pytest.raises(HandshakeFailed, match="and each once"):
                     check_response(request, response, Compression())
 
+    @pytest.mark.parametrize("inside", ["\\c", "x", "\\\\", " "])
+    def test_a_quoted_string_that_does_not_end_is_refused_in_linear_time(self, inside):
+        """In exponential or quadratic time, this would not end within the test's timeout."""
+        with pytest.raises(ValueError, match="neither a word nor a separator"):
+            parse_extensions('a; b="' + inside * 500_000)
+
     def test_a_client_that_is_told_to_starts_each_message_with_an_empty_window(self):
         answer = [("client_no_context_takeover", None), ("server_max_window_bits", "12")]
         first, second = self.sent(Role.CLIENT, accept_response(answer), b"Hello" * 9, b"Hello" * 9)
@@ -238,3 +257,126 @@ class TestExtensions:
 
     def test_the_default_window_is_as_large_as_recommended(self):
         assert 2 ** Compression().window_bits >= 1024
+
+
+# -- The tables -----------------------------------------------------------------------
+
+
+SECTIONS, ROWS = traced.read_all()
+THREATS, ADVISORIES = traced.read_threats()
+
+#: Quotes of cases that differ from the RFC's words, so that no row has them.
+NOT_WORD_FOR_WORD = (
+    "if the PMCE conflicts with the extension",  # RFC 7692 §5: "will conflict"
+    "extension parameter in the corresponding extension negotiation response",  # §7.1.2.1 has no "corresponding"
+    "If this is in a request message",  # RFC 9112 §6.3: "If the unrecoverable error is in a request message"
+)
+
+
+def a_row(**changes: object) -> traced.Row:
+    row = traced.Row(
+        "6455-5.1-1",
+        "MUST",
+        "client",
+        "A client masks every frame.",
+        "a client MUST mask all frames",
+        ("protocol.frames.build_frame",),
+        ("test_frames.py::TestGoldenVectors::test_both_ways",),
+    )
+    return replace(row, **changes)  # type: ignore[arg-type]
+
+
+class TestTable:
+    """docs/reference/musts/*.toml"""
+
+    def test_each_row_has_code_and_tests_that_exist_or_a_reason(self):
+        assert traced.problems(SECTIONS, ROWS) == []
+
+    def test_a_good_row_has_no_problem(self):
+        assert traced.problems([traced.Section(6455, "5.1", "Overview", 1)], [a_row()]) == []
+        nothing = a_row(code=(), tests=(), reason="It binds a proxy.")
+        assert traced.problems([traced.Section(6455, "5.1", "Overview", 1)], [nothing]) == []
+
+    @pytest.mark.parametrize(
+        ("changes", "words"),
+        [
+            ({"code": ()}, "neither code and tests nor a reason"),
+            ({"tests": ()}, "neither code and tests nor a reason"),
+            ({"reason": "It binds a proxy."}, "a reason is for a row without"),
+            ({"code": ("protocol.frames.no_such",)}, "wsref/protocol/frames.py has no no_such"),
+            ({"code": ("protocol.no_such.parse",)}, "no module of wsref is called protocol.no_such"),
+            ({"code": ("protocol.connection.Connection.no_such",)}, "has no Connection.no_such"),
+            ({"tests": ("test_no_such.py::TestA::test_b",)}, "there is no tests/test_no_such.py"),
+            (
+                {"tests": ("test_frames.py::TestGoldenVectors::test_no_such",)},
+                "has no test TestGoldenVectors::test_no_such",
+            ),
+            ({"tests": ("test_frames.py::TestGoldenVectors",)}, "has no test TestGoldenVectors"),
+            ({"level": "OUGHT"}, "the level is one of"),
+            ({"level": "SHOULD"}, "the quote does not contain SHOULD"),
+            ({"who": "everybody"}, "it binds one of"),
+            ({"id": "5.1-1"}, "an id is RFC, section and number"),
+            ({"id": "6455-5.9-1"}, "the table has no such section"),
+            ({"quote": "a client MUST mask ... a server MUST not"}, "the rows quote 2"),
+        ],
+    )
+    def test_a_wrong_row_is_reported(self, changes, words):
+        found = traced.problems([traced.Section(6455, "5.1", "Overview", 1)], [a_row(**changes)])
+        assert [one for one in found if words in one], found
+
+    def test_an_id_that_two_rows_have_and_a_lost_sentence_are_reported(self):
+        assert "two rows have this id" in traced.problems([traced.Section(6455, "5.1", "", 1)], [a_row(), a_row()])[0]
+        assert "the rows quote 1" in traced.problems([traced.Section(6455, "5.1", "", 2)], [a_row()])[0]
+
+    def test_a_must_of_check_quotes_a_row(self):
+        """A case that quotes a sentence that no table has: add the sentence."""
+        lost = [
+            f"{case.id}: {case.section}: {case.quote}"
+            for case in CASES
+            if case.level is Level.MUST and not traced.rows_of(case, ROWS)
+        ]
+        assert [one for one in lost if not any(words in one for words in NOT_WORD_FOR_WORD)] == []
+
+    def test_a_case_finds_its_row_by_a_shortened_quote(self):
+        (case,) = (case for case in CASES if case.id == "6.mask.missing")
+        assert [row.id for row in traced.rows_of(case, ROWS)] == ["6455-5.1-2"]
+        shortened = replace(case, quote="The server MUST close the connection ... a frame that is not masked")
+        assert [row.id for row in traced.rows_of(shortened, ROWS)] == ["6455-5.1-2"]
+        assert traced.rows_of(replace(case, quote="Networks are slow."), ROWS) == []
+
+
+class TestThreats:
+    """docs/reference/threats.toml"""
+
+    def test_each_threat_has_code_and_tests_that_exist(self):
+        wrong = [one for threat in THREATS for one in traced.unknown_names(threat.id, threat.code, threat.tests)]
+        wrong += [one for advisory in ADVISORIES for one in traced.unknown_names(advisory.id, (), advisory.tests)]
+        wrong += [threat.id for threat in THREATS if not (threat.code and threat.tests)]
+        assert wrong == []
+
+    def test_each_limit_exists_and_each_limit_answers_a_threat(self):
+        named = {name for threat in THREATS for name in threat.limits}
+        assert named == {row.name for row in fields(Limits)}
+
+    def test_the_ids_are_t1_to_t30_and_each_advisory_names_one(self):
+        ids = [threat.id for threat in THREATS]
+        assert ids == [f"T{n}" for n in range(1, 31)]
+        assert {advisory.threat for advisory in ADVISORIES} <= set(ids)
+
+    def test_security_md_leads_to_the_page(self):
+        assert "(docs/reference/threats.md)" in (ROOT / "SECURITY.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", ["traced", "musts"])
+def test_the_doctests_of_the_pages(name):
+    require(
+        name == "traced" or importlib.util.find_spec("sphinx"), "the book needs pip install -e '.[docs]'", "CI_DOCS"
+    )
+    assert doctest.testmod(importlib.import_module(f"wsbook.{name}")).failed == 0
+
+
+def test_the_picture_has_a_cell_for_each_row():
+    require(importlib.util.find_spec("sphinx"), "the book needs pip install -e '.[docs]'", "CI_DOCS")
+    picture = importlib.import_module("wsbook.musts").coverage_html(SECTIONS, ROWS)
+    assert len(re.findall(r"<i class=\"\w+(?: without)?\" title=", picture)) == len(ROWS)
+    assert picture.count(' without" title=') == sum(not row.is_proved for row in ROWS)

@@ -20,10 +20,15 @@ class CheckCases(SphinxDirective):
         from wsref.check.clients.cases import CLIENT_CASES
         from wsref.check.report import CHAPTERS
 
+        from . import traced
+
+        _, self.rows = traced.read_all()
+        for name in traced.TABLES:
+            self.env.note_dependency(str(traced.FOLDER / f"{name}.toml"))
+
         about_clients = bool(self.arguments)
         every = CLIENT_CASES if about_clients else CASES
         kind = "client-" * about_clients
-
         sections: list[nodes.Node] = []
         for chapter, (title, _) in CHAPTERS.items():
             cases = [case for case in every if case.chapter == chapter]
@@ -61,8 +66,20 @@ class CheckCases(SphinxDirective):
         ):
             content = nodes.field_body("", nodes.paragraph("", "", body))
             rows += nodes.field("", nodes.field_name("", label), content)
+        if traced := self.traced(case):
+            rows += nodes.field("", nodes.field_name("", "Traced"), nodes.field_body("", traced))
         about = nodes.definition("", nodes.paragraph("", "", nodes.strong("", f"{case.title}.")), rows)
         return nodes.definition_list_item("", term, about)
+
+    def traced(self, case: Any) -> nodes.paragraph | None:
+        """Return links to the rows of ``docs/reference/musts`` whose sentence the case quotes."""
+        from . import musts, traced
+
+        links = [
+            nodes.reference("", "", nodes.literal("", row.id), refuri=musts.page_of_row(row), internal=True)
+            for row in traced.rows_of(case, self.rows)
+        ]
+        return musts.with_commas(links) if links else None
 
 
 class Gallery(SphinxDirective):

@@ -37,6 +37,7 @@ STYLE = """<style>
 .cells .must { --cell: var(--color-brand-content); }
 .cells .should { --cell: color-mix(in srgb, var(--color-brand-content) 60%, var(--color-background-primary)); }
 .cells .may { --cell: color-mix(in srgb, var(--color-brand-content) 32%, var(--color-background-primary)); }
+.cells .may.without { --cell: color-mix(in srgb, var(--color-brand-content) 60%, var(--color-background-primary)); }
 .cells .without { background: none; box-shadow: inset 0 0 0 1.5px var(--cell); }
 .coverage-key { display: flex; flex-wrap: wrap; gap: .3rem 1.2rem; font-size: .9em; }
 .coverage-key .cells { display: inline-flex; padding: 0 .3em 0 0; }
@@ -63,6 +64,12 @@ def anchor_of(section: traced.Section | tuple[int, str]) -> str:
     """
     rfc, number = section if isinstance(section, tuple) else (section.rfc, section.number)
     return f"rfc-{rfc}-{number.replace('.', '-')}"
+
+
+def page_of_row(row: traced.Row) -> str:
+    """Return the link to a row, from a page beside the folder of the tables."""
+    rfc = row.place[0]
+    return f"musts/{f'rfc{rfc}' if rfc in (6455, 7692) else 'http'}.html#{row_anchor(row.id)}"
 
 
 def row_anchor(name: str) -> str:
@@ -100,7 +107,7 @@ class _Traced(SphinxDirective):
     def code(self, names: Iterable[str]) -> nodes.paragraph:
         """Return links to code, separated by commas."""
         links = [self.link(traced.place_of_code(name), nodes.literal("", name)) for name in names]
-        return _with_commas(links)
+        return with_commas(links)
 
     def tests(self, names: Iterable[str]) -> nodes.bullet_list:
         """Return links to tests, each a sentence with its file."""
@@ -122,7 +129,8 @@ class _Traced(SphinxDirective):
         return nodes.definition_list_item("", term, about)
 
 
-def _with_commas(links: list[nodes.reference]) -> nodes.paragraph:
+def with_commas(links: list[nodes.reference]) -> nodes.paragraph:
+    """Return links as a paragraph."""
     paragraph = nodes.paragraph()
     for n, link in enumerate(links):
         if n:
@@ -181,7 +189,7 @@ class Musts(_Traced):
                 nodes.reference("", "", nodes.literal("", case), refuri=uri + case.replace(".", "-"), internal=True)
                 for case in cases
             ]
-            parts.append(("check", _with_commas(links)))
+            parts.append(("check", with_commas(links)))
         if row.reason:
             parts.append(("Why not", _said(row.reason)))
         if row.note:
@@ -209,13 +217,13 @@ def coverage_html(sections: Iterable[traced.Section], rows: Iterable[traced.Row]
     )
     key += '<span><span class="cells"><i class="must without"></i></span>a reason why it does not apply</span>'
     lines = [STYLE, f'<p class="coverage-key">{key}</p>', '<table class="coverage">']
-    lines.append("<thead><tr><th>Section</th><th>Requirements</th><th>Proved</th></tr></thead><tbody>")
+    lines.append("<thead><tr><th>Section</th><th>Requirements</th><th>Tested</th></tr></thead><tbody>")
     rfc = 0
     for section in sections:
         if section.rfc != rfc:
             rfc = section.rfc
             all_of_it = [row for row in rows if row.place[0] == rfc]
-            words = f"RFC {rfc}: {len(all_of_it)} requirements, {_proved(all_of_it)} proved"
+            words = f"RFC {rfc}: {len(all_of_it)} requirements, {_tested(all_of_it)} tested"
             lines.append(f'<tr><th colspan="3" scope="rowgroup">{words}</th></tr>')
         mine = [row for row in rows if row.place == (section.rfc, section.number)]
         page = f"rfc{section.rfc}.html" if section.rfc in (6455, 7692) else "http.html"
@@ -223,19 +231,19 @@ def coverage_html(sections: Iterable[traced.Section], rows: Iterable[traced.Row]
         cells = "".join(_cell(row) for row in mine)
         lines.append(
             f'<tr><th scope="row"><a href="{page}#{anchor_of(section)}">{title}</a></th>'
-            f'<td><div class="cells" aria-hidden="true">{cells}</div></td><td>{_proved(mine)} of {len(mine)}</td></tr>'
+            f'<td><div class="cells" aria-hidden="true">{cells}</div></td><td>{_tested(mine)} of {len(mine)}</td></tr>'
         )
     lines.append("</tbody></table>")
     return "\n".join(lines)
 
 
-def _proved(rows: Iterable[traced.Row]) -> int:
-    return sum(row.is_proved for row in rows)
+def _tested(rows: Iterable[traced.Row]) -> int:
+    return sum(row.is_tested for row in rows)
 
 
 def _cell(row: traced.Row) -> str:
     kind = next(kind for kind, levels in KINDS.items() if row.level in levels)
-    without = "" if row.is_proved else " without"
+    without = "" if row.is_tested else " without"
     return f'<i class="{kind}{without}" title="{html.escape(f"{row.id} {row.rule}")}"></i>'
 
 
@@ -306,10 +314,10 @@ def source_pages(app: Any) -> Iterator[tuple[str, dict[str, Any], str]]:
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import PythonLexer
 
-    formatter = HtmlFormatter(nowrap=True, linespans="L")
     for path in linked_files():
         name = path.relative_to(ROOT)
-        marked = highlight(path.read_text("utf-8"), PythonLexer(), formatter)
+        lines = highlight(path.read_text("utf-8"), PythonLexer(stripnl=False), HtmlFormatter(nowrap=True)).split("\n")
+        marked = "\n".join(f'<span id="L-{n}">{line}</span>' for n, line in enumerate(lines, 1))
         body = "<style>.highlight span:target { background: var(--color-highlight-on-target); }</style>"
         body += f'<h1>{name}</h1><div class="highlight"><pre><code>{marked}</code></pre></div>'
         yield page_of(path), {"title": str(name), "body": body}, "page.html"

@@ -77,7 +77,7 @@ class Row:
         return int(rfc), section
 
     @property
-    def is_proved(self) -> bool:
+    def is_tested(self) -> bool:
         """Whether code and tests are named."""
         return bool(self.code and self.tests)
 
@@ -170,7 +170,7 @@ def place_of_code(name: str) -> tuple[Path, int]:
     """Return file and line of a name below ``wsref``.
 
     Raises:
-        LookupError: There is none.
+        LookupError: wsref has no such name.
 
     >>> path, line = place_of_code("protocol.frames.parse_header")
     >>> path.name, line > 1
@@ -191,7 +191,7 @@ def place_of_test(name: str) -> tuple[Path, int]:
     """Return file and line of a test, ``test_x.py::TestY::test_z``.
 
     Raises:
-        LookupError: There is none.
+        LookupError: There is no such test.
     """
     file, *rest = name.split("::")
     path = ROOT / "tests" / file
@@ -257,9 +257,9 @@ def problems(sections: Sequence[Section], rows: Sequence[Row]) -> list[str]:
             wrong.append(f"{row.id}: the quote does not contain {row.level}")
         if row.who not in WHO:
             wrong.append(f"{row.id}: it binds one of {', '.join(WHO)}, not {row.who}")
-        if not row.reason and not row.is_proved:
+        if not row.reason and not row.is_tested:
             wrong.append(f"{row.id}: it has neither code and tests nor a reason why it does not apply")
-        if row.reason and row.is_proved:
+        if row.reason and row.is_tested:
             wrong.append(f"{row.id}: it has code and tests; a reason is for a row without, a note for a remark")
         wrong += unknown_names(row.id, row.code, row.tests)
     for section in sections:

@@ -253,8 +253,8 @@ class TestExtensions:
     @pytest.mark.parametrize("role", ROLES)
     @pytest.mark.parametrize("bits", range(9, 16))
     def test_the_agreed_window_is_enough_for_what_either_role_sends(self, role, bits):
-        far = NOISE[: 2**bits - 100]
-        message = b"".join([far, far, NOISE[:40_000], far])
+        beyond, within = NOISE[: 3 * 2**bits // 2], NOISE[50_000 : 50_000 + 2**bits - 300]
+        message = beyond * 3 + within * 3  # the repetitions of the first are further apart than the window
         payloads = self.sent(role, DeflateParameters(False, False, bits, bits), message, message)
         window = zlib.decompressobj(-bits)
         assert [window.decompress(payload + TAIL) for payload in payloads] == [message, message]

@@ -15,6 +15,7 @@ from wsref.apps.demo import Demo
 from wsref.check import CASES, Level, Outcome, grade, parse_target, runner
 from wsref.check.cases import select
 from wsref.check.codec import TEXT
+from wsref.check.gallery import BROKEN
 from wsref.check.gallery.reference import Disconnected, ReferenceServer, Refusal, serving
 from wsref.check.report.summary import capabilities_line
 from wsref.check.runner import Capabilities
@@ -116,6 +117,15 @@ class IgnoresBadHandshakes(ReferenceServer):
             raise
 
 
+class WaitsForARealHead(ReferenceServer):
+    """Takes a head with a control character for unfinished, and waits for more bytes."""
+
+    def parse_head(self, head):
+        if set(head.replace(b"\r\n", b"")) & {*b"\0\v\r"}:
+            self.receive()
+        return super().parse_head(head)
+
+
 class SpeaksH2c(ReferenceServer):
     """Switches to HTTP/2 for a client that asks for it."""
 
@@ -170,7 +180,7 @@ def serving_a(kind):
 
 
 GOOD = [Greets, Ticks, TicksOnly, TellsAll, RefusesSubprotocols, WantsASubprotocol, TextOnly, IgnoresBadHandshakes]
-GOOD += [SpeaksH2c, Page, SmallLimit, NeverSends, NotAllowed, Demo]
+GOOD += [WaitsForARealHead, SpeaksH2c, Page, SmallLimit, NeverSends, NotAllowed, Demo]
 
 
 @pytest.mark.slow
@@ -267,6 +277,30 @@ def test_a_silence_that_ends_when_the_case_is_replayed_does_not_count():
     found = outcomes(SlowOnce, "7.ping.hello", timeout=1.0)
     assert SlowOnce.slow.is_set()
     assert found["7.ping.hello"][0] is Outcome.PASS
+
+
+def test_silence_is_no_upgrade():
+    found = outcomes(WaitsForARealHead, "2.upgrade.nul-inside", "2.line.*", timeout=0.5)
+    assert {outcome for outcome, _ in found.values()} == {Outcome.PASS}
+
+
+def test_silence_after_a_header_that_takes_exponential_time_is_a_failure():
+    class Backtracks(ReferenceServer):
+        def validate(self, request):
+            if any(value.count("\\") > 100 for value in request.lines("sec-websocket-extensions")):
+                self.receive()
+            super().validate(request)
+
+    found = outcomes(Backtracks, "3.extensions.unclosed-quote", timeout=0.5)
+    assert [outcome for outcome, _ in found.values()] == [Outcome.FAIL]
+
+
+def test_the_echo_of_a_valid_first_fragment_is_no_answer_to_an_invalid_second_one():
+    two = ("6.mask.missing-fragment", "6.rsv.1-continuation")
+    found = outcomes(BROKEN["one-by-one"], *two)
+    assert {outcome for outcome, _ in found.values()} == {Outcome.PASS}
+    for lax, name in zip(("takes-unmasked", "ignores-rsv"), two, strict=True):
+        assert outcomes(BROKEN[lax], name)[name][0] is Outcome.FAIL
 
 
 class Crash(ReferenceServer):

@@ -663,7 +663,7 @@ class TestTheTerminal:
     def test_nothing_is_described_that_is_not_shown(self, tmp_path, capsys, monkeypatch):
         described = []
         real = transcript.described
-        monkeypatch.setattr(transcript, "described", lambda chunks: described.append(1) or real(chunks))
+        monkeypatch.setattr(transcript, "described", lambda chunks, **how: described.append(1) or real(chunks, **how))
         with serving(Shifts) as url:
             run(capsys, url, "--only", "6.length", "--json", str(tmp_path / "j"))
         assert len(described) <= 2, "one case: its conversation and its picture"

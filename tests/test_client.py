@@ -10,18 +10,21 @@ import re
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
+import zlib
 from pathlib import Path
 
 import pytest
-from conftest import DEADLINE, found, free_port, open_files, require, wait_until
-from rawclient import BINARY, CLOSE, PING, PONG, TEXT, frame
+from conftest import DEADLINE, found, free_port, open_files, peak_memory, require, wait_until
+from rawclient import BINARY, CLOSE, PING, PONG, TEXT, connected, frame, text
 from vectors import all_splits, unframe
 
-from wsref import Compression, ConnectionClosed, Echo, HandshakeFailed, Limits, State, WebSocketHandler
+from wsref import Compression, ConnectionClosed, Echo, HandshakeFailed, HTTPError, Limits, State, WebSocketHandler
 from wsref.cli.serve import tls_context
 from wsref.network.client import connect
+from wsref.network.transport import Transport
 from wsref.protocol.client_handshake import RESPONSE_RULES, build_handshake, check_response, new_key
 from wsref.protocol.handshake import accept_key, validate, violations, wants_upgrade
 from wsref.protocol.http11 import Headers, Response, build_request, parse_request
@@ -113,6 +116,12 @@ def frames_until_end(sock):
     return unframe(data)
 
 
+def unread_bytes(sock):
+    """How many bytes the kernel has for us."""
+    fcntl, termios = pytest.importorskip("fcntl"), pytest.importorskip("termios")
+    return int.from_bytes(fcntl.ioctl(sock, termios.FIONREAD, bytes(4)), sys.byteorder)
+
+
 @pytest.fixture
 def fake():
     threads, files = threading.active_count(), open_files()
@@ -158,6 +167,10 @@ class TestURL:
             ("ws://my_host-1/", False, "my_host-1", 80, "/", "my_host-1"),
             ("ws://[::1]/", False, "::1", 80, "/", "[::1]"),
             ("ws://[0:0::1]:81/x", False, "::1", 81, "/x", "[::1]:81"),
+            ("ws://[fe80::1%25eth0]/", False, "fe80::1%eth0", 80, "/", "[fe80::1]"),
+            ("ws://[fe80::1%eth0]/", False, "fe80::1%eth0", 80, "/", "[fe80::1]"),
+            ("wss://[FE80:0::1%252]:81/", True, "fe80::1%2", 81, "/", "[fe80::1]:81"),
+            ("ws://[fe80::1%25Eth-0.1]/", False, "fe80::1%Eth-0.1", 80, "/", "[fe80::1]"),
             ("wss://127.0.0.1:8765/", True, "127.0.0.1", 8765, "/", "127.0.0.1:8765"),
         ],
     )
@@ -192,8 +205,12 @@ class TestURL:
             ("ws://::1/", "IPv6 address in brackets"),
             ("ws://[::1/", "IPv6 address in brackets"),
             ("ws://[::1]x/", "IPv6 address in brackets"),
-            ("ws://[::g]/", "brackets hold an IPv6 address, not '[::g]'"),
-            ("ws://[fe80::1%25eth0]/", "brackets hold"),
+            ("ws://[::g]/", "perhaps with a zone such as %25eth0, not '[::g]'"),
+            ("ws://[fe80::1%25]/", "brackets hold"),
+            ("ws://[fe80::1%]/", "brackets hold"),
+            ("ws://[fe80::1%25a%25b]/", "brackets hold"),
+            ("ws://[fe80::1%25a b]/", "brackets hold"),
+            ("ws://[fe80::1%25a\r\nX: y]/", "brackets hold"),
             ("ws://[127.0.0.1]/", "brackets hold"),
             ("ws://a..b/", "a host is"),
             ("ws://.a/", "a host is"),
@@ -303,8 +320,10 @@ class TestTheRequest:
             ("X:", "b"),
             ("", "b"),
             ("X Y", "b"),
-            ("Host", "b"),
-            ("host", "b"),
+            ("Host", "a b"),
+            ("host", "b\r\nX: y"),
+            ("Host", "b:port"),
+            ("Host", "http://b"),
             ("Upgrade", "h2c"),
             ("Connection", "close"),
             ("Sec-WebSocket-Key", KEY),
@@ -321,9 +340,20 @@ class TestTheRequest:
         with pytest.raises(ValueError, match="header"):
             connect("ws://127.0.0.1:1/", origin="http://h\r\nX: y")
 
-    @pytest.mark.parametrize("timeout", [0, -1, float("nan")])
-    def test_a_timeout_is_positive(self, timeout):
-        with pytest.raises(ValueError, match="timeout must be more than 0"):
+    def test_a_host_for_a_virtual_host_replaces_that_of_the_url_and_comes_first(self, fake):
+        """RFC 9110 §7.2"""
+        server = fake(lambda server, sock: (server.open(sock, behind=goodbye()), frames_until_end(sock)))
+        with connect(server.url, headers=[("X", "y"), ("hOST", "chat.example:81")]):
+            pass
+        (request,) = server.requests
+        assert request.startswith(b"GET / HTTP/1.1\r\nHost: chat.example:81\r\nUpgrade:")
+        assert request.lower().count(b"\r\nhost:") == 1
+        with pytest.raises(ValueError, match="one host and perhaps a port, not 'a, b'"):
+            connect("ws://127.0.0.1:1/", headers=[("Host", "a"), ("host", "b")])
+
+    @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf"), 1e300])
+    def test_a_timeout_is_positive_and_one_that_the_system_calls_can_take(self, timeout):
+        with pytest.raises(ValueError, match="timeout must be more than 0 and at most 2,000,000 seconds, not"):
             connect("ws://127.0.0.1:1/", timeout=timeout)
 
     def test_an_ssl_context_is_for_wss(self):
@@ -422,9 +452,25 @@ class TestTheAnswer:
         assert r"received '\x1b[31m'" in str(caught.value)
 
     def test_an_answer_that_the_offer_of_compression_does_not_allow_is_refused(self):
-        answer = answer_of({"extra": [("Sec-WebSocket-Extensions", "permessage-deflate; server_max_window_bits=15")]})
-        with pytest.raises(HandshakeFailed, match="we offered at most 12"):
+        answer = answer_of({"extra": [("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits=8")]})
+        with pytest.raises(HandshakeFailed, match=r"zlib cannot do; .* \(--no-compression\) avoids this"):
             check_response(ASKED, answer, Compression())
+
+    @pytest.mark.parametrize("parameters", ["", "; server_no_context_takeover; client_no_context_takeover"])
+    def test_a_server_that_ignores_the_parameters_of_our_offer_is_taken(self, fake, parameters):
+        """gorilla/websocket and Jetty; RFC 7692 §7.1.3: the second element of the offer is a fallback."""
+
+        def script(server, sock):
+            extension = ("Sec-WebSocket-Extensions", f"permessage-deflate{parameters}")
+            sock.sendall(good_answer(server.request(sock), extra=[extension]))
+            sock.sendall(unmasked(TEXT, bytes.fromhex("f248cdc9c90700"), rsv=0x40) + goodbye())  # RFC 7692 §7.2.3.1
+            frames_until_end(sock)
+
+        server = fake(script)
+        with connect(server.url) as ws:
+            assert list(ws) == ["Hello"]
+        offer = b"permessage-deflate; server_max_window_bits=12; client_max_window_bits, permessage-deflate; client_max"
+        assert b"\r\nSec-WebSocket-Extensions: " + offer in server.requests[0]
 
     @pytest.mark.parametrize("change", [change for name in BREAKS if name != "status" for change in BREAKS[name]])
     def test_over_a_socket_nothing_but_the_request_is_sent_to_such_a_server(self, fake, change):
@@ -516,8 +562,22 @@ class TestRefusals:
         lines = str(error).split("\n")
         assert lines[0].startswith(f"the server answered {status}")
         assert lines[1:3] == ["  | first line", r"  | \x1b[31msecond line €"]
-        hints = {301: "'ws://else.where/'", 404: "'/some/path'", 401: "Authorization", 403: "Origin", 426: "proxy"}
+        hints = {
+            404: "'/some/path'",
+            401: "Authorization",
+            403: "Origin",
+            426: "proxy",
+            301: "connect ws://else.where/",
+        }
         assert hints.get(status, "") in str(error)
+
+    @pytest.mark.parametrize("coding", ["Chunked", "gzip, CHUNKED"])
+    def test_a_transfer_coding_is_named_in_any_case(self, fake, coding):
+        """RFC 9112 §7: "All transfer-coding names are case-insensitive"."""
+        wire = f"HTTP/1.1 400 Bad\r\nTransfer-Encoding: {coding}\r\n\r\n7\r\nbecause\r\n0\r\n\r\n"
+        with pytest.raises(HandshakeFailed) as caught:
+            connect(fake(answering(wire.encode(), end=False)).url, timeout=60)
+        assert caught.value.body == b"because"
 
     def test_a_long_body_is_cut(self, fake):
         wire = b"HTTP/1.1 400 Bad\r\n\r\n" + b"line\n" * 100_000
@@ -538,6 +598,38 @@ class TestRefusals:
         with pytest.raises(HandshakeFailed, match="speaks version '99' of the protocol, and this client 13"):
             connect(fake(answering(wire)).url)
 
+    @pytest.mark.parametrize(
+        ("url", "location", "hint"),
+        [
+            ("ws://h:81/a/b", "/x/?q=1", "python -m wsref connect 'ws://h:81/x/?q=1'"),
+            ("ws://h:81/a/b", "c", "python -m wsref connect ws://h:81/a/c"),
+            ("wss://h/a", "/x", "python -m wsref connect wss://h/x"),
+            ("ws://h/a", "https://http.example/x", "python -m wsref connect wss://http.example/x"),
+            ("wss://h/a", "HTTP://o/x", "python -m wsref connect ws://o/x"),
+            ("wss://h/a", "//o/x", "python -m wsref connect wss://o/x"),
+            ("ws://h/a", "wss://o:82/x;$(y)&'z", """python -m wsref connect 'wss://o:82/x;$(y)&'"'"'z'"""),
+            ("ws://h/a", "/a b\x1b", r"redirects to '/a b\x1b'"),
+            ("ws://h/a", "mailto:x", "redirects to 'mailto:x'"),
+            ("ws://h/a", "http://[bad", "redirects to 'http://[bad'"),
+            ("ws://h/a", "http://u:p@o/", "redirects to 'http://u:p@o/'"),
+        ],
+    )
+    def test_a_redirect_is_told_with_the_command_that_follows_it(self, url, location, hint):
+        request = build_handshake(parse_url(url), KEY)
+        for status in (301, 302, 303, 307, 308):
+            with pytest.raises(HandshakeFailed, match=re.escape(f" {hint})")):
+                response = Response(status, Headers([("Location", location)]))
+                check_response(request, response, secure=url.startswith("wss"))
+
+    def test_a_redirect_of_wss_without_a_scheme_stays_secure(self, serve, certificate):
+        class Handler(Echo):
+            def check_request(self, request):
+                raise HTTPError(307, "elsewhere", headers={"Location": "/there"})
+
+        url = serve(Handler, ssl_context=tls_context(*certificate)).url.replace("127.0.0.1", "localhost")
+        with pytest.raises(HandshakeFailed, match=f"python -m wsref connect {url}/there"):
+            connect(f"{url}/here", ssl_context=ssl.create_default_context(cafile=certificate[0]))
+
     def test_wsref_itself_says_why(self, serve):
         class Handler(Echo):
             paths = ("/there",)
@@ -549,29 +641,63 @@ class TestRefusals:
             connect(server.url + "/there", origin="http://evil.example")
 
     @pytest.mark.parametrize(
-        ("wire", "words"),
+        ("wire", "words", "status"),
         [
-            (b"SSH-2.0-OpenSSH_9.2\r\n", r"does not speak HTTP: it sent 'SSH-2.0-OpenSSH_9.2\r\n'"),
-            (b"\x00\x01\x02", r"it sent '\x00\x01\x02'"),
-            (b"\x15\x03\x01\x00\x02\x02\x46", "this port speaks wss://, not ws://"),
-            (b"HTTP/2 101\r\n\r\n", "the first line must be 'HTTP/1.1 STATUS REASON', not 'HTTP/2 101'"),
-            (b"HTTP/1.0 101 Old\r\n\r\n", "the first line must be"),
-            (b"HTTP/1.1 101 X\r\nUpgrade websocket\r\n\r\n", "no colon"),
-            (b"HTTP/1.1 101 X\r\nX: " + b"y" * 9000 + b"\r\n\r\n", "longer than 8192"),
-            (b"HTTP/1.1 101 X\r\nX: " + b"y" * 20_000, "larger than 16384"),
-            (b"HTTP/1.1 101 X\nUpgrade: websocket\n\r\n\r\n", "the first line must be"),
-            (b"HTTP/1.1 101 Switch", r"ended the connection in the middle of its response: 'HTTP/1.1 101 Switch'"),
-            (b"HT", "in the middle of its response: 'HT'"),
-            (b"", "ended the connection without a response"),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", r"does not speak HTTP: it sent 'SSH-2.0-OpenSSH_9.2\r\n'", 0),
+            (b"\x00\x01\x02", r"it sent '\x00\x01\x02'", 0),
+            (b"\x15\x03\x01\x00\x02\x02\x46", "this port speaks wss://, not ws://", 0),
+            (b"HTTP/2 101\r\n", "the first line must be 'HTTP/1.1 STATUS REASON', not 'HTTP/2 101'", 0),
+            (b"HTTP/1.0 101 Old\r\n\r\n", "the first line must be", 101),
+            (b"HTTP/1.1 101 X\r\nUpgrade websocket\r\n\r\n", "no colon", 101),
+            (b"HTTP/1.1 101 X\r\nX: " + b"y" * 9000 + b"\r\n\r\n", "longer than 8192", 101),
+            (
+                b"HTTP/1.1 403 X\r\nX: " + b"y" * 9000 + b"\r\n\r\n",
+                "403 Forbidden, but its head exceeds our limit",
+                403,
+            ),
+            (b"HTTP/1.1 403 X\r\nX: " + b"y" * 20_000, "limit: the response's head is larger than 16384", 403),
+            (
+                b"HTTP/1.1 503 X\r\n" + b"X: y\r\n" * 101 + b"\r\n",
+                "at most 100 are allowed (RFC 6585 §5); to raise it: limits=Limits(max_head",
+                503,
+            ),
+            (b"HTTP/1.1 101 X\n", "101 Switching Protocols, but its head is invalid: a line ends in a bare LF", 101),
+            (b"HTTP/1.1 101 X\nUpgrade: websocket\n\n", "a line ends in a bare LF", 101),
+            (b"HTTP/1.1 101 X\r\nUpgrade: websocket\n", "a line ends in a bare LF", 101),
+            (b"HTTP/1.1 101 X\rUpgrade: websocket\r\r", "a CR is not followed by LF", 101),
+            (b"HTTP/1.1 101 X\r\nA: b\r\n\x81\x05hello", r"'\x81\x05hello' begins no header line", 101),
+            (b"HTTP/1.1 101 X\r\nA: b\x81\x05hello", r"'A: b\x81\x05hello' begins no header line", 101),
+            (b"HTTP/1.1 101 Switch", r"ended the connection in the middle of its response: 'HTTP/1.1 101 Switch'", 101),
+            (b"HT", "in the middle of its response: 'HT'", 0),
+            (b"", "ended the connection without a response", 0),
         ],
     )
-    def test_what_is_no_answer_of_http_1_1(self, fake, wire, words):
+    def test_what_is_no_answer_of_http_1_1_is_told_at_once_with_the_status_if_there_is_one(
+        self, fake, wire, words, status
+    ):
         began = time.monotonic()
         ends = wire in (b"", b"HT", b"HTTP/1.1 101 Switch")
         with pytest.raises(HandshakeFailed, match=re.escape(words)) as caught:
             connect(fake(answering(wire, end=ends)).url, timeout=60)
-        assert caught.value.status == 0
+        assert caught.value.status == status
         assert time.monotonic() - began < DEADLINE, "told at once, not by the deadline"
+
+    @pytest.mark.parametrize("end", ["", "\r", "\r\n", "\r\n\r"])
+    def test_a_101_without_its_empty_line_is_told_after_a_pause_and_not_by_the_deadline(self, fake, monkeypatch, end):
+        monkeypatch.setattr("wsref.network.client.HEAD_PAUSE", 0.5)
+
+        def script(server, sock):
+            sock.sendall(good_answer(server.request(sock)).removesuffix(b"\r\n\r\n") + end.encode())
+            frames_until_end(sock)
+
+        began = time.monotonic()
+        words = r"answered 101 Switching Protocols, but its head does not end: an empty line must follow '.*Accept: "
+        with pytest.raises(HandshakeFailed, match=words) as caught:
+            connect(fake(script).url, timeout=60)
+        assert caught.value.status == 101
+        assert time.monotonic() - began < DEADLINE
+        with pytest.raises(TimeoutError, match=words):
+            connect(fake(script).url, timeout=0.3)
 
     def test_an_answer_that_dribbles_ends_at_the_deadline(self, fake):
         def script(server, sock):
@@ -582,7 +708,7 @@ class TestRefusals:
                     time.sleep(0.01)
 
         began = time.monotonic()
-        with pytest.raises(TimeoutError, match="no complete response"):
+        with pytest.raises(TimeoutError, match="answered 101 Switching Protocols, but its head does not end"):
             connect(fake(script).url, timeout=0.4)
         assert 0.35 < time.monotonic() - began < DEADLINE, "the whole answer takes 100 s"
 
@@ -689,6 +815,22 @@ class TestTheNetwork:
             assert list(ws) == []
         assert f"\r\nHost: [::1]:{server.port}\r\n".encode() in server.requests[0]
         assert ws.url == f"ws://[::1]:{server.port}/"
+
+    def test_a_zone_reaches_the_socket_and_not_the_server(self, monkeypatch, fake):
+        """RFC 6874 §4"""
+        dialled = []
+        server = fake(lambda server, sock: (server.open(sock, behind=goodbye()), frames_until_end(sock)))
+
+        def dial(family, address, timeout):
+            dialled.append(address)
+            return socket.create_connection(("127.0.0.1", server.port))
+
+        monkeypatch.setattr("wsref.network.client._dial", dial)
+        name = socket.if_nameindex()[0][1]
+        with connect(f"ws://[fe80::1%25{name}]:81/") as ws:
+            assert ws.url == f"ws://[fe80::1%25{name}]:81/"
+        assert dialled[0][1:] == (81, 0, socket.if_nametoindex(name))
+        assert b"\r\nHost: [fe80::1]:81\r\n" in server.requests[0]
 
 
 class TestTLS:
@@ -847,6 +989,224 @@ class TestConversation:
             return ws.recv(timeout=0)
         except TimeoutError:
             return None
+
+    @pytest.mark.parametrize("timeout", [0, -1, float("-inf")])
+    @pytest.mark.parametrize(
+        "wire",
+        [
+            unmasked(PING) + unmasked(TEXT, b"hi"),
+            unmasked(PONG) * 100 + unmasked(TEXT, b"hi"),
+            unmasked(TEXT, b"h", fin=False) + unmasked(PING) + unmasked(0, b"i"),
+            unmasked(TEXT, b"hi" * 300),
+            unmasked(BINARY, bytes(40_000)),
+        ],
+        ids=["ping", "pongs", "fragments", "600 bytes", "40,000 bytes"],
+    )
+    def test_a_message_that_has_arrived_is_returned_by_the_first_call_without_waiting(self, fake, wire, timeout):
+        go = threading.Event()
+
+        def script(server, sock):
+            server.open(sock)
+            go.wait(DEADLINE)
+            sock.sendall(wire)
+            frames_until_end(sock)
+
+        with connect(fake(script).url, limits=QUICK) as ws:
+            go.set()
+            sock = ws._channel.transport._socket
+            wait_until(lambda: unread_bytes(sock) == len(wire))
+            message = ws.recv(timeout)
+            assert message in ("hi", "hi" * 300, bytes(40_000))
+            with pytest.raises(TimeoutError, match="no message within 0 s"):
+                ws.recv(timeout)
+
+    @pytest.mark.parametrize("timeout", [float("inf"), 1e300, 1e12, None])
+    def test_a_timeout_may_be_of_any_length_alone_and_while_another_thread_reads(self, fake, timeout):
+        go = threading.Event()
+
+        def script(server, sock):
+            server.open(sock)
+            go.wait(DEADLINE)
+            sock.sendall(unmasked(TEXT, b"hi") * 2)
+            while piece := sock.recv(65536):
+                sock.sendall(b"".join(unmasked(PONG, payload) for first, payload in unframe(piece) if first == 0x89))
+
+        with connect(fake(script).url, limits=QUICK) as ws:
+            messages, waiting = [], []
+            wait = ws._changed.wait
+            ws._changed.wait = lambda seconds: (waiting.append(seconds), wait(seconds))
+            threads = [threading.Thread(target=lambda: messages.append(ws.recv(timeout))) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            wait_until(lambda: waiting)
+            go.set()
+            for thread in threads:
+                thread.join(DEADLINE)
+            assert messages == ["hi", "hi"]
+            assert ws.ping(b"x", timeout) < DEADLINE
+
+    def test_nan_is_not_a_timeout_and_nothing_is_sent(self, fake):
+        def script(server, sock):
+            server.open(sock)
+            server.frames = frames_until_end(sock)
+
+        server = fake(script)
+        with connect(server.url, limits=QUICK) as ws:
+            for call in (ws.recv, lambda timeout: ws.ping(b"", timeout)):
+                with pytest.raises(ValueError, match="a timeout is a number of seconds, not nan"):
+                    call(float("nan"))
+                with pytest.raises(TypeError):
+                    call("1")
+            for data in ("text", None, 5):
+                with pytest.raises(TypeError):
+                    ws.ping(data)
+        wait_until(lambda: hasattr(server, "frames"))
+        assert server.frames == [(0x88, b"\x03\xe8")]
+
+    @pytest.mark.parametrize("timeout", [0, -1])
+    def test_a_ping_without_time_is_sent_and_not_waited_for(self, fake, timeout):
+        def script(server, sock):
+            server.open(sock)
+            server.frames = frames_until_end(sock)
+
+        server = fake(script)
+        with connect(server.url, limits=QUICK) as ws, pytest.raises(TimeoutError, match="no Pong within 0 s"):
+            ws.ping(b"x", timeout)
+        wait_until(lambda: hasattr(server, "frames"))
+        assert server.frames == [(0x89, b"x"), (0x88, b"\x03\xe8")]
+
+    def test_a_first_read_without_time_does_not_wait(self):
+        """In a thread: the main thread waits another way, for the sake of signals."""
+        received = []
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            transport = Transport(socket.create_connection(listener.getsockname()), Limits())
+            thread = threading.Thread(target=lambda: received.append(transport.receive(10, 0.0)), daemon=True)
+            thread.start()
+            thread.join(DEADLINE)
+            assert received == [None]
+        transport.close_gracefully(0)
+
+    @pytest.mark.parametrize("compression", [None, Compression(threshold=0)])
+    @pytest.mark.parametrize("secure", [False, True])
+    def test_a_message_in_fragments_both_ways(self, serve, certificate, compression, secure, tmp_path):
+        file = tmp_path / "file"
+        file.write_bytes(os.urandom(200_000))
+        lines = tmp_path / "lines"
+        lines.write_text("é€😀\n" * 50_000, "utf-8")
+        empty = tmp_path / "empty"
+        empty.touch()
+
+        class Handler(WebSocketHandler):
+            def on_message(self, message):
+                self.send_fragments(message[i : i + 50_000] for i in range(0, len(message) or 1, 50_000))
+
+        context = tls_context(*certificate) if secure else None
+        url = serve(Handler, ssl_context=context, compression=compression).url.replace("127.0.0.1", "localhost")
+        trusting = ssl.create_default_context(cafile=certificate[0]) if secure else None
+        with connect(url, compression=compression, ssl_context=trusting) as ws:
+            ws.send_fragments(str(n) for n in range(1000))
+            assert ws.recv(DEADLINE) == "".join(str(n) for n in range(1000))
+            for path, mode in ((file, "rb"), (lines, "r"), (empty, "rb"), (empty, "r")):
+                with path.open(mode, encoding=None if "b" in mode else "utf-8") as opened:
+                    ws.send_fragments(opened, compress=path != file)
+                assert ws.recv(DEADLINE) == (path.read_bytes() if "b" in mode else path.read_text("utf-8"))
+
+    def test_a_message_in_fragments_is_not_in_memory(self, fake):
+        def script(server, sock):
+            server.open(sock)
+            while sock.recv(1_000_000):
+                pass
+
+        block = bytes(64 * 1024)
+        for compression in (None, Compression()):
+            with connect(fake(script).url, compression=compression, limits=QUICK) as ws:
+                assert peak_memory(lambda ws=ws: ws.send_fragments(block for _ in range(500))) < 2_000_000
+
+    def test_nothing_comes_between_fragments(self, serve):
+        class Handler(WebSocketHandler):
+            def on_message(self, message):
+                def pieces():
+                    for _ in range(10):
+                        self.server.broadcast("b" * 10)  # from this thread, and kept until the message is complete
+                        yield "f" * 100_000
+
+                self.send("before")
+                self.send_fragments(pieces())
+
+        server = serve(Handler)
+        with connect(server.url) as ws:
+            wait_until(lambda: server.handlers)
+            ws.send("go")
+            got = [ws.recv(DEADLINE) for _ in range(12)]
+        assert sorted(got) == ["b" * 10] * 10 + ["before", "f" * 1_000_000]
+        assert got[0] == "before"
+
+    def test_replies_that_are_gathered_and_fragments_keep_their_order(self, serve):
+        class Handler(WebSocketHandler):
+            def on_message(self, message):
+                self.send(message)
+                self.send_fragments([message, "!"])
+                self.send(message)
+
+        with connected(serve(Handler)) as client:
+            client.send(text("a") + text("b"))  # in one read, so replies are gathered
+            assert client.take(2 * 14) == b"".join(
+                bytes.fromhex("8101 %02x  0101 %02x  0001 21  8000  8101 %02x".replace("%02x", f"{ord(word):02x}"))
+                for word in "ab"
+            )
+
+    @pytest.mark.parametrize(
+        ("pieces", "error"),
+        [
+            (iter([]), ValueError),
+            (iter(["a", b"b"]), TypeError),
+            (iter(["a", 5]), TypeError),
+            ((1 / n for n in (1, 0)), TypeError),
+            (("a" * (1 // n) for n in (1, 0)), ZeroDivisionError),
+        ],
+    )
+    def test_a_message_that_cannot_be_completed_ends_the_connection_with_1011(self, fake, pieces, error):
+        """§5.4: its first part may be on the wire, and nothing but the rest may follow."""
+
+        def script(server, sock):
+            server.open(sock)
+            server.frames = []
+            while server.frames[-1:] != [(0x88, b"\x03\xf3the message cannot be completed")]:
+                server.frames += unframe(sock.recv(65536))
+            sock.sendall(goodbye(1011))
+
+        with connect(fake(script).url) as ws:
+            with pytest.raises(error):
+                ws.send_fragments(pieces)
+            with pytest.raises(ConnectionClosed, match="1011"):
+                ws.recv(DEADLINE)
+
+    @pytest.mark.parametrize("pieces", ["text", b"bytes", bytearray(b"x"), memoryview(b"x"), None, 5])
+    def test_what_are_no_pieces_is_refused_and_the_connection_lives(self, serve, pieces):
+        with connect(serve().url) as ws:
+            with pytest.raises(TypeError):
+                ws.send_fragments(pieces)
+            ws.send("alive")
+            assert ws.recv(DEADLINE) == "alive"
+        with pytest.raises(ConnectionClosed, match="we closed"):
+            ws.send_fragments(["x"])
+
+    @pytest.mark.parametrize("use", ["send", "send_fragments", "ping", "close", "recv"])
+    def test_pieces_that_use_their_own_connection_are_told_so_and_do_not_wait_for_ever(self, fake, use):
+        def script(server, sock):
+            server.open(sock, behind=unmasked(PING))
+            frames_until_end(sock)
+
+        ws = connect(fake(script).url, limits=QUICK)
+
+        def pieces():
+            yield "a"
+            getattr(ws, use)(*{"send": ["x"], "send_fragments": [["x"]]}.get(use, []))
+
+        with pytest.raises(RuntimeError, match="the pieces of a message may not use the connection that sends it"):
+            ws.send_fragments(pieces())
+        ws.close()
+        assert ws.closed.sent_code == 1011
 
     def test_a_flood_of_pings_does_not_outlast_the_timeout(self, fake):
         stop = threading.Event()
@@ -1054,11 +1414,18 @@ class TestTheEnd:
         with connect(url) as ws, contextlib.nullcontext() if normal else pytest.raises(ConnectionClosed):
             assert list(ws) == ["one"]
 
-    @pytest.mark.parametrize("code", [999, 1005, 1006, 1015, 2999, 5000])
-    def test_a_code_that_may_not_travel_is_refused_and_the_connection_lives(self, serve, code):
+    @pytest.mark.parametrize(
+        ("code", "reason", "error"),
+        [(code, "", ValueError) for code in (-1, 0, 1, True, 999, 1004, 1005, 1006, 1015, 2999, 5000, 65536)]
+        + [(code, "", TypeError) for code in (1000.0, float("nan"), float("inf"), "1000", b"")]
+        + [(1000, reason, TypeError) for reason in (None, b"bye", 5)]
+        + [(1000, reason, ValueError) for reason in ("x" * 124, "é" * 62, "\ud800")]
+        + [(None, "bye", ValueError)],
+    )
+    def test_what_no_close_may_carry_is_refused_and_the_connection_lives(self, serve, code, reason, error):
         with connect(serve().url) as ws:
-            with pytest.raises(ValueError, match="may not be sent"):
-                ws.close(code)
+            with pytest.raises(error):
+                ws.close(code, reason)
             ws.send("alive")
             assert ws.recv(DEADLINE) == "alive"
 
@@ -1103,7 +1470,6 @@ class TestTheEnd:
             (unmasked(TEXT, b"\xff"), 1007),
             (unmasked(CLOSE, b"\x03"), 1002),
             (unmasked(CLOSE, b"\x03\xed"), 1002),
-            (unmasked(BINARY, bytes(1_000_001)), 1009),
         ],
         ids=lambda value: str(value)[:20],
     )
@@ -1115,13 +1481,102 @@ class TestTheEnd:
             server.frames = frames_until_end(sock)
 
         server = fake(script)
-        ws = connect(server.url, limits=Limits(max_message_size=1_000_000, linger_timeout=1))
+        ws = connect(server.url, limits=Limits(linger_timeout=1))
         with pytest.raises(ConnectionClosed, match=f"the server broke the protocol \\(we sent {code}\\): "):
             ws.recv(DEADLINE)
         assert (ws.closed.code, ws.closed.sent_code, ws.closed.initiated_locally) == (1006, code, True)
         wait_until(lambda: hasattr(server, "frames"))
         ((opcode, payload),) = server.frames
         assert (opcode, int.from_bytes(payload[:2], "big")) == (0x88, code)
+
+    @pytest.mark.parametrize(
+        ("wire", "code", "limit"),
+        [
+            (unmasked(BINARY, bytes(1001)), 1009, "limits=Limits(max_message_size=...), or --max-message-size"),
+            (unmasked(TEXT, bytes(501), fin=False) + unmasked(0, bytes(500)), 1009, "--max-message-size"),
+            (unmasked(TEXT, zlib.compress(bytes(1001))[2:-4] + b"\0", rsv=0x40), 1009, "--max-message-size"),
+            (unmasked(TEXT, fin=False) + unmasked(0, fin=False) * 3, 1008, "limits=Limits(max_empty_fragments=...)"),
+        ],
+        ids=["frame", "fragments", "compressed", "empty fragments"],
+    )
+    def test_a_limit_of_ours_is_called_ours_with_what_raises_it(self, fake, wire, code, limit):
+        def script(server, sock):
+            sock.sendall(good_answer(server.request(sock), extra=[PMD]) + wire)
+            server.frames = frames_until_end(sock)
+
+        server = fake(script)
+        limits = Limits(max_message_size=1000, max_empty_fragments=3, linger_timeout=1)
+        ws = connect(server.url, limits=limits)
+        words = rf"a message exceeds our limit \(we sent {code}\): .* \(RFC 6455 §10\.4\); to raise it: .*"
+        with pytest.raises(ConnectionClosed, match=words + re.escape(limit)):
+            ws.recv(DEADLINE)
+        wait_until(lambda: hasattr(server, "frames"))
+        assert [int.from_bytes(payload[:2], "big") for _, payload in server.frames] == [code]
+
+    @pytest.mark.parametrize("secure", [False, True])
+    def test_a_close_that_lies_unread_when_sending_fails_is_told(self, fake, certificate, secure):
+        """A server that closes TCP with our bytes unread resets it: after its Close, sending fails."""
+
+        def script(server, sock):
+            if secure:
+                sock = tls_context(*certificate).wrap_socket(sock, server_side=True)
+            server.open(sock, behind=unmasked(TEXT, b"hi") + unmasked(PING) + goodbye(1009, b"too long"))
+            sock.recv(1)
+            sock.close()  # with bytes unread
+
+        for call in (lambda ws: ws.send(bytes(1_000_000)), lambda ws: ws.ping(bytes(125), timeout=0)):
+            context = ssl.create_default_context(cafile=certificate[0]) if secure else None
+            url = fake(script).url.replace("ws://127.0.0.1", "wss://localhost" if secure else "ws://127.0.0.1")
+            ws = connect(url, limits=QUICK, ssl_context=context)
+            with pytest.raises(ConnectionClosed, match="the server closed the connection: 1009 TOO_BIG") as caught:
+                while True:
+                    with contextlib.suppress(TimeoutError):
+                        call(ws)
+            assert (caught.value.code, caught.value.reason) == (1009, "too long")
+            assert ws.recv() == "hi"  # what came before the Close is kept
+            with pytest.raises(ConnectionClosed, match="1009 TOO_BIG 'too long'"):
+                ws.recv()
+
+    @pytest.mark.parametrize("end", [b"", goodbye(1011, b"keepalive ping timeout")], ids=["reset", "1011"])
+    def test_a_client_that_only_sends_is_told_that_pings_lay_unread(self, fake, end):
+        def script(server, sock):
+            server.open(sock, behind=unmasked(TEXT, b"hi") + unmasked(PING, b"there?") + end)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+        ws = connect(fake(script).url, limits=QUICK)
+        why = (
+            "1011 INTERNAL_ERROR 'keepalive ping timeout'" if end else "the connection was lost: sending failed: .*1006"
+        )
+        unread = "; unread messages and Pings of the server: 2; recv() reads and answers them"
+        with pytest.raises(ConnectionClosed, match=f"{why}.*{re.escape(unread)}") as caught:
+            while True:
+                ws.send("x")
+        assert caught.value.code == (1011 if end else 1006)
+
+    def test_a_client_that_reads_is_not_told_so(self, fake):
+        def script(server, sock):
+            server.open(sock, behind=unmasked(PING, b"there?") + unmasked(TEXT, b"hi"))
+            sock.recv(1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+        ws = connect(fake(script).url, limits=QUICK)
+        assert ws.recv(DEADLINE) == "hi"
+        with pytest.raises(ConnectionClosed) as caught:
+            while True:
+                ws.send("x")
+        assert "unread" not in str(caught.value)
+
+    def test_what_lies_unread_when_sending_fails_takes_no_more_memory_than_is_kept(self, fake, log):
+        def script(server, sock):
+            server.open(sock, behind=unmasked(TEXT, b"x" * 100) * 1000)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+        ws = connect(fake(script).url, limits=Limits(max_backlog=1000))
+        with pytest.raises(ConnectionClosed, match="unread messages and Pings of the server: 1000;"):
+            while True:
+                ws.send("x")
+        assert "994 messages that came before the end were discarded" in log.text
+        assert len(ws._inbox) == 6
 
     def test_a_close_that_is_not_answered_is_waited_for_no_longer_than_the_timeout(self, fake):
         with connect(fake(lambda server, sock: (server.open(sock), frames_until_end(sock))).url, limits=QUICK) as ws:
@@ -1165,7 +1620,7 @@ class TestTheEnd:
         ws = connect(server.url, limits=Limits(max_backlog=195))
         ws.close()
         assert list(ws) == ["0", "1", "2"]
-        assert "7 messages that came after our Close were discarded" in log.text
+        assert "7 messages that came before the end were discarded" in log.text
 
     def test_the_client_waits_for_the_server_to_end_tcp_first(self, fake):
         """§7.1.1"""

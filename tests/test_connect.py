@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import fcntl
+import json
 import os
 import pty
 import re
@@ -13,20 +15,23 @@ import signal
 import socket
 import subprocess
 import sys
+import termios
+import threading
 import time
 from pathlib import Path
 
 import pytest
 from conftest import DEADLINE, free_port, wait_until
 
-from wsref import Chat, Compression, Echo, WebSocketHandler, __version__
-from wsref.cli.connect import escaped, message_line
+from wsref import Chat, Compression, Echo, HTTPError, Limits, WebSocketHandler, __version__
+from wsref.cli.conversation import escaped, message_line
 from wsref.cli.main import main
 from wsref.cli.serve import tls_context
 from wsref.wire.words import columns
 
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1", "TERM": "xterm", "NO_COLOR": "1", "PYTHONUTF8": "1"}
 ENVIRONMENT.pop("FORCE_COLOR", None)
+ENVIRONMENT["XDG_STATE_HOME"] = "/nonexistent"  # no test may write into the history of a person
 COMMAND = [sys.executable, "-m", "wsref", "connect"]
 
 
@@ -59,12 +64,12 @@ class Talker(Echo):
             self.send(message)
 
 
-def is_asleep(process):
+def is_asleep(pid):
     """Whether the main thread of a process sleeps, so it has read all its input."""
     try:
-        stat = Path(f"/proc/{process.pid}/stat").read_text()
+        stat = Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:  # not Linux
-        state = subprocess.run(["ps", "-o", "state=", "-p", str(process.pid)], capture_output=True, text=True).stdout
+        state = subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, text=True).stdout
     else:
         state = stat.rpartition(") ")[2]
     return state.startswith("S")
@@ -73,24 +78,26 @@ def is_asleep(process):
 class OnTerminal:
     """The command with a pseudo-terminal for all three streams."""
 
-    def __init__(self, *arguments, **environment):
+    def __init__(self, *arguments, command=COMMAND, **environment):
         self.ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
+            [*command, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
             env={**ENVIRONMENT, **environment},
             start_new_session=True,
-            preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
         )
         os.close(theirs)
-        self.decode = codecs.getincrementaldecoder("utf-8")().decode
+        self.decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self.printed = ""
         self.at = 0
 
     def type(self, keys):
-        os.write(self.ours, keys.encode())
+        left = keys.encode()
+        while left:
+            left = left[os.write(self.ours, left) :]
 
     def until(self, pattern):
         """Read until this is printed, after the last match."""
@@ -125,8 +132,8 @@ class OnTerminal:
 def on_terminal():
     with contextlib.ExitStack() as stack:
 
-        def start(*arguments, **environment):
-            terminal = OnTerminal(*arguments, **environment)
+        def start(*arguments, **options):
+            terminal = OnTerminal(*arguments, **options)
             stack.callback(terminal.tidy)
             return terminal
 
@@ -206,11 +213,6 @@ class TestAsAFilter:
         done = command(serve(Handler).url)
         assert (done.returncode, done.stdout) == (0, b"00 ff 68\n\x1b[31mred\nline\n")
 
-    def test_a_line_that_is_not_utf_8_is_reported_and_not_sent(self, serve):
-        done = command("--wait", "1", serve().url, given=b"a\n\xff\nb\n")
-        assert (done.returncode, done.stdout) == (0, b"a\nb\n")
-        assert b"line 2 of the input is not UTF-8" in done.stderr
-
     def test_a_reader_that_ends_ends_it(self, serve):
         line = f"seq 100000 | {shlex.join(COMMAND)} {serve().url} | head -1; echo ${{PIPESTATUS[@]}}"
         done = subprocess.run(["bash", "-c", line], capture_output=True, timeout=DEADLINE, env=ENVIRONMENT)
@@ -237,7 +239,7 @@ class TestAsAFilter:
             child.stdin.write(b"hi\n")
             child.stdin.flush()
             assert child.stdout.readline() == b"hi\n"
-            wait_until(lambda: is_asleep(child))  # it waits for input; Ctrl-C before that is 130 as well
+            wait_until(lambda: is_asleep(child.pid))  # it waits for input; Ctrl-C before that is 130 as well
             child.send_signal(signal.SIGINT)
             assert child.wait(DEADLINE) == 130
             assert b"Traceback" not in child.stderr.read()
@@ -261,6 +263,295 @@ class TestAsAFilter:
         assert [request.headers.get(name) for name in headers] == ["1", "a=b", "soap, chat", "http://h"]
         command("--no-compression", "--wait", "0.1", server.url)
         assert "Sec-WebSocket-Extensions" not in requests[1].headers
+
+
+def in_shell(line, **environment):
+    """Run a line of bash; ``$CONNECT`` in it is the command."""
+    line = line.replace("$CONNECT", shlex.join(COMMAND))
+    return subprocess.run(
+        ["bash", "-c", line], capture_output=True, timeout=DEADLINE, env={**ENVIRONMENT, **environment}
+    )
+
+
+def started(*arguments, **options):
+    """Start it with pipes."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*COMMAND, *arguments], env=ENVIRONMENT, **{**pipes, **options})
+
+
+@contextlib.contextmanager
+def nonblocking_pipe():
+    """The two ends of a pipe that another program has made non-blocking."""
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    os.set_blocking(writer, False)
+    yield reader, writer
+    for end in (reader, writer):
+        with contextlib.suppress(OSError):
+            os.close(end)
+
+
+class TestPipesLoseNothing:
+    """Lost input or output is an error message and exit code 1"""
+
+    @pytest.mark.parametrize("bad", [b"\xff", b"caf\xe9", b"\xed\xa0\x80", b"\xc3"])
+    def test_input_that_is_not_utf_8_ends_the_input(self, serve, bad):
+        done = command(serve().url, given=b"a\n" + bad + b"\nb\n")
+        assert (done.returncode, done.stdout) == (1, b"a\n")
+        assert b"line 2 of the input is not UTF-8" in done.stderr
+        assert b"--binary" in done.stderr
+
+    def test_a_last_line_that_is_cut_in_a_character_is_not_utf_8(self, serve):
+        done = command(serve().url, given="a\né".encode()[:-1])
+        assert (done.returncode, done.stdout) == (1, b"a\n")
+        assert b"line 2 of the input is not UTF-8" in done.stderr
+
+    def test_an_argument_that_is_not_utf_8(self, serve):
+        done = in_shell(f"$CONNECT {serve().url} -x hi -x $'\\xff'")
+        assert (done.returncode, done.stdout) == (1, b"hi\n")
+        assert b"text 2 of -x is not UTF-8" in done.stderr
+
+    @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+    @pytest.mark.parametrize("flags", ["", "-q", "--json", "--binary", "-n 1"])
+    def test_a_full_output(self, serve, flags):
+        done = in_shell(f"echo hi | $CONNECT {flags} {serve().url} > /dev/full")
+        assert done.returncode == 1
+        assert b"cannot write to standard output: No space left on device" in done.stderr
+        assert b"Traceback" not in done.stderr
+        assert b"Exception ignored" not in done.stderr
+
+    @pytest.mark.parametrize(
+        ("redirection", "words"),
+        [
+            ("<&-", b"wsref: standard input is closed"),
+            ("<&- >&-", b"wsref: standard input is closed"),
+            ("</dev/null >&-", b"wsref: standard output is closed"),
+            ("0>/dev/null", b"wsref: cannot read standard input"),
+        ],
+    )
+    def test_a_closed_stream(self, serve, redirection, words):
+        done = in_shell(f"$CONNECT -q {serve().url} {redirection}")
+        assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (1, b"", 1)
+        assert done.stderr.startswith(words)
+
+    def test_one_text_needs_no_input(self, serve):
+        done = in_shell(f"$CONNECT -x hi -n 1 {serve().url} <&-")
+        assert (done.returncode, done.stdout) == (0, b"hi\n")
+
+    @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+    def test_without_standard_error_the_rest_works(self, serve, redirection):
+        done = in_shell(f"$CONNECT -x hi -n 1 {serve().url} --trace {redirection}")
+        assert (done.returncode, done.stdout) == (0, b"hi\n")
+        done = in_shell(f"$CONNECT --cafile /no/file wss://localhost {redirection}")
+        assert (done.returncode, done.stdout) == (1, b"")
+
+    def test_a_pipe_that_another_program_made_non_blocking(self, serve):
+        url = serve(limits=Limits(max_message_size=10_000_000)).url
+        text = b"x" * 1_000_000  # more than a pipe holds
+        with nonblocking_pipe() as (reader, writer), nonblocking_pipe() as (their_reader, their_writer):
+            child = started(url, "-n", "2", stdin=reader, stdout=their_writer)
+            os.close(their_writer)
+            with child:
+                os.write(writer, b"first\n")
+                os.set_blocking(their_reader, True)
+                assert os.read(their_reader, 100) == b"first\n"  # it waits for input now, or soon
+                os.set_blocking(writer, True)
+                os.set_blocking(reader, False)
+                threading.Thread(target=os.write, args=(writer, text + b"\n")).start()
+                received = b""
+                while data := os.read(their_reader, 65536):
+                    received += data
+                assert (child.wait(DEADLINE), received == text + b"\n") == (0, True), child.stderr.read()
+
+    def test_input_that_the_server_did_not_take(self, serve):
+        done = in_shell(f"(echo enough; seq 1000000) | $CONNECT -q --wait inf {serve(Talker).url}")
+        assert done.returncode == 1
+        assert re.fullmatch(
+            rb"wsref: line [0-9]+ of the input was not sent: the connection was closed\n"
+            rb"the server closed the connection: 1000 NORMAL 'enough'\n",
+            done.stderr,
+        )
+
+    def test_a_slow_reader_gets_all_though_the_input_has_ended(self, serve):
+        begun = threading.Event()
+
+        class Flood(WebSocketHandler):
+            def on_message(self, message):
+                for n in range(50):
+                    self.send(f"{n:0100000}")  # together more than the pipe and the client hold
+                    begun.set()
+
+        with started("--wait", "0.2", "-x", "go", serve(Flood).url) as child:
+            assert begun.wait(DEADLINE)
+            with pytest.raises(subprocess.TimeoutExpired):
+                child.wait(1.5)  # longer than --wait
+            received = child.stdout.read()
+            assert (child.wait(DEADLINE), len(received)) == (0, 50 * 100_001), child.stderr.read()
+
+    def test_text_in_a_pipe_is_utf_8_whatever_the_locale(self, serve):
+        done = command(serve().url, given="héllo €\n", PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
+        assert (done.returncode, done.stdout.decode()) == (0, "héllo €\n")
+
+    def test_one_long_line(self, serve):
+        url = serve(limits=Limits(max_message_size=10_000_000), compression=Compression()).url
+        line = "0123456789abcdef" * 250_000
+        done = command(url, "--max-message-size", "4000000", given=line)
+        assert (done.returncode, done.stdout == line.encode() + b"\n") == (0, True), done.stderr
+
+
+class TestForScripts:
+    """Flags that end it, and other forms of input and output"""
+
+    def test_texts_of_the_command_line(self, serve):
+        done = command("-x", "one", "--execute", "two\nlines", "-n", "2", serve().url, given="not read\n")
+        assert (done.returncode, done.stdout) == (0, b"one\ntwo\nlines\n")
+
+    def test_a_count_ends_it_before_the_input_ends(self, serve):
+        child = started("-n", "2", serve().url)
+        with child:
+            child.stdin.write(b"1\n2\n3\n4\n")
+            child.stdin.flush()
+            assert child.wait(DEADLINE) == 0
+            assert child.stdout.read() == b"1\n2\n"
+            assert b"we closed the connection: 1000 NORMAL" in child.stderr.read()
+
+    def test_a_count_waits_for_slow_messages(self, serve):
+        class Slow(Echo):
+            def on_message(self, message):
+                threading.Timer(1.2, self.send, [message]).start()  # longer than --wait is without -n
+
+        done = command("-n", "1", serve(Slow).url, given="hi\n")
+        assert (done.returncode, done.stdout) == (0, b"hi\n")
+
+    def test_fewer_messages_than_the_count(self, serve):
+        done = command("-n", "3", serve(Talker).url, given="hi\nenough\n")
+        assert (done.returncode, done.stdout) == (1, b"hi\n")
+        assert b"wsref: -n: the number of messages was 1, not 3\n" in done.stderr
+        done = command("-n", "3", "--wait", "0.1", serve(Talker).url)
+        assert (done.returncode, done.stdout) == (1, b"")
+
+    def test_more_messages_than_the_count_are_no_warning(self, serve):
+        class Flood(WebSocketHandler):
+            def on_open(self):
+                for _ in range(50):
+                    self.send("x" * 100_000)
+
+        done = command("-q", "-n", "1", serve(Flood).url)
+        assert (done.returncode, len(done.stdout), done.stderr) == (0, 100_001, b"")
+
+    def test_time_ends_a_silent_connection(self, serve):
+        child = started("--max-time", "3", serve().url)
+        with child:
+            assert child.wait(DEADLINE) == 124
+            assert b"wsref: --max-time: 3 s are over" in child.stderr.read()
+
+    def test_time_ends_the_opening_handshake(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            done = command("--max-time", "0.5", f"ws://127.0.0.1:{listener.getsockname()[1]}/")
+        assert (done.returncode, done.stderr) == (124, b"wsref: --max-time: no connection within 0.5 s\n")
+
+    def test_time_ends_the_resolver(self, tmp_path):
+        (tmp_path / "sitecustomize.py").write_text(
+            "import socket, time\nsocket.getaddrinfo = lambda *_, **__: time.sleep(1000)\n"
+        )
+        path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+        done = command("--max-time", "0.5", "ws://example.invalid/", PYTHONPATH=path)
+        assert (done.returncode, done.stderr) == (124, b"wsref: --max-time: no connection within 0.5 s\n")
+
+    def test_time_ends_it_where_the_server_does_not_read(self, serve):
+        stop = threading.Event()
+
+        class Deaf(WebSocketHandler):
+            def on_message(self, message):
+                stop.wait(DEADLINE)
+
+        try:
+            done = in_shell(f"yes | $CONNECT --max-time 1 {serve(Deaf).url}")
+        finally:
+            stop.set()
+        assert done.returncode == 124
+        assert b"Traceback" not in done.stderr
+
+    def test_time_ends_it_where_its_output_is_not_read(self, serve):
+        child = started("--max-time", "1", serve().url, "--max-message-size", "9000000", "-x", "y" * 100_000)
+        with child:
+            assert child.wait(DEADLINE) == 124
+
+    @pytest.mark.parametrize("data", [bytes(range(256)) * 1000, b"\n", b"\r\n\x00", "é".encode()])
+    def test_bytes_in_and_bytes_out(self, serve, data):
+        done = command("--binary", "-n", "1", serve().url, given=data)
+        assert (done.returncode, done.stdout == data) == (0, True)
+
+    def test_the_whole_input_is_one_binary_message(self, serve):
+        messages = []
+
+        class Handler(Echo):
+            def on_message(self, message):
+                messages.append(message)
+                self.send("a text: é\n")
+
+        url = serve(Handler).url
+        done = in_shell(f"(printf 'a\n'; printf 'b') | $CONNECT -b -n 1 {url}")
+        assert (done.returncode, done.stdout.decode(), messages) == (0, "a text: é\n", [b"a\nb"])
+        done = in_shell(f"$CONNECT -b -n 1 -x $'\\xff' {url}")
+        assert (done.returncode, messages[1:]) == (0, [b"\xff"])
+        done = in_shell(f"$CONNECT -b --wait 0.1 {url} < /dev/null")
+        assert (done.returncode, len(messages)) == (0, 2)
+
+    def test_json_lines(self, serve):
+        class Handler(Talker):
+            def on_open(self):
+                self.send(b"\x00\xff")
+                self.send("\x1b[31mé\n")
+
+        server = serve(Handler)
+        done = command("--json", "-q", "-s", "chat", "--wait", "inf", server.url, given="kick\n")
+        lines = done.stdout.decode("ascii").splitlines()
+        assert [json.loads(line) for line in lines] == [
+            {"type": "open", "url": server.url + "/", "subprotocol": "chat", "extensions": None},
+            {"type": "binary", "hex": "00ff"},
+            {"type": "text", "data": "\x1b[31mé\n"},
+            {"type": "close", "code": 4001, "reason": "you \x1b[31mare kicked", "clean": True, "by": "server"},
+        ]
+        assert done.returncode == 1
+        done = command("--json", "-x", "vanish", "--wait", "inf", server.url)
+        lost = {"type": "close", "code": 1006, "reason": "", "clean": False, "by": None}
+        assert (done.returncode, json.loads(done.stdout.splitlines()[-1])) == (1, lost)
+
+    def test_quiet_prints_errors_only(self, serve):
+        url = serve(Talker).url
+        assert command("-q", "-k", "-x", "hi", "-n", "1", url).stderr == b""
+        assert command("-q", "-x", "enough", url).stderr == b""
+        done = command("-q", "-x", "vanish", "--wait", "inf", url)
+        assert done.stderr == b"the connection was lost: TCP ended without a Close (1006)\n"
+
+    def test_a_message_over_our_limit_names_the_flag(self, serve):
+        url = serve().url
+        done = command("--max-message-size", "100", "-x", "x" * 101, "-n", "1", url)
+        assert done.returncode == 1
+        assert (
+            b"a message of the server is larger than the limit of this client, 100 bytes (we sent 1009): "
+            b"raise it by --max-message-size BYTES\n" in done.stderr
+        )
+        done = command("--max-message-size", "101", "-x", "x" * 101, "-n", "1", url)
+        assert done.returncode == 0
+
+    def test_short_forms(self, serve):
+        requests = []
+
+        class Handler(Talker):
+            def check_request(self, request):
+                requests.append(request)
+
+        server = serve(Handler, allowed_origins=["http://h"])
+        done = command("-H", "X-A: 1", "-s", "soap", "-s", "chat", "-o", "http://h", "-n", "1", "-x", "hi", server.url)
+        assert done.returncode == 0, done.stderr
+        headers = ("X-A", "Sec-WebSocket-Protocol", "Origin")
+        assert [requests[0].headers.get(name) for name in headers] == ["1", "soap, chat", "http://h"]
+
+    def test_no_history_in_a_pipe(self, serve, tmp_path):
+        command("--wait", "0.1", serve().url, given="hi\n", XDG_STATE_HOME=str(tmp_path))
+        assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(
@@ -346,15 +637,13 @@ class TestOnATerminal:
             assert terminal.ends() == 0
 
     def test_ctrl_c_is_130_and_leaves_the_terminal_as_it_was(self, serve, on_terminal):
-        import termios
-
         terminal = on_terminal(serve().url)
         before = termios.tcgetattr(terminal.ours)
         terminal.until("> ")
         terminal.type("half")
         terminal.until("half")
         # CPython misses a signal just before readline waits; no human is that fast.
-        wait_until(lambda: is_asleep(terminal.process))
+        wait_until(lambda: is_asleep(terminal.process.pid))
         terminal.type("\x03")
         terminal.until("we closed the connection: 1000 NORMAL")
         assert termios.tcgetattr(terminal.ours) == before
@@ -373,6 +662,148 @@ class TestOnATerminal:
             terminal.ends()
             assert ("\x1b[32m" in terminal.printed) is coloured
             assert ("\x1b[2m" in terminal.printed) is coloured
+
+    def test_pasted_lines_are_all_sent_in_order_while_replies_come(self, serve, on_terminal):
+        received = []
+
+        class Handler(Echo):
+            def on_message(self, message):
+                received.append(message)
+                self.send(message)
+
+        pasted = [f"line {n} {'x' * 40}" for n in range(500)]  # 24 kB, and a terminal holds 4
+        terminal = on_terminal(serve(Handler).url)
+        terminal.until("> ")
+        writer = threading.Thread(target=terminal.type, args=("".join(f"{line}\r" for line in pasted),))
+        writer.start()
+        for line in pasted:
+            terminal.until(f"< {line}\r\n")
+        writer.join()
+        assert received == pasted
+
+    def test_many_messages_while_keys_are_typed(self, serve, on_terminal):
+        server = serve()
+        terminal = on_terminal(server.url)
+        terminal.until("> ")
+        writer = threading.Thread(target=terminal.type, args=("abcdefgh" * 200,))
+        writer.start()
+        for n in range(500):
+            server.broadcast(f"news {n}.")
+        for n in range(500):
+            terminal.until(f"< news {n}\\.")
+        writer.join()
+        terminal.type("\x01\x0bstill here\r")  # to the begin of the line, delete it
+        terminal.until("< still here\r\n")
+
+    def test_after_ctrl_z_and_fg_the_line_can_be_edited(self, serve, on_terminal):
+        shell = on_terminal(command=["bash", "--norc", "-i"], PS1="SHELL ")
+        shell.until("SHELL ")
+        shell.type(f"{shlex.join(COMMAND)} {serve().url}\r")
+        shell.until("commands\r\n> ")
+        modes = termios.tcgetattr(shell.ours)
+        shell.type("hXallo")
+        shell.until("hXallo")
+        wait_until(lambda: is_asleep(os.tcgetpgrp(shell.ours)))  # as with Ctrl-C
+        shell.type("\x1a")
+        shell.until("Stopped")
+        shell.until("SHELL ")
+        shell.type("fg\r")
+        shell.until(re.escape("\r\x1b[J> hXallo"))
+        assert termios.tcgetattr(shell.ours) == modes
+        shell.type("\x01\x04\x04he\r")  # to the begin of the line, delete two characters
+        shell.until("< heallo\r\n")
+        shell.until("> ")
+        shell.type("\x04")
+        shell.until("we closed the connection: 1000 NORMAL")
+        shell.until("SHELL ")
+        shell.type("exit\r")
+        shell.ends()
+
+    def test_close_reasons_that_are_not_ascii(self, serve, on_terminal):
+        reasons = []
+
+        class Handler(Echo):
+            def on_message(self, message):
+                self.close(4000, message)
+
+            def on_close(self, code, reason):
+                reasons.append(reason)
+
+        url = serve(Handler).url
+        terminal = on_terminal(url)
+        terminal.until("> ")
+        terminal.type("/close 4000 à bientôt 再见\r")
+        assert terminal.ends() == 0
+        wait_until(lambda: reasons == ["à bientôt 再见"])
+        terminal = on_terminal(url)
+        terminal.until("> ")
+        terminal.type("à bientôt 再见\r")
+        terminal.until("the server closed the connection: 4000 'à bientôt 再见'")
+        assert terminal.ends() == 1
+
+    def test_a_typed_line_that_is_not_utf_8(self, serve, on_terminal, tmp_path):
+        (tmp_path / "readline.py").write_text("raise ImportError")  # readline drops such bytes
+        path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+        for encoding in ("utf-8:strict", "utf-8:surrogateescape"):
+            terminal = on_terminal(serve().url, PYTHONIOENCODING=encoding, PYTHONPATH=path)
+            terminal.until("> ")
+            os.write(terminal.ours, b"caf\xe9\r")
+            terminal.until("not done: ")
+            terminal.until("> ")
+            terminal.type("hi\r")
+            terminal.until("< hi\r\n")
+
+    def test_the_history_is_kept_in_a_file(self, serve, on_terminal, tmp_path):
+        url = serve().url
+
+        def conversation(*keys, flags=()):
+            terminal = on_terminal(url, *flags, XDG_STATE_HOME=str(tmp_path / "state"))
+            terminal.until("> ")
+            for line in keys:
+                terminal.type(f"{line}\r")
+                terminal.until("< .*\r\n")
+                terminal.until("> ")
+            terminal.type("\x04")
+            assert terminal.ends() == 0
+            return terminal.printed
+
+        assert list(tmp_path.iterdir()) == []
+        conversation("secret", flags=["--no-history"])
+        assert list(tmp_path.iterdir()) == []
+        conversation("first", "second é")
+        file = tmp_path / "state/wsref/connect_history"
+        assert file.read_text() == "first\nsecond é\n"
+        assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
+        assert "< first" in conversation("\x1b[A\x1b[A")
+        assert file.read_text() == "first\nsecond é\nfirst\n"
+
+    @pytest.mark.parametrize("home", ["relative/path", "/dev/null", "/nonexistent"])
+    def test_no_place_for_the_history_is_no_error(self, serve, on_terminal, home):
+        terminal = on_terminal(serve().url, XDG_STATE_HOME=home, HOME="/dev/null")
+        terminal.until("> ")
+        terminal.type("hi\r")
+        terminal.until("< hi\r\n")
+        terminal.until("> ")
+        terminal.type("\x04")
+        assert terminal.ends() == 0
+        assert "Traceback" not in terminal.printed
+
+    def test_a_count_and_a_time_end_the_prompt(self, serve, on_terminal):
+        url = serve().url
+        terminal = on_terminal(url, "-n", "2")
+        terminal.until("> ")
+        terminal.type("a\rb\rhalf a line")
+        assert terminal.ends() == 0
+        terminal = on_terminal(url, "--max-time", "3")
+        terminal.until("> ")
+        terminal.type("half a line")
+        assert terminal.ends() == 124
+        assert "Traceback" not in terminal.printed
+
+    def test_one_text_has_no_prompt(self, serve, on_terminal):
+        terminal = on_terminal(serve(Talker).url, "-q", "-x", "evil", "-n", "1")
+        assert terminal.ends() == 0
+        assert terminal.printed == "\\x1b[31mred\\r⏎\\x07\\u202e\r\n"
 
     def test_a_chat_of_two(self, serve, on_terminal):
         url = serve(Chat).url
@@ -424,13 +855,71 @@ class TestErrors:
         done = command(url)
         assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
         assert b"self-signed certificate" in done.stderr
-        assert b"SSL_CERT_FILE" in done.stderr
+        assert b"--cafile" in done.stderr
         assert b"--insecure" in done.stderr
         done = command(url, "--wait", "1", given="hi\n", SSL_CERT_FILE=certificate[0])
         assert (done.returncode, done.stdout) == (0, b"hi\n")
         done = command(url, "--insecure", "--wait", "1", given="hi\n")
         assert (done.returncode, done.stdout) == (0, b"hi\n")
         assert done.stderr.startswith(b"warning: --insecure: ")
+
+    @pytest.mark.parametrize("content", [None, "no certificate"])
+    def test_a_file_of_certificates(self, serve, certificate, tmp_path, content):
+        url = serve(ssl_context=tls_context(*certificate)).url
+        done = command(url, "--cafile", certificate[0], "-x", "hi", "-n", "1")
+        assert (done.returncode, done.stdout) == (0, b"hi\n")
+        file = tmp_path / "cert.pem"
+        if content is not None:
+            file.write_text(content)
+        done = command(url, "--cafile", str(file))
+        assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+        words = "cannot read" if content is None else "holds no certificate in the format PEM"
+        assert words in done.stderr.decode()
+
+    def test_ws_to_a_tls_port(self, serve, certificate):
+        url = serve(ssl_context=tls_context(*certificate)).url.replace("wss:", "ws:")
+        done = command(url + "/path?query")
+        assert done.returncode == 1
+        assert f"\n  (the port speaks TLS: try {url.replace('ws:', 'wss:')}/path?query)\n" in done.stderr.decode()
+
+    def test_ws_to_a_port_that_ends_the_connection_without_tls(self):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+
+            def hang_up():
+                with contextlib.suppress(OSError):
+                    while True:
+                        listener.accept()[0].close()
+
+            thread = threading.Thread(target=hang_up)
+            thread.start()
+            done = command(f"ws://127.0.0.1:{listener.getsockname()[1]}/")
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+        assert done.returncode == 1
+        assert b"wss://" not in done.stderr
+
+    @pytest.mark.parametrize(
+        ("location", "command_line"),
+        [
+            ("/there?a=b", "'ws://127.0.0.1:PORT/there?a=b'"),
+            ("https://example.com/é", "wss://example.com/%C3%83%C2%A9"),
+            ("http://[::1]/;touch%20x", "'ws://[::1]/;touch%20x'"),
+            ("wss://example.com:444", "wss://example.com:444/"),
+            ("https://user:password@example.com/", None),
+            ("ftp://example.com/", None),
+        ],
+    )
+    def test_a_redirect_is_named_with_the_command_to_repeat(self, serve, location, command_line):
+        class Handler(Echo):
+            def check_request(self, request):
+                raise HTTPError(302, "elsewhere", headers={"Location": location.encode().decode("latin-1")})
+
+        server = serve(Handler)
+        done = command(server.url)
+        assert done.returncode == 1
+        repeat = rb"\(to go there: python -m wsref connect (.*)\)\n"
+        found = re.search(repeat, done.stderr)
+        assert (found and found[1].decode().replace(str(server.server_address[1]), "PORT")) == command_line, done.stderr
 
     def test_wss_to_a_plain_port(self, serve):
         done = command(serve().url.replace("ws:", "wss:"))
@@ -442,12 +931,21 @@ class TestErrors:
         [
             ([], "required: URL"),
             (["http://h/"], "did you mean ws://?"),
-            (["localhost:8765"], "is ws://HOST:PORT/PATH"),
+            (["localhost:8765"], "did you mean ws://localhost:8765?"),
+            (["localhost"], "did you mean ws://localhost?"),
+            (["127.0.0.1:8765/path?query"], "did you mean ws://127.0.0.1:8765/path?query?"),
+            (["[::1]:8765"], "did you mean ws://[::1]:8765?"),
+            (["wss:example.com"], "did you mean wss://example.com?"),
+            (["ws:/example.com/a"], "did you mean ws://example.com/a?"),
+            (["-n", "0", "ws://h/"], "a whole number above 0"),
+            (["--max-message-size", "1e6", "ws://h/"], "a whole number above 0"),
+            (["--max-time", "inf", "ws://h/"], "seconds are a number above 0"),
+            (["--cafile", "f", "ws://h/"], "--cafile is for wss://"),
             (["ws://h/#x"], "no fragment"),
             (["--header", "nonsense", "ws://h/"], "a header is 'NAME: VALUE'"),
             (["--subprotocol", "a b", "ws://h/"], "a subprotocol is one word"),
             (["--subprotocol", "a", "--subprotocol", "a", "ws://h/"], "offer each subprotocol once"),
-            (["--header", "Host: x", "ws://h/"], "the handshake writes the header 'Host' itself"),
+            (["--header", "Upgrade: x", "ws://h/"], "the handshake writes the header 'Upgrade' itself"),
             (["--origin", "a\nb", "ws://h/"], "not a header that HTTP can carry"),
             (["--timeout", "0", "ws://h/"], "seconds are a number above 0"),
             (["--wait", "soon", "ws://h/"], "seconds are a number above 0"),

@@ -10,7 +10,23 @@ import pytest
 from conftest import peak_memory
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from vectors import KEY, ZERO, close, events_of, failure, frame, more, outcome, plain, prop, take, text, unframe, xor
+from vectors import (
+    KEY,
+    ZERO,
+    close,
+    events_of,
+    failure,
+    fragmented,
+    frame,
+    more,
+    outcome,
+    plain,
+    prop,
+    take,
+    text,
+    unframe,
+    xor,
+)
 
 from wsref.protocol.connection import Closed, Connection, Message, Ping, Pong
 from wsref.protocol.errors import ConnectionClosed, ProtocolError
@@ -139,7 +155,7 @@ class TestMasking:
         yield connection.send("text")
         yield connection.send(b"binary" * 1000)
         yield connection.send("")
-        yield connection.send("fragmented", fragment_size=3)
+        yield fragmented(connection, "fragmented", 3)
         yield connection.ping(b"ping")
         yield connection.pong(b"")
         connection.receive(frame(9, b"?", key=key_to(connection.role)))
@@ -171,7 +187,7 @@ class TestMasking:
             found.append((4, wire[at : at + 4]))
             at += 4 + size
         assert found == asked, "one key for each frame, in order, and none twice"
-        assert len(found) == 11
+        assert len(found) == 12
 
     def test_a_client_and_a_server_understand_each_other(self):
         client, server = Connection(Role.CLIENT), Connection(Role.SERVER)
@@ -179,7 +195,7 @@ class TestMasking:
             for size in (0, 1, 3, 125, 126, 127, 1023, 1024, 1025, 65535, 65536, 70000):
                 other.receive(one.send(b"\xa5" * size))
                 assert take(other) == [Message(b"\xa5" * size)]
-                other.receive(one.send("é" * size, fragment_size=1000))
+                other.receive(fragmented(one, "é" * size, 1000))
                 assert take(other) == [Message("é" * size)]
 
     @pytest.mark.parametrize("cut", range(1, 9))
@@ -510,31 +526,44 @@ class TestSending:
     def test_a_server_sends_these_bytes(self):
         connection = Connection(Role.SERVER)
         assert connection.send("Hello").hex() == "810548656c6c6f"
-        assert connection.send("Hello", fragment_size=3).hex() == "010348656c" + "80026c6f"
+        assert fragmented(connection, "Hello", 3).hex() == "010348656c" + "00026c6f" + "8000"
         assert connection.send(bytes(256))[:4].hex() == "827e0100"
         assert connection.send(bytes(65536))[:10].hex() == "827f0000000000010000"
 
     @ROLES
     @pytest.mark.parametrize(
-        "data, size, wanted",
+        "pieces, wanted",
         [
-            ("Hello", 1, [(1, b"H"), (0, b"e"), (0, b"l"), (0, b"l"), (0x80, b"o")]),
-            ("Hello", 4, [(1, b"Hell"), (0x80, b"o")]),
-            ("Hello", 5, [(0x81, b"Hello")]),
-            ("Hello", 6, [(0x81, b"Hello")]),
-            (b"abcd", 2, [(2, b"ab"), (0x80, b"cd")]),
-            ("€", 2, [(1, b"\xe2\x82"), (0x80, b"\xac")]),
-            ("", 1, [(0x81, b"")]),
-            (b"", 9, [(0x82, b"")]),
+            (["Hel", "lo"], [(1, b"Hel"), (0, b"lo"), (0x80, b"")]),
+            ([b"ab", bytearray(b"c"), memoryview(b"d")], [(2, b"ab"), (0, b"c"), (0, b"d"), (0x80, b"")]),
+            (["€"], [(1, b"\xe2\x82\xac"), (0x80, b"")]),
+            (["", "a", "", "b", ""], [(1, b"a"), (0, b"b"), (0x80, b"")]),  # peers may limit empty fragments
+            ([""], [(0x81, b"")]),
+            ([b"", b""], [(0x82, b"")]),
         ],
     )
-    def test_fragments_have_the_size_that_was_asked_for_and_one_fin(self, role, data, size, wanted):
-        assert unframe(Connection(role).send(data, fragment_size=size)) == wanted
+    def test_each_piece_is_a_fragment_and_the_last_one_has_fin(self, role, pieces, wanted):
+        assert unframe(b"".join(Connection(role).send_fragments(iter(pieces)))) == wanted
 
-    @pytest.mark.parametrize("size", [0, -1])
-    def test_a_fragment_has_at_least_one_byte(self, size):
-        with pytest.raises(ValueError, match="at least 1"):
-            Connection(Role.SERVER).send("x", fragment_size=size)
+    def test_a_fragment_is_there_before_the_next_piece_is_known(self):
+        pieces = iter(["a", "b"])
+        frames = Connection(Role.SERVER).send_fragments(pieces)
+        assert next(frames) == b"\x01\x01a"
+        assert next(pieces) == "b"
+
+    @pytest.mark.parametrize(
+        ("pieces", "error", "words"),
+        [
+            ([], ValueError, "at least one piece"),
+            (["a", b"b"], TypeError, "all str .* or all bytes"),
+            ([b"a", "b"], TypeError, "all str .* or all bytes"),
+            ([5], TypeError, "not int"),
+            (["\ud800"], ValueError, "surrogates"),
+        ],
+    )
+    def test_what_are_no_pieces_of_a_message(self, pieces, error, words):
+        with pytest.raises(error, match=words):
+            list(Connection(Role.SERVER).send_fragments(pieces))
 
     @ROLES
     @pytest.mark.parametrize("data", [None, 5, ["x"]])
@@ -563,7 +592,7 @@ class TestSending:
         assert connection.state is state
         for call in (
             lambda: connection.send("x"),
-            lambda: connection.send(b"", fragment_size=1),
+            lambda: list(connection.send_fragments([b"x"])),
             connection.ping,
             connection.pong,
         ):
@@ -703,7 +732,7 @@ class TestAnyWay:
     def test_what_one_role_sends_the_other_receives(self, messages, size, cuts, role):
         messages = [m.encode(errors="replace").decode() if isinstance(m, str) else m for m in messages]
         sender, receiver = Connection(role), Connection(Role.CLIENT if role is Role.SERVER else Role.SERVER)
-        wire = b"".join(sender.send(message, fragment_size=size) for message in messages)
+        wire = b"".join(fragmented(sender, message, size) for message in messages)
         found = []
         for piece in cut_up(wire, cuts):
             receiver.receive(piece)

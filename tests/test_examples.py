@@ -20,6 +20,9 @@ from rawclient import CLOSE, PING, PONG, TEXT, connected, frame, text, upgrade
 from test_browser import CHROMEDRIVER, CHROMIUM, FLAGS, MISSING, started
 
 from wsref import ConnectionClosed, Echo, HandshakeFailed, WebSocketHandler, connect, running
+from wsref.check.clients.cases import select
+from wsref.check.clients.grader import Grader, Plan
+from wsref.check.verdict import Outcome
 from wsref.cli.serve import tls_context
 
 try:
@@ -416,3 +419,77 @@ class TestPrograms:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout
         assert "7 passed" in done.stdout
+
+
+class TestDrivers:
+    """driver.py, driver.mjs, driver.html, echo_client.py and hasty_client.py, against the grader of clients."""
+
+    CASES = ("c4.accept.missing", "c5.status.200", "c6.length.126", "c6.masked.text")
+
+    @contextlib.contextmanager
+    def grading(self) -> Iterator[Grader]:
+        grader = Grader(Plan(select(only=self.CASES), 3.0))
+        grader.start()
+        try:
+            yield grader
+        finally:
+            grader.close()
+
+    def outcomes(self, grader: Grader, name: str) -> list[Outcome]:
+        wait_until(lambda: name in grader.sessions and grader.sessions[name].is_over)
+        return [verdict.outcome for verdict in grader.report(grader.sessions[name]).verdicts]
+
+    def test_the_driver_in_python(self):
+        pytest.importorskip("websockets")
+        with self.grading() as grader:
+            url = f"ws://{grader.target.authority}/next?agent=websockets"
+            done = run(sys.executable, "driver.py", url, cwd=EXAMPLES)
+            assert done.returncode == 0, done.stderr
+            assert self.outcomes(grader, "websockets") == [Outcome.PASS] * len(self.CASES)
+
+    def test_the_driver_in_node(self, tmp_path):
+        modules = ROOT / "tests" / "node" / "node_modules"
+        require(modules.exists(), "npm install in tests/node")
+        (tmp_path / "driver.mjs").write_text((EXAMPLES / "driver.mjs").read_text())
+        os.symlink(modules, tmp_path / "node_modules")
+        with self.grading() as grader:
+            done = run("node", "driver.mjs", f"ws://{grader.target.authority}/next?agent=ws", cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+            assert self.outcomes(grader, "ws") == [Outcome.PASS] * len(self.CASES)
+
+    @pytest.mark.parametrize("page", ["driver.html", "/"])
+    def test_the_driver_in_a_browser(self, tmp_path, page):
+        if MISSING:
+            pytest.skip("; ".join(MISSING))
+        with self.grading() as grader:
+            if page == "/":
+                address, name = f"http://{grader.target.authority}/?agent=page", "page"
+            else:
+                text = (EXAMPLES / page).read_text().replace("127.0.0.1:9001", grader.target.authority)
+                (tmp_path / page).write_text(text)
+                address, name = (tmp_path / page).as_uri(), "browser"
+            options = webdriver.ChromeOptions()
+            options.binary_location = CHROMIUM
+            for flag in (*FLAGS, f"--user-data-dir={tmp_path / 'chromium'}"):
+                options.add_argument(flag)
+            driver = webdriver.Chrome(options=options, service=Service(CHROMEDRIVER))
+            try:
+                driver.get(address)
+                if page == "/":
+                    driver.find_element("id", "start").click()
+                assert self.outcomes(grader, name) == [Outcome.PASS] * len(self.CASES)
+                if page == "/":
+                    wait_until(lambda: driver.find_element("id", "link").is_displayed())
+                    assert driver.find_element("id", "words").text == "4 of 4, 0 failed"
+            finally:
+                driver.quit()
+
+    @pytest.mark.parametrize(
+        "client, code, words",
+        [("echo_client.py", 0, "no MUST is broken"), ("hasty_client.py", 1, "2 MUST failures")],
+    )
+    def test_a_client_without_a_driver(self, client, code, words):
+        only = [word for case in self.CASES for word in ("--only", case)]
+        command = [sys.executable, "-m", "wsref", "check", "--client", *only]
+        done = run(*command, "--run", f"{sys.executable} {client} {{url}}", cwd=EXAMPLES)
+        assert (done.returncode, words in done.stdout) == (code, True), done.stdout

@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from vectors import KEY, close, frame, more, prop, text
+from vectors import KEY, close, fragmented, frame, more, prop, text
 
 from wsref import Connection, Limits, Role
 from wsref.protocol.client_handshake import RESPONSE_RULES
@@ -137,7 +137,7 @@ class TestAgreement:
     @given(st.lists(st.tuples(st.text(max_size=20), st.booleans()), max_size=6), st.integers(1, 9))
     def test_of_compressed_messages(self, messages, size):
         sender = Connection(Role.CLIENT, parameters=DeflateParameters())
-        data = b"".join(sender.send(words * 20, compress=squeeze, fragment_size=size) for words, squeeze in messages)
+        data = b"".join(fragmented(sender, words * 20, size, compress=squeeze) for words, squeeze in messages)
         self.agree(data, Role.SERVER, DeflateParameters())
         explainer = Explainer(masked=True, deflate=DeflateParameters(), from_start=True)
         whole = explainer.feed(data)

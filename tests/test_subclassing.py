@@ -21,7 +21,7 @@ from wsref.protocol.http11 import Headers
 #: The names that a user of the handler may rely on.  A change here is a change of the API.
 PUBLIC = {
     *("check_request", "on_open", "on_message", "on_pong", "on_close"),
-    *("send", "ping", "close"),
+    *("send", "send_fragments", "ping", "close"),
     *("ready_state", "request", "subprotocol", "extensions", "server", "closed", "client_address"),
     *("subprotocols", "paths"),
 }

@@ -126,3 +126,11 @@ def failure(data: bytes, role: Role = Role.SERVER, limits: Limits = Limits()) ->
     assert int.from_bytes(payload[:2], "big") == sent == error[0]
     assert payload[2:].decode(), "the Close says why"
     return int(sent)
+
+
+def fragmented(sender, message, size, **options):
+    """The frames of a message in fragments of this size; None: of one frame."""
+    if size is None:
+        return sender.send(message, **options)
+    pieces = [message[i : i + size] for i in range(0, len(message) or 1, size)]
+    return b"".join(sender.send_fragments(pieces, **options))

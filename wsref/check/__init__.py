@@ -1,4 +1,4 @@
-"""``python -m wsref check URL``: grade any WebSocket server, in any language.
+"""``python -m wsref check URL``: grade any WebSocket server, in any language; with ``--client``, any client.
 
 How the grader works:
 
@@ -24,9 +24,11 @@ codec                       an encoder and a lenient decoder, for heads and fram
 verdict                     the meaning of a failure, and the outcomes of a case
 session                     TCP connections to the server, with deadlines and a record
 case                        a case and its verdict
+rule                        a rule of an RFC, and its cases
 plays                       the plays of most cases: ways to send bytes and to judge answers
 cases             1-11      the cases, one module a chapter; all of them, and ``select``
 runner                      plays the cases, several at a time
+clients                     the other half: a grader for clients, with its cases and its gallery
 baseline                    the known failures of a server, in a file
 report                      the report: for a terminal, HTML, Markdown, JSON, JUnit
 gallery           1-11      a good server, and servers that are broken on purpose

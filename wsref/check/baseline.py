@@ -15,8 +15,12 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from .cases import CASES, LARGE_CASES
+from .clients.cases import CLIENT_CASES
 from .runner import Report
 from .verdict import Outcome
+
+#: All cases that a baseline may name.
+EVERY = (*CASES, *LARGE_CASES, *CLIENT_CASES)
 
 HEAD = """\
 # Known failures of {url}, for: python -m wsref check --baseline FILE
@@ -30,7 +34,7 @@ def nearest(name: str) -> str:
     >>> nearest("6.lenght.126"), nearest("x")
     ('6.length.126', '')
     """
-    return next(iter(get_close_matches(name, [case.id for case in (*CASES, *LARGE_CASES)], 1)), "")
+    return next(iter(get_close_matches(name, [case.id for case in EVERY], 1)), "")
 
 
 def parse(lines: Iterable[str]) -> dict[str, str]:
@@ -48,7 +52,7 @@ def parse(lines: Iterable[str]) -> dict[str, str]:
         ...
     ValueError: line 1: no case is called '6.lenght.126'; the nearest id is 6.length.126
     """
-    ids, known = {case.id for case in (*CASES, *LARGE_CASES)}, dict[str, str]()
+    ids, known = {case.id for case in EVERY}, dict[str, str]()
     for number, line in enumerate(lines, 1):
         name, reason = [*line.split(None, 1), "", ""][:2]
         if not name or name.startswith("#"):
@@ -69,12 +73,12 @@ def as_lines(report: Report, before: Mapping[str, str]) -> str:
         before: The baseline to replace.  It keeps the reasons of cases that fail again, and the
             lines of cases that this run did not play.
     """
-    reasons = {case.id: before[case.id] for case in (*CASES, *LARGE_CASES) if case.id in before}
+    reasons = {case.id: before[case.id] for case in EVERY if case.id in before}
     for verdict in report.verdicts:
         if verdict.outcome is Outcome.PASS:
             reasons.pop(verdict.case.id, None)
         elif verdict.outcome is Outcome.FAIL and not reasons.get(verdict.case.id):
             reasons[verdict.case.id] = f"{verdict.case.level.value}: {verdict.why}"
     width = max(map(len, reasons), default=0)
-    lines = [f"{case.id:{width}}  {reasons[case.id]}".rstrip() for case in (*CASES, *LARGE_CASES) if case.id in reasons]
-    return HEAD.format(url=report.target.url) + "".join(line + "\n" for line in lines)
+    lines = [f"{case.id:{width}}  {reasons[case.id]}".rstrip() for case in EVERY if case.id in reasons]
+    return HEAD.format(url=report.subject) + "".join(line + "\n" for line in lines)

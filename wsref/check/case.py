@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
-from .session import Peer
 from .verdict import Level, Outcome
 
 
@@ -36,13 +36,15 @@ class Play:
         accepts: The correct answers, in words.
         run: Plays the case.  It returns if the server is right, raises :class:`~wsref.check.verdict.Failed`
             if the server is wrong, and :class:`~wsref.check.verdict.Skipped` if the case does not apply.
+            Its argument is the :class:`~wsref.check.session.Peer`, or for a case about clients the
+            :class:`~wsref.check.clients.session.Client`.
         needs: The ability that the case needs.
         alone: Whether the case must run alone because it loads the server, or may end it.
     """
 
     sends: str
     accepts: str
-    run: Callable[[Peer], None]
+    run: Callable[[Any], None]
     needs: Needs = Needs.NOTHING
     alone: bool = False
 
@@ -52,7 +54,7 @@ class Case:
     """One requirement, and the play that tests it.
 
     Attributes:
-        id: Chapter, subject, variant: ``3.key.short``.
+        id: Chapter, subject, variant: ``3.key.short``; ``c4.accept.wrong`` for a case about clients.
         level: The meaning of a failure.
         section: The section of the rule: ``RFC 6455 §4.2.1``.
         title: The requirement, as a sentence about the server.
@@ -70,9 +72,14 @@ class Case:
     hint: str
 
     @property
+    def is_for_clients(self) -> bool:
+        """Whether the case is about a client, so that the grader is the server."""
+        return self.id.startswith("c")
+
+    @property
     def chapter(self) -> int:
         """The chapter of the book that teaches the rule."""
-        return int(self.id.partition(".")[0])
+        return int(self.id.partition(".")[0].removeprefix("c"))
 
 
 @dataclass

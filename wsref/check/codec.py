@@ -113,6 +113,10 @@ class Answer:
         """Return the values of all headers with this name."""
         return [value for key, value in self.headers if key.lower() == name.lower()]
 
+    def shown(self, name: str) -> str:
+        """Return all headers with this name as one line, for a person."""
+        return f"{name}: {', '.join(self.lines(name)) or 'missing'}"
+
     def tokens(self, name: str) -> list[str]:
         """Return the elements of a list header in lower case, from all its lines."""
         return [word.strip().lower() for value in self.lines(name) for word in value.split(",") if word.strip()]
@@ -237,12 +241,13 @@ def fragments(opcode: int, *pieces: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Frame:
-    """A frame that a server sent.
+    """A received frame.
 
     Attributes:
         payload: Unmasked, if it was masked.
         rsv: RSV1 is 4, RSV2 is 2, RSV3 is 1.
         faults: The framing rules that the frame breaks, each with its section.
+        key: The masking key; empty: no mask.
     """
 
     opcode: int
@@ -250,6 +255,7 @@ class Frame:
     fin: bool = True
     rsv: int = 0
     faults: tuple[str, ...] = field(default=(), compare=False)
+    key: bytes = field(default=b"", compare=False)
 
     @property
     def code(self) -> int | None:
@@ -267,9 +273,11 @@ class Frame:
         return f"{name} of {len(self.payload)} bytes{unfinished}" + (f": {content}" if self.payload else "")
 
 
-def parse_frame(data: bytes | bytearray) -> tuple[Frame, int] | None:
-    """Parse one frame from a server, leniently; None: the frame is incomplete.
+def parse_frame(data: bytes | bytearray, *, from_client: bool = False) -> tuple[Frame, int] | None:
+    """Parse one frame, leniently; None: the frame is incomplete.
 
+    Args:
+        from_client: Whether a client sent it, so that it must have a mask.
     Returns:
         The frame and its size on the wire, bytes.
 
@@ -297,7 +305,10 @@ def parse_frame(data: bytes | bytearray) -> tuple[Frame, int] | None:
     if second & 0x80:
         key = bytes(data[at : at + 4])
         at += 4
-        faults.append("it is masked (RFC 6455 §5.1)")
+        if not from_client:
+            faults.append("it is masked (RFC 6455 §5.1)")
+    elif from_client:
+        faults.append("it is not masked (RFC 6455 §5.1)")
     if len(data) < at + length:
         return None
     payload = bytes(data[at : at + length])
@@ -310,4 +321,5 @@ def parse_frame(data: bytes | bytearray) -> tuple[Frame, int] | None:
         faults.append(f"it is a control frame of {length} bytes (RFC 6455 §5.5)")
     if first & 0x30:
         faults.append(f"RSV bits {first >> 4 & 7:03b} are set (RFC 6455 §5.2)")
-    return Frame(opcode, mask(payload, key) if key else payload, fin, first >> 4 & 7, tuple(faults)), at + length
+    unmasked = mask(payload, key) if key else payload
+    return Frame(opcode, unmasked, fin, first >> 4 & 7, tuple(faults), key), at + length

@@ -1,7 +1,7 @@
 """The plays of most cases: each function sends something in one way and judges the answer.
 
 Each function returns a :class:`~wsref.check.case.Play`, which also describes itself in words.
-A case that needs something else is a :func:`script`.
+The other cases use a function in the module of their chapter.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from .case import Needs, Play
 from .codec import BINARY, OPCODE_NAMES, PING, PONG, TEXT, Answer, frame, text
-from .session import Peer, Wire
+from .session import Peer, Silence, Wire
 from .verdict import Failed, Skipped
 
 
@@ -29,19 +29,19 @@ def in_words(data: bytes, max_bytes: int = 48) -> str:
     return data.hex(" ") if len(data) <= max_bytes else f"{data[:max_bytes].hex(' ')} … ({len(data)} bytes)"
 
 
-def script(
-    sends: str, accepts: str, run: Callable[[Peer], None], *, needs: Needs = Needs.NOTHING, alone: bool = False
-) -> Play:
-    """Return a play that calls a function."""
-    return Play(sends, accepts, run, needs, alone)
-
-
 # -- Chapters 1 to 5: a request and its answer ---------------------------------------
 
 
-def _ask(peer: Peer, request: bytes, *, byte_by_byte: bool = False) -> Answer | None:
+def ask(peer: Peer, request: bytes, *, byte_by_byte: bool = False, fin: bool = False) -> Answer | None:
+    """Return the answer to a request on a new connection; None: the server ended TCP.
+
+    Args:
+        fin: Whether to send FIN after the request.
+    """
     wire = peer.connect()
     (wire.send_in_packets if byte_by_byte else wire.send)(request)
+    if fin:
+        wire.send_fin()
     return wire.answer(head_only=request.startswith(b"HEAD "))
 
 
@@ -51,7 +51,7 @@ def upgraded(request: bytes, *, byte_by_byte: bool = False) -> Play:
     def run(peer: Peer) -> None:
         if peer.baseline_status not in (101, 501):
             raise Skipped(f"an ordinary handshake gets {peer.baseline_status or 'no answer'}, so this one may too")
-        answer = _ask(peer, request, byte_by_byte=byte_by_byte)
+        answer = ask(peer, request, byte_by_byte=byte_by_byte)
         if answer is None:
             raise Failed("the end of TCP", "101 Switching Protocols")
         if answer.status != 101 and not (answer.status == peer.baseline_status == 501):
@@ -85,16 +85,29 @@ def like_baseline(request: bytes, *, last_packet_size: int = 0, or_refusal: bool
     return Play(in_words(request) + how, f"the status of the ordinary handshake{also}", run)
 
 
-def not_upgraded(request: bytes) -> Play:
-    """Expect any answer but a 101 to a WebSocket, or the end of TCP."""
+def not_upgraded(request: bytes, *, in_time: bool = False) -> Play:
+    """Expect any answer but a 101 to a WebSocket.
+
+    The end of TCP is legal, and so is silence: the quoted rules forbid to upgrade, and ask for no answer.
+    3.refusal.answered asks for one.
+
+    Args:
+        in_time: Fail if the server does nothing before the deadline.
+    """
 
     def run(peer: Peer) -> None:
-        answer = _ask(peer, request)
+        try:
+            answer = ask(peer, request)
+        except Silence:
+            if in_time or peer.wires[-1].received():
+                raise
+            return
         if answer is not None and answer.status == 101 and answer.is_websocket:
             raise Failed(str(answer), "any answer but a 101 to a WebSocket")
         _must_differ(peer, answer)
 
-    return Play(in_words(request), "any status but 101 to a WebSocket, or the end of TCP", run)
+    accepts = "any status but 101 to a WebSocket, or the end of TCP" if in_time else "anything but a 101 to a WebSocket"
+    return Play(in_words(request), accepts, run)
 
 
 def _must_differ(peer: Peer, answer: Answer | None) -> None:
@@ -123,7 +136,7 @@ def refused(request: bytes, *statuses: int, or_eof: bool = False, any_status: bo
         wanted += ", or the end of TCP"
 
     def run(peer: Peer) -> None:
-        answer = _ask(peer, request)
+        answer = ask(peer, request)
         if answer is None:
             if not or_eof:
                 raise Failed("the end of TCP without an answer", wanted)
@@ -133,21 +146,13 @@ def refused(request: bytes, *statuses: int, or_eof: bool = False, any_status: bo
     return Play(in_words(request), wanted, run)
 
 
-def answered(request: bytes, accepts: str, judge: Callable[[Peer, Answer], None], *, always: bool = False) -> Play:
-    """Judge the answer with a function that raises Failed if the answer is wrong.
-
-    Args:
-        always: Fail if there is no answer; otherwise the case is skipped.
-    """
+def answered(request: bytes, accepts: str, judge: Callable[[Peer, Answer], None]) -> Play:
+    """Judge the answer with a function that raises Failed if the answer is wrong; without an answer, skip the case."""
 
     def run(peer: Peer) -> None:
-        answer = _ask(peer, request)
-        if answer is not None:
-            judge(peer, answer)
-        elif always:
-            raise Failed("the end of TCP without an answer", accepts)
-        else:
+        if (answer := ask(peer, request)) is None:
             raise Skipped("the server closed the connection without an answer")
+        judge(peer, answer)
 
     return Play(in_words(request), accepts, run)
 
@@ -160,7 +165,7 @@ def accepted(request: bytes, accepts: str, judge: Callable[[Peer, Answer], None]
     """
 
     def run(peer: Peer) -> None:
-        answer = _ask(peer, request) if or_refusal else peer.open(request).opening
+        answer = ask(peer, request) if or_refusal else peer.open(request).opening
         if answer is not None and answer.status == 101:
             judge(peer, answer)
 
@@ -174,63 +179,110 @@ def echoes(
     data: bytes,
     *messages: tuple[int, bytes],
     packet_size: int = 0,
-    ignore: tuple[int, ...] = (),
     needs: Needs | None = None,
+    sends: str = "",
+    accepts: str = "",
 ) -> Play:
     """Expect the messages in these bytes back.
 
     Args:
         messages: Opcode and payload of each message, in order; Pongs are allowed.
         packet_size: Bytes in each packet; 0: send all bytes at once.
-        ignore: Opcodes to ignore: ``(PONG,)``.
         needs: As for a case; None: BINARY_ECHO if a message is binary, otherwise ECHO.
+        sends: As for a case; "": the bytes.
+        accepts: As for a case; "": the messages.
     """
     if needs is None:
         needs = Needs.BINARY_ECHO if any(opcode == BINARY for opcode, _ in messages) else Needs.ECHO
-
-    def run(peer: Peer) -> None:
-        wire = peer.open()
-        wire.send_in_packets(data, packet_size) if packet_size else wire.send(data)
-        for opcode, payload in messages:
-            wire.expect(opcode, payload, ignore=ignore)
-
-    received = ", ".join(f"{OPCODE_NAMES[opcode]} of {len(payload)} bytes" for opcode, payload in messages)
     slowly = "" if not packet_size else f" ({packet_size} byte{'s' * (packet_size > 1)} at a time)"
-    return Play(in_words(data) + slowly, f"these messages back: {received}", run, needs)
+    received = ", ".join(f"{OPCODE_NAMES[opcode]} of {len(payload)} bytes" for opcode, payload in messages)
+    return dialogue(
+        sends or in_words(data) + slowly,
+        accepts or f"these messages back: {received}",
+        data,
+        *messages,
+        packet_size=packet_size,
+        needs=needs,
+    )
 
 
-def pongs(data: bytes, *payloads: bytes, ignore: tuple[int, ...] = ()) -> Play:
-    """Expect Pongs with these payloads, in order, for the Pings in these bytes."""
+def dialogue(
+    sends: str, accepts: str, *steps: bytes | tuple[int, bytes], packet_size: int = 0, needs: Needs = Needs.ECHO
+) -> Play:
+    """Send and expect in turn, on one connection.
+
+    Args:
+        steps: Bytes to send, or the opcode and payload of an expected message.
+        packet_size: Bytes in each packet; 0: send the bytes of a step at once.
+    """
 
     def run(peer: Peer) -> None:
         wire = peer.open()
-        wire.send(data)
-        for payload in payloads:
-            wire.expect(PONG, payload, ignore=ignore)
+        for step in steps:
+            if isinstance(step, tuple):
+                wire.expect(*step)
+            elif packet_size:
+                wire.send_in_packets(step, packet_size)
+            else:
+                wire.send(step)
 
-    received = ", ".join(f"{payload!r}" if len(payload) < 20 else f"{len(payload)} bytes" for payload in payloads)
-    return Play(in_words(data), f"PONG with {received}", run, Needs.OPEN)
+    return Play(sends, accepts, run, needs)
+
+
+def reaction(
+    data: bytes,
+    accepts: str,
+    judge: Callable[[Wire], object],
+    *,
+    sends: str = "",
+    packet_size: int = 0,
+    needs: Needs = Needs.OPEN,
+) -> Play:
+    """Send these bytes on a new connection, and judge what happens with a function that raises Failed.
+
+    Args:
+        packet_size: Bytes in each packet; 0: send all bytes at once.
+        sends: As for a case; "": the bytes.
+    """
+
+    def run(peer: Peer) -> None:
+        wire = peer.open()
+        if packet_size:
+            wire.send_in_packets(data, packet_size)
+        elif data:
+            wire.send(data)
+        judge(wire)
+
+    return Play(sends or in_words(data), accepts, run, needs)
 
 
 #: Text that probes whether a connection is still open, for servers that do not answer Pings yet (chapter 6).
 LIVENESS_TEXT = text("still there?")
 
 
-def fails(data: bytes, *, probe_with_text: bool = False, request: bytes | None = None, alone: bool = False) -> Play:
+def fails(
+    data: bytes,
+    *,
+    before: tuple[tuple[int, bytes], ...] = (),
+    probe_with_text: bool = False,
+    sends: str = "",
+    alone: bool = False,
+) -> Play:
     """Expect that the server fails the connection for these bytes, which break a rule.  RFC 6455 §7.1.7.
 
     Args:
+        before: The valid messages before the invalid frame, to which answers are legal.
         probe_with_text: Probe the connection with a text message if the server echoes; otherwise, with a Ping.
-        request: The handshake; None: the ordinary one.
+        sends: As for a case; "": the bytes.
         alone: As for a case.
     """
 
     def run(peer: Peer) -> None:
-        wire = peer.open(request)
+        wire = peer.open()
         wire.send(data)
-        wire.expect_failure(LIVENESS_TEXT if probe_with_text and peer.echo else None)
+        wire.expect_failure(LIVENESS_TEXT if probe_with_text and peer.echo else None, before)
 
-    return Play(in_words(data), "Close, or the end of TCP, and nothing else", run, Needs.OPEN, alone)
+    return Play(sends or in_words(data), "Close, or the end of TCP, and nothing else", run, Needs.OPEN, alone)
 
 
 def works(peer: Peer, wire: Wire) -> None:
@@ -239,16 +291,26 @@ def works(peer: Peer, wire: Wire) -> None:
     wire.expect(TEXT if peer.echo else PONG, b"Hello")
 
 
-def survives(harm: Callable[[Wire], None], sends: str, *, needs: Needs = Needs.OPEN, alone: bool = False) -> Play:
-    """Expect that the server works for the next client after something happens on one connection."""
+def survives(
+    sends: str,
+    harm: Callable[[Peer], None],
+    *,
+    accepts: str = "the next connection works",
+    times: int = 1,
+    needs: Needs = Needs.OPEN,
+    alone: bool = False,
+) -> Play:
+    """Expect that the server works for the next client after something happens on other connections.
+
+    Args:
+        times: How often; a crash may come later.
+    """
 
     def run(peer: Peer) -> None:
-        opens = needs is not Needs.NOTHING
-        harmed = peer.open() if opens else peer.connect()
-        harm(harmed)
-        harmed.close()
-        wire = peer.open() if opens else peer.connect()
-        if opens:
-            works(peer, wire)
+        for _ in range(times):
+            harm(peer)
+            peer.close()  # a server of one client at a time waits for the end
+            works(peer, peer.open())
+            peer.close()
 
-    return Play(sends, "the next connection works", run, needs, alone)
+    return Play(sends, accepts, run, needs, alone)

@@ -84,6 +84,8 @@ class Report:
         interrupted: Whether Ctrl-C stopped it.
         seconds: The duration of the run.
         known: The failures of a baseline: id to reason; None: no baseline.
+        client: The name of the graded client; "": a server is graded, which is at the target.
+        abilities: What the client can do, in words.
     """
 
     target: Target
@@ -93,6 +95,13 @@ class Report:
     interrupted: bool = False
     seconds: float = 0.0
     known: dict[str, str] | None = None
+    client: str = ""
+    abilities: str = ""
+
+    @property
+    def subject(self) -> str:
+        """The graded server's URL, or the graded client's name."""
+        return f"--client {self.client}" if self.client else self.target.url
 
     def count(self, outcome: Outcome, level: Level | None = None) -> int:
         """Return the number of cases with this outcome, and this level if one is given."""
@@ -269,13 +278,27 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
         capabilities.unasked,
         capabilities.concurrent,
     )
-    began = time.monotonic()
     verdict = Verdict(case, Outcome.PASS, unasked=capabilities.unasked)
-    try:
-        reason = _skip_reason(case, capabilities)
-        if reason:
+
+    def run() -> None:
+        if reason := _skip_reason(case, capabilities):
             raise Skipped(reason)
         case.play.run(peer)
+
+    try:
+        judge(verdict, run)
+    finally:
+        peer.close()
+    verdict.cut_off = any(wire.cut_off for wire in peer.wires)
+    verdict.recorded = [without_secrets(wire.recorded, target.secrets) for wire in peer.wires]
+    return verdict
+
+
+def judge(verdict: Verdict, run: Callable[[], None]) -> None:
+    """Run a play, and write its outcome and its duration into a verdict."""
+    case, began = verdict.case, time.monotonic()
+    try:
+        run()
     except Skipped as skipped:
         verdict.outcome, verdict.why = Outcome.SKIP, str(skipped)
     except Failed as failure:
@@ -286,12 +309,7 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
         logger.exception("%s was not judged: the grader itself has a bug", case.id)
         verdict.outcome, verdict.why = Outcome.SKIP, f"a bug of the grader: {type(error).__name__}: {error}"
         verdict.grader_failed = True
-    finally:
-        peer.close()
-    verdict.cut_off = any(wire.cut_off for wire in peer.wires)
-    verdict.recorded = [without_secrets(wire.recorded, target.secrets) for wire in peer.wires]
     verdict.seconds = time.monotonic() - began
-    return verdict
 
 
 def _skip_reason(case: Case, capabilities: Capabilities) -> str:
@@ -374,7 +392,7 @@ def grade(
     capabilities = probe(target, timeout=timeout, echo=echo)
     report = Report(target, capabilities)
     run = _Run(report, timeout, on_verdict, began + max_time, is_enough)
-    with _stopping_at_ctrl_c(run, on_ctrl_c):
+    with stopping_at_ctrl_c(run.interrupt, on_ctrl_c):
         run.play_together([case for case in cases if not case.play.alone], jobs if capabilities.concurrent else 1)
         run.replay()
         run.play_alone([case for case in cases if case.play.alone])
@@ -384,8 +402,8 @@ def grade(
 
 
 @contextlib.contextmanager
-def _stopping_at_ctrl_c(run: _Run, on_ctrl_c: Callable[[], None]) -> Iterator[None]:
-    """Let the first Ctrl-C stop the run; a second one raises KeyboardInterrupt.
+def stopping_at_ctrl_c(interrupt: Callable[[], None], on_ctrl_c: Callable[[], None]) -> Iterator[None]:
+    """Let the first Ctrl-C call these functions; a second one raises KeyboardInterrupt.
 
     The first one raises nothing: an exception between any two instructions of the main thread could leave
     a lock locked for which the threads of the cases wait.  Nor does it set an Event, which has such a lock.
@@ -393,7 +411,7 @@ def _stopping_at_ctrl_c(run: _Run, on_ctrl_c: Callable[[], None]) -> Iterator[No
 
     def handle(number: int, frame: object) -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        run.interrupt()
+        interrupt()
         on_ctrl_c()
 
     in_main_thread = threading.current_thread() is threading.main_thread()

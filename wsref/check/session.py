@@ -19,11 +19,13 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from .codec import (
     BINARY,
     CLOSE,
+    MASKING_KEY,
     PING,
     PONG,
     Answer,
@@ -49,6 +51,9 @@ MAX_RECORDED = 64 * 1024
 
 #: Bytes.  A server may limit the size of messages (RFC 6455 §10.4), but not to this size or below.
 MIN_MESSAGE_LIMIT = 8 * 1024
+
+#: Seconds after a first packet, so that the network does not join it with the next one.
+FIRST_PACKET_ALONE = 0.1
 
 #: The payload of a Ping that tests whether the server has failed the connection.
 LIVENESS_PAYLOAD = b"still there?"
@@ -281,7 +286,11 @@ class Wire:
             sends the time may send any message at any time.
         passed_over: The number of such messages so far.
         was_reset: Whether the server ended TCP with RST.
+        IS_SERVER: Whether the grader is the server, and the peer a client: see :mod:`~wsref.check.clients`.
     """
+
+    IS_SERVER: ClassVar[bool] = False
+    MAX_RECEIVED: ClassVar[int] = MAX_RECEIVED
 
     def __init__(self, sock: socket.socket, target: Target, timeout: float, *, unasked: bool = False) -> None:
         self._socket = sock
@@ -335,6 +344,10 @@ class Wire:
                 self.was_reset = True
                 return
 
+    def control(self, opcode: int, payload: bytes) -> bytes:
+        """Return a valid control frame of the grader: with a mask, unless the grader is the server."""
+        return frame(opcode, payload, key=None if self.IS_SERVER else MASKING_KEY)
+
     def _filled_in(self, data: bytes) -> bytes:
         head, blank, rest = data.partition(b"\r\n\r\n")
         if not re.match(rb"[\s]*[A-Za-z]", head):  # frames, not a request
@@ -362,17 +375,19 @@ class Wire:
         return sent
 
     def send_in_packets(self, data: bytes, size: int = 1) -> None:
-        """Send the bytes in packets of ``size`` bytes."""
+        """Send the bytes in packets of ``size`` bytes, with a pause in which the server can read the first."""
         data = self._filled_in(data)
         self._note_control(data)
-        for start in range(0, len(data), size):
+        self.send(data[:size])
+        time.sleep(FIRST_PACKET_ALONE)
+        for start in range(size, len(data), size):
             self.send(data[start : start + size])
 
     def send_in_two(self, data: bytes, last: int) -> None:
         """Send two packets, the second of ``last`` bytes, with a pause in which the server can read the first."""
         data = self._filled_in(data)
         self.send(data[:-last])
-        time.sleep(0.05)
+        time.sleep(FIRST_PACKET_ALONE)
         self.send(data[-last:])
 
     def send_fin(self) -> None:
@@ -436,8 +451,8 @@ class Wire:
         self._record(False, data)
         self._ended = not data
         self._buffer += data
-        if len(self._buffer) > MAX_RECEIVED:
-            raise Failed(f"it sent more than {MAX_RECEIVED >> 20} MiB that the grader did not request")
+        if len(self._buffer) > self.MAX_RECEIVED:
+            raise Failed(f"it sent more than {self.MAX_RECEIVED >> 20} MiB that the grader did not request")
         return True
 
     def _receive_more(self, deadline: Deadline) -> bool:
@@ -560,7 +575,7 @@ class Wire:
         return self._frame(self.deadline_for() if seconds is None else Deadline(seconds))
 
     def _frame(self, deadline: Deadline) -> Frame | None:
-        while (parsed := parse_frame(self._buffer)) is None:
+        while (parsed := parse_frame(self._buffer, from_client=self.IS_SERVER)) is None:
             if not self._receive_more(deadline):
                 if self._buffer:
                     raise Failed(f"TCP ended inside a frame, after {bytes(self._buffer[:40]).hex(' ')}")
@@ -585,7 +600,7 @@ class Wire:
         deadline = deadline or self.deadline_for()
         while (received := self._frame(deadline)) is not None:
             if received.opcode == PING:
-                self.send(frame(PONG, received.payload))
+                self.send(self.control(PONG, received.payload))
             elif received.opcode != PONG or received.payload in self._ping_payloads or received.faults:
                 yield received
             else:
@@ -680,23 +695,24 @@ class Wire:
         if received.opcode == CLOSE and received.code in (1008, 1009):
             _may_be_too_long(wanted, f"Close {received.code}")
         if received.opcode == CLOSE and received.code == 1003 and wanted.opcode == BINARY:
-            raise Skipped("the server refuses binary messages (Close 1003), which is legal")
+            raise Skipped("it refuses binary messages (Close 1003), which is legal")
         if (received.opcode, received.payload) != (wanted.opcode, wanted.payload):
             raise Failed(f"{received}{_where_they_differ(received, wanted)}", str(wanted))
 
-    def expect_failure(self, alive: bytes | None = None) -> Frame | None:
+    def expect_failure(self, alive: bytes | None = None, before: tuple[tuple[int, bytes], ...] = ()) -> Frame | None:
         """Check that the server fails the connection.  RFC 6455 §7.1.7.
 
         The server may send a Close and end TCP, or only end TCP: it "SHOULD send a Close frame".
 
         Args:
             alive: The bytes that test whether the server still reads; None: a Ping.
+            before: The valid messages, or pieces of one, that the invalid bytes follow: their echo is legal.
         Returns:
             The Close; None: TCP ended without one.
         Raises:
             Failed: The server answered, or did nothing.
         """
-        self.send(frame(PING, LIVENESS_PAYLOAD) if alive is None else alive)
+        self.send(self.control(PING, LIVENESS_PAYLOAD) if alive is None else alive)
         answered = False
         try:
             for received in self.frames():
@@ -704,7 +720,7 @@ class Wire:
                     return received
                 if received.opcode == PONG and alive is None and received.payload == LIVENESS_PAYLOAD and not answered:
                     answered = True  # a library may answer before its application decodes the text and finds the fault
-                elif self.answers_nothing(received):
+                elif (received.opcode, received.payload) in before or self.answers_nothing(received):
                     continue  # a server that does not fail the connection sends no Close in time
                 elif received.opcode >= 8 or received.fin:  # unless it echoes fragments before it sees the fault
                     raise Failed(f"the connection stays open: it sent {received}", "Close, or the end of TCP")
@@ -765,7 +781,7 @@ def _may_be_too_long(wanted: Frame, how: str) -> None:
         Skipped: The message is larger than :data:`MIN_MESSAGE_LIMIT`.
     """
     if (size := len(wanted.payload)) > MIN_MESSAGE_LIMIT:
-        raise Skipped(f"the server does not accept messages of {size} bytes (RFC 6455 §10.4): {how}")
+        raise Skipped(f"it does not accept messages of {size} bytes (RFC 6455 §10.4): {how}")
 
 
 def _where_they_differ(received: Frame, wanted: Frame) -> str:

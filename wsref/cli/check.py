@@ -8,25 +8,27 @@ written; 130, Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import functools
 import shutil
 import ssl
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..check import baseline, report
 from ..check.case import Case, Verdict
 from ..check.cases import select
+from ..check.clients import cases as client_cases
 from ..check.gallery import BROKEN
 from ..check.gallery.reference import serving
 from ..check.report import Ansi
 from ..check.runner import Capabilities, NotAnswering, Report, grade
 from ..check.session import Target, parse_target
 from ..check.verdict import Level, Outcome
-from . import check_options
-from .report_files import Progress, ReportFiles, write_whole
+from . import check_clients, check_options
+from .report_files import AutobahnFolder, Progress, ReportFiles, write_whole
 from .terminal import CommandError, wants_colour
 
 
@@ -45,13 +47,15 @@ class Order:
         left_out: The cases that --except leaves out, each with the reason.
         known: The failures of --baseline: id to reason; None: no baseline.
         before: The failures in the file of --write-baseline, before it is written.
+        on_report: Called with the report.
     """
 
-    target: Target
+    target: Target | None  # None: clients are graded
     cases: list[Case]
     left_out: dict[str, str] = field(default_factory=dict)
     known: dict[str, str] | None = None
     before: Mapping[str, str] = field(default_factory=dict)
+    on_report: Callable[[Report], None] = lambda result: None
 
 
 def run(options: argparse.Namespace) -> int:
@@ -79,12 +83,12 @@ def _run(options: argparse.Namespace) -> int:
         if options.list:
             return list_cases(cases, verbose=options.verbose)
         if options.broken:
-            return serve_broken(options.broken, options.port)
-        if options.url is None:
-            raise ValueError("the URL is missing: give one such as ws://127.0.0.1:8765/echo (or --list, --gallery)")
-        target = parse_target(options.url, verify=not options.insecure, cafile=options.cafile)
+            return serve_broken(options.broken, options.port or 0)
+        if options.spec and not options.client:
+            return check_all(cases, options)
+        target = None if options.client else _target(options)
         left_out = {
-            case.id: f"--except {glob}" for glob in options.left_out for case in select(only=[glob]) if case in cases
+            case.id: f"--except {glob}" for glob in options.left_out for case in _named(glob, options) if case in cases
         }
         if len(left_out) == len(cases):
             raise ValueError("--except leaves no case")
@@ -92,20 +96,50 @@ def _run(options: argparse.Namespace) -> int:
     except ValueError as error:
         parser.error(str(error))
     require_certificates(options.cafile)
-    order = Order(_with_headers(target, options), cases, left_out)
+    order = Order(target and _with_headers(target, options), cases, left_out)
     if options.baseline:
         order.known = read_baseline(options.baseline)
     if options.write_baseline:
         order.before = read_baseline(options.write_baseline, may_be_missing=True)
         files.require_writable(options.write_baseline)
-    return check(order, options, files)
+    try:
+        return _grade_clients(order, options, files) if options.client else check(order, options, files)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def _target(options: argparse.Namespace) -> Target:
+    if options.url is None:
+        raise ValueError(
+            "the URL is missing: give one such as ws://127.0.0.1:8765/echo (or --client, --list, --gallery)"
+        )
+    return parse_target(options.url, verify=not options.insecure, cafile=options.cafile)
+
+
+def _named(glob: str, options: argparse.Namespace) -> Sequence[Case]:
+    return client_cases.select(only=[glob]) if options.client else select(only=[glob])
+
+
+def _grade_clients(order: Order, options: argparse.Namespace, files: ReportFiles) -> int:
+    """Grade clients, instead of a server."""
+    spec, cases = check_clients.chosen(
+        [case for case in client_cases.CLIENT_CASES if case in order.cases and case.id not in order.left_out], options
+    )
+
+    def publish(result: Report) -> int:
+        return _publish(result, order, options, files)
+
+    return check_clients.grade_clients(cases, spec, options, publish, _is_enough(options, order))
 
 
 def _selected(options: argparse.Namespace) -> list[Case]:
     levels = list(Level)[: [level.value.lower() for level in Level].index(options.level) + 1]
-    cases = [
-        case for case in select(until=options.until, only=options.only, large=options.large) if case.level in levels
-    ]
+    every: Sequence[Case] = (
+        client_cases.select(until=options.until, only=options.only)
+        if options.client
+        else select(until=options.until, only=options.only, large=options.large)
+    )
+    cases = [case for case in every if case.level in levels]
     if not cases:
         raise ValueError("no case matches: see check --list")
     return cases
@@ -167,6 +201,7 @@ def check(order: Order, options: argparse.Namespace, files: ReportFiles) -> int:
     Raises:
         CommandError: The server does not answer, or a report cannot be written.
     """
+    assert order.target is not None
     target, cases = order.target, [case for case in order.cases if case.id not in order.left_out]
     if not target.is_loopback:
         print(
@@ -198,11 +233,21 @@ def check(order: Order, options: argparse.Namespace, files: ReportFiles) -> int:
         result.interrupted = True
     finally:
         progress.end()
+    return _publish(result, order, options, files, no_server)
+
+
+def _publish(result: Report, order: Order, options: argparse.Namespace, files: ReportFiles, no_server: str = "") -> int:
+    """Write the reports; return the exit code.
+
+    Raises:
+        CommandError: There is no server, or a report cannot be written.
+    """
     result.known = order.known
     _list_left_out(result, order)
     if options.write_baseline:
         _write_baseline(result, order, options.write_baseline)
     files.write(result, options.version)
+    order.on_report(result)
     if no_server:
         raise CommandError(no_server)
     stream = sys.stderr if files.use_stdout else sys.stdout
@@ -211,6 +256,33 @@ def check(order: Order, options: argparse.Namespace, files: ReportFiles) -> int:
     for line in report.as_text(result, Ansi(wants_colour(stream)), style):
         print(line, file=stream)
     return 130 if result.interrupted else int(result.is_bad)
+
+
+def check_all(cases: list[Case], options: argparse.Namespace) -> int:
+    """Grade the servers of Autobahn's ``fuzzingclient.json``, and write its ``index.json``.
+
+    Returns:
+        The exit code: the largest one of the servers.
+    Raises:
+        CommandError: The file cannot be read, or a report cannot be written.
+        ValueError: A URL in it is not valid.
+    """
+    spec = check_clients.read_spec(options.spec)
+    if not spec.servers:
+        raise CommandError(f'{options.spec} has no "servers"; for a fuzzingserver.json, add --client')
+    folder, codes = AutobahnFolder(spec.outdir, options.version), []
+    for name, url in spec.servers:
+        target = parse_target(url, verify=not options.insecure, cafile=options.cafile)
+        chosen = spec.select(cases, name)
+        order = Order(
+            _with_headers(target, options), chosen, on_report=functools.partial(folder.add, name, close_codes={})
+        )
+        try:
+            codes.append(check(order, options, ReportFiles({})))
+        except CommandError as error:  # the others may answer
+            print(f"wsref: {error}", file=sys.stderr)
+            codes.append(2)
+    return max(codes)
 
 
 def _nothing_played(target: Target, cases: list[Case], why: str) -> Report:
@@ -226,7 +298,8 @@ def _list_left_out(result: Report, order: Order) -> None:
     """Add the cases of --except to the verdicts, in their places."""
     played = {verdict.case.id: verdict for verdict in result.verdicts}
     result.verdicts = [
-        played.get(case.id) or Verdict(case, Outcome.UNPLAYED, order.left_out[case.id]) for case in order.cases
+        played.get(case.id) or Verdict(case, Outcome.UNPLAYED, order.left_out.get(case.id, "--spec"))
+        for case in order.cases
     ]
 
 

@@ -8,6 +8,7 @@ import re
 
 from ..check import report
 from ..check.cases import CASES
+from ..check.clients.cases import CLIENT_CASES
 from ..check.gallery import BROKEN
 from ..check.verdict import Level
 from .terminal import seconds
@@ -15,12 +16,12 @@ from .terminal import seconds
 DESCRIPTION = f"""\
 Grade any WebSocket server, in any language: {len(CASES)} cases, chapter by chapter, each with its
 section of an RFC.  The grader tests whether the server echoes messages.  If it does not, the
-grader skips the cases that need an echo.
+grader skips the cases that need an echo.  With --client it grades clients: {len(CLIENT_CASES)} cases.
 """
 
 EPILOG = """\
 levels:
-  MUST     the server breaks a sentence of an RFC; only these set the exit code to 1
+  MUST     the server, or the client, breaks a sentence of an RFC; only these set the exit code to 1
   SHOULD   the RFC advises otherwise; good reasons may exist
   INTEROP  the server breaks no rule; real clients, or their users, expect otherwise
 
@@ -32,12 +33,14 @@ examples:
   python -m wsref check --header 'Cookie: id=1' --origin https://app.example --subprotocol chat URL
   python -m wsref check --write-baseline known.txt URL    accept the failures of today, and then in CI:
   python -m wsref check --baseline known.txt --junit check.xml --max-time 120 URL
+  python -m wsref check --client --run 'node client.mjs {url}'   grade a client that echoes
   python -m wsref check --broken guid-with-space          serve an exercise with a bug to find
 
 exit code:
   0    no MUST failed; with --baseline: no case failed that it does not list
   1    a failure, or the run stopped early (--first, --max-time, a server that stopped answering)
-  2    a wrong command line, no server, or a file that cannot be read or written
+  2    a wrong command line, no server, a client of --run that does not connect, or a file that cannot
+       be read or written
   130  Ctrl-C; the reports are written, with the cases played so far
 
 NO_COLOR=1 switches colours off, FORCE_COLOR=1 on; a pipe gets none.
@@ -49,7 +52,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "check",
         help="grade any WebSocket server, chapter by chapter",
-        usage="python -m wsref check [options] URL",
+        usage="python -m wsref check [options] URL\n       python -m wsref check --client [options]",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -59,13 +62,19 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     _add_selection(parser.add_argument_group("which cases"))
     _add_connection(parser.add_argument_group("the connections"))
+    _add_clients(parser.add_argument_group("clients instead of a server"))
     _add_output(parser.add_argument_group("the report"))
     _add_gate(parser.add_argument_group("known failures"))
     add = parser.add_argument_group("without a server").add_argument
     add("--list", action="store_true", help="list the cases")
     add("--gallery", action="store_true", help="list the broken servers; with -v, also their bugs")
     add("--broken", metavar="NAME", choices=BROKEN, help="serve a broken server as an exercise, until Ctrl-C")
-    add("--port", metavar="PORT", type=int, default=0, help="with --broken: the port (default: any free one)")
+    add(
+        "--port",
+        metavar="PORT",
+        type=int,
+        help="with --broken or --client: the port (default: any free one; with --client 9001)",
+    )
     return parser
 
 
@@ -138,6 +147,36 @@ def _add_connection(group: argparse._ArgumentGroup) -> None:
     )
     add("--insecure", action="store_true", help="wss: accept any certificate")
     add("--cafile", metavar="FILE", help="wss: also trust the certificates in FILE")
+
+
+def _add_clients(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--client",
+        action="store_true",
+        help="serve the cases for clients: to a browser, to a driver of yours, or to one of Autobahn's; no URL",
+    )
+    add(
+        "--run",
+        dest="command",
+        metavar="'COMMAND {url}'",
+        help="with --client: start this command for each case, with its URL, and end with the report",
+    )
+    add("--once", action="store_true", help="with --client: end after the first client that is done")
+    add(
+        "--idle",
+        metavar="SECONDS",
+        type=seconds,
+        default=60.0,
+        help="with --client: report a client that does not come back for so long (default: %(default)g)",
+    )
+    add("--host", metavar="ADDRESS", help="with --client: the address to listen on (default: 127.0.0.1)")
+    add(
+        "--spec",
+        metavar="FILE",
+        help="with --client: Autobahn's fuzzingserver.json (url, outdir, cases, exclude-cases, exclude-agent-cases); "
+        "without: its fuzzingclient.json (servers); index.json and the reports go to outdir",
+    )
 
 
 def _add_output(group: argparse._ArgumentGroup) -> None:

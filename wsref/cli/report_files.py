@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from typing import ClassVar, TextIO
 
 from ..check import report
 from ..check.case import Verdict
+from ..check.clients.autobahn import index
 from ..check.runner import Report
 from ..check.verdict import Outcome
 from .terminal import CommandError
@@ -83,6 +85,40 @@ class ReportFiles:
                 sys.stdout.write(text)
             else:
                 write_whole(file, text.encode())
+
+
+class AutobahnFolder:
+    """The folder of a spec file of Autobahn: ``index.json``, and for each agent a report as JSON and as a page.
+
+    Args:
+        outdir: Its path.  It need not exist.
+        version: Of this package, for the reports.
+    """
+
+    def __init__(self, outdir: str, version: str) -> None:
+        self._folder = Path(outdir)
+        self._version = version
+        self._index: dict[str, object] = {}
+
+    def add(self, name: str, result: Report, close_codes: Mapping[str, int | None]) -> None:
+        """Write the report on an agent, and the index of all agents.
+
+        Raises:
+            CommandError: A file cannot be written.
+        """
+        date = datetime.now(UTC).isoformat(timespec="seconds")
+        file = re.sub("[^0-9A-Za-z._-]+", "_", name).strip(".") or "agent"
+        self._index[name] = index(result.verdicts, close_codes, f"{file}.json")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandError(f"cannot make the folder {self._folder}: {error.strerror}") from None
+        for path, text in (
+            ("index.json", json.dumps(self._index, indent=1)),
+            (f"{file}.json", _as_json(result, self._version, date)),
+            (f"{file}.html", report.as_html(result, version=self._version, date=date)),
+        ):
+            write_whole(str(self._folder / path), text.encode())
 
 
 def write_whole(file: str, data: bytes) -> None:

@@ -28,6 +28,30 @@ def wants_colour(stream: TextIO) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 
+def print_to_stderr(line: str) -> None:
+    """Print a line to standard error.  Where that is full or closed there is no other place to say so."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        discard(sys.stderr)
+
+
+def discard(stream: TextIO) -> None:
+    """Send the output of a stream to nowhere, so that Python's last flush cannot fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def positive(text: str) -> int:
+    """Parse a number of things on the command line.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not a whole number above 0.
+    """
+    if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text)):
+        raise argparse.ArgumentTypeError(f"a number of bytes or messages is a whole number above 0, not {text!a}")
+    return int(text)
+
+
 def seconds(text: str) -> float:
     """Parse a time on the command line.
 

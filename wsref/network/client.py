@@ -25,7 +25,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import math
 import re
 import socket
@@ -43,25 +42,30 @@ from ..protocol.client_handshake import HandshakeFailed, build_handshake, check_
 from ..protocol.connection import Closed, Message, Ping, Pong
 from ..protocol.deflate import Compression
 from ..protocol.errors import ConnectionClosed, HTTPError, quote_ascii
-from ..protocol.http11 import Response, build_request, parse_response
-from ..protocol.limits import Limits
+from ..protocol.http11 import Response, build_request, parse_response, reason_phrase
+from ..protocol.limits import MAX_SECONDS, Limits
 from ..protocol.spec import CloseCode, Role, State
 from ..protocol.url import URL, parse_url
 from .channel import Channel, make_connection
+from .log import logger
 from .tap import Tap, Tapped, TappedTLS
 from .tls import TLSTransport
 from .transport import Transport
 
-logger = logging.getLogger("wsref")
-
 #: Bytes that a read of the response's head, or of a refusal's body, asks for.
 HEAD_READ_SIZE = 16 * 1024
+
+#: Seconds.  A server writes the head of a response at once; after this pause inside it the rest is missing.
+HEAD_PAUSE = 2.0
 
 #: Bytes of a refusal's body that are read.
 MAX_BODY = 16 * 1024
 
 #: Bytes that a kept message counts in addition to its own: an empty one takes memory, too.
 PER_MESSAGE = 64
+
+#: Reads after the deadline, at most, for a message that has arrived: 512 bytes, 4 KiB, 32 KiB, then 256 KiB each.
+MAX_LATE_READS = 8
 
 Result = TypeVar("Result")
 
@@ -87,18 +91,18 @@ def connect(
         url: ``ws://host:port/path?query`` or ``wss://...``.
         subprotocols: Names to offer, the best first.
         origin: Value of the Origin header; None: no such header.
-        headers: Further headers: cookies, an ``Authorization``.
+        headers: Further headers: cookies, an ``Authorization``, or the ``Host`` of a virtual host.
         ssl_context: For ``wss``; None: trust the system's certificates.
-        timeout: Seconds for TCP, TLS and the handshake together.  (The system's resolver has
-            its own timeout; its time counts, but cannot be cut short.)
+        timeout: Seconds for TCP, TLS and the handshake together, more than 0.  (The system's
+            resolver has its own timeout; its time counts, but cannot be cut short.)
         compression: Offer permessage-deflate; None: do not.
         limits: Of the response's head, of messages, and timeouts once it is open.
         tap: Called with all bytes that pass, see :mod:`wsref.network.tap`.
     Returns:
         An open :class:`WebSocket`.
     Raises:
-        ValueError: An invalid URL, subprotocol or header, or an ``ssl_context`` for ``ws``:
-            nothing was sent.
+        ValueError: An invalid URL, subprotocol, header or timeout, or an ``ssl_context`` for
+            ``ws``: nothing was sent.
         HandshakeFailed: The server's response did not open a WebSocket.
         TimeoutError: It took longer than ``timeout``.
         ssl.SSLCertVerificationError: The server's certificate is not trusted, or not for this
@@ -110,8 +114,8 @@ def connect(
     where = parse_url(url)
     if ssl_context is not None and not where.secure:
         raise ValueError("an ssl_context is for wss://; this is ws://")
-    if not timeout > 0:
-        raise ValueError(f"timeout must be more than 0 seconds, not {timeout!r}")
+    if not 0 < timeout <= MAX_SECONDS:
+        raise ValueError(f"timeout must be more than 0 and at most {MAX_SECONDS:,} seconds, not {timeout!r}")
     request = build_handshake(
         where,
         new_key(),
@@ -143,7 +147,7 @@ def connect(
                 with transport.write_lock, contextlib.suppress(ConnectionClosed):  # the first read notices
                     transport.send(wire)
                 response, early = _read_response(transport, deadline, limits)
-                subprotocol, parameters = check_response(request, response, compression)
+                subprotocol, parameters = check_response(request, response, compression, secure=where.secure)
                 on_failure.pop_all()
         connection = make_connection(Role.CLIENT, limits, parameters=parameters, compression=compression)
         if early:
@@ -154,8 +158,8 @@ def connect(
     raise OSError(failures[-1][1] or errno.ETIMEDOUT, f"cannot connect: {'; '.join(why for why, _ in failures)}")
 
 
-def _addresses(url: URL) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
-    """Ask the system's resolver; keep its order."""
+def _addresses(url: URL) -> list[tuple[socket.AddressFamily, tuple[str | int, ...]]]:
+    """Ask the system's resolver; keep its order.  (An IPv6 address has four parts: the last is its zone.)"""
     try:
         found = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -163,18 +167,17 @@ def _addresses(url: URL) -> list[tuple[socket.AddressFamily, tuple[str, int]]]:
     return [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]
 
 
-_connecting: set[tuple[str, int]] = set()  # addresses to which a connection is in the state CONNECTING
+_connecting: set[tuple[str | int, ...]] = set()  # addresses to which a connection is in the state CONNECTING
 _connecting_changed = threading.Condition()
 
 
 @contextlib.contextmanager
-def _turn(address: tuple[str, int], deadline: float) -> Iterator[None]:
+def _turn(address: tuple[str | int, ...], deadline: float) -> Iterator[None]:
     """§4.1 item 2: "There MUST be no more than one connection in a CONNECTING state" to one
     host and port, by its IP address; "the client MUST serialize them".
 
     So a program cannot open a thousand connections to a server that answers none of them.
     """
-    address = address[:2]
     with _connecting_changed:
         left = deadline - time.monotonic()
         if not _connecting_changed.wait_for(lambda: address not in _connecting, max(left, 0.0)):
@@ -188,7 +191,7 @@ def _turn(address: tuple[str, int], deadline: float) -> Iterator[None]:
             _connecting_changed.notify_all()
 
 
-def _dial(family: socket.AddressFamily, address: tuple[str, int], timeout: float) -> socket.socket:
+def _dial(family: socket.AddressFamily, address: tuple[str | int, ...], timeout: float) -> socket.socket:
     """Open a TCP connection."""
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -203,8 +206,8 @@ def _dial(family: socket.AddressFamily, address: tuple[str, int], timeout: float
 def _make_transport(
     sock: socket.socket, url: URL, context: ssl.SSLContext | None, limits: Limits, tap: Tap | None
 ) -> Transport:
-    # §4.1 item 5: the TLS handshake names the host (SNI).  Certificates have no final dot.
-    host = url.host.removesuffix(".")
+    # §4.1 item 5: the TLS handshake names the host (SNI).  Certificates have no final dot, and no zone.
+    host = url.host.removesuffix(".").partition("%")[0]
     if tap is None:
         return Transport(sock, limits) if context is None else TLSTransport(sock, context, limits, server_hostname=host)
     tapped: Tapped = Tapped(sock, limits)
@@ -221,7 +224,7 @@ def _tls_handshake(transport: Transport, url: URL, deadline: float) -> None:
     except HTTPError as error:
         if time.monotonic() >= deadline:
             raise TimeoutError(str(error)) from None
-        plain = "" if "ALERT" in error.reason else f"; the port may not speak TLS: try ws://{url.host}:{url.port}"
+        plain = "" if "ALERT" in error.reason else f"; the port may not speak TLS: try {replace(url, secure=False)}"
         raise HandshakeFailed(f"{error}{plain}") from None
 
 
@@ -231,34 +234,40 @@ def _read_response(transport: Transport, deadline: float, limits: Limits) -> tup
     Returns:
         The response, and the bytes after the head of a 101.
     Raises:
-        HandshakeFailed: It is not HTTP, or was cut off.
+        HandshakeFailed: It is not HTTP, or its head does not end.
         TimeoutError: The deadline has passed.
     """
-    data, checked = b"", 0
+    data = b""
     while True:
-        found = None
-        if data.find(b"\r\n\r\n", max(checked - 3, 0)) >= 0 or len(data) > limits.max_head:
-            try:
-                found = parse_response(data, 0, limits)
-            except HTTPError as error:
-                raise HandshakeFailed(f"the response is not HTTP/1.1: {error}") from None
-        if found is not None:
-            response, end = found
-            data, checked = data[end:], 0
+        _check_is_http(data)
+        status = int(found[1]) if (found := re.match(rb"HTTP/1\.[01] ([1-5][0-9]{2})", data)) else 0
+        answered = f"the server answered {status} {reason_phrase(status)}, but its head" if status else "the response"
+        try:
+            parsed = parse_response(data, 0, limits)
+        except HTTPError as error:
+            ours = error.section == "RFC 6585 §5"
+            hint = "; to raise it: limits=Limits(max_header_line=..., max_headers=..., max_head=...)" if ours else ""
+            what = "exceeds our limit" if ours else "is invalid"
+            raise HandshakeFailed(f"{answered} {what}: {error}{hint}", status) from None
+        if parsed is not None:
+            response, end = parsed
+            data = data[end:]
             if response.status == 101:
                 return response, data
             if response.status >= 200:
                 return replace(response, body=_read_body(transport, response, data, deadline)), b""
             continue  # RFC 9110 §15.2: "one or more 1xx responses", such as 103, may come before the response
-        _check_is_http(data)
         left = deadline - time.monotonic()
-        piece = transport.receive(HEAD_READ_SIZE, left) if left > 0 else None
+        piece = transport.receive(HEAD_READ_SIZE, min(left, HEAD_PAUSE) if data else left) if left > 0 else None
         if piece is None:
-            raise TimeoutError(f"no complete response to the opening handshake in time ({len(data)} bytes came)")
+            if not data:
+                raise TimeoutError("no complete response to the opening handshake in time")
+            why = f"{answered} does not end: an empty line must follow {quote_ascii(data[-60:])} (RFC 9112 §2.1)"
+            raise TimeoutError(why) if left <= HEAD_PAUSE else HandshakeFailed(why, status)
         if not piece:
             when = f"in the middle of its response: {quote_ascii(data)}" if data else "without a response"
-            raise HandshakeFailed(f"the server ended the connection {when}")
-        data, checked = data + piece, len(data)
+            raise HandshakeFailed(f"the server ended the connection {when}", status)
+        data += piece
 
 
 def _check_is_http(data: bytes) -> None:
@@ -273,7 +282,8 @@ def _read_body(transport: Transport, response: Response, data: bytes, deadline: 
     """Read a refusal's body, or the part that comes in time.  RFC 9112 §6.3."""
     if response.status in (204, 304):
         return b""
-    chunked = response.headers.elements("Transfer-Encoding")[-1:] == ["chunked"]
+    codings = response.headers.elements("Transfer-Encoding")
+    chunked = codings != [] and codings[-1].lower() == "chunked"  # RFC 9112 §7: case-insensitive
     lengths = response.headers.lines("Content-Length")
     size = MAX_BODY
     if not chunked and lengths and re.fullmatch("[0-9]{1,18}", lengths[0]):
@@ -340,6 +350,7 @@ class WebSocket:
         self._inbox_size = 0  # characters or bytes in it, and PER_MESSAGE for each
         self._pings: list[_PendingPing] = []  # in the order in which they were sent
         self._discarded = 0  # messages
+        self._unread = 0  # messages and Pings that were found only when sending had failed
 
     def __repr__(self) -> str:
         return f"<WebSocket {self.url} {self.ready_state.name}>"
@@ -388,33 +399,61 @@ class WebSocket:
                 secrets: see :mod:`wsref.protocol.deflate`.
         Raises:
             ConnectionClosed: The connection is closing or closed, or the server does not read.
-                Not all of the message was sent, and nothing more can be.
+                Not all of the message was sent, and nothing more can be.  The exception's ``code``
+                and ``reason`` are those of the server's Close, if there was one.
             TypeError, ValueError: Not a message.
         """
         self._raise_if_closed()
         self._sending = len(message) if hasattr(message, "__len__") else 0  # the channel says what is wrong with it
         try:
             self._channel.send(message, compress)
+        except ConnectionClosed:
+            self._raise_why_sending_failed()
+            raise
         finally:
             self._sending = 0
+
+    def send_fragments(self, pieces: Iterable[str | bytes], *, compress: bool = True) -> None:
+        """Send one message in fragments (§5.4): the whole of it need not be in memory.
+
+        Everything else that this connection sends waits until the end, Pongs too.  If you wait
+        long for each piece, send messages instead.
+
+        Args:
+            pieces: Yields ``str``, or bytes: each becomes a frame.  Or a file, which is read in
+                blocks of 64 KiB.  It may not use this connection.
+            compress: As for :meth:`send`.
+        Raises:
+            ConnectionClosed: As :meth:`send`.
+            TypeError, ValueError: Not pieces of one message, or no piece at all.  This error, or
+                one of the iterable's own, closes the connection with 1011.
+        """
+        self._raise_if_closed()
+        try:
+            self._channel.send_fragments(pieces, compress)
+        except ConnectionClosed:
+            self._raise_why_sending_failed()
+            raise
 
     def recv(self, timeout: float | None = None) -> str | bytes:
         """Return the next message: ``str`` for text, ``bytes`` for binary.
 
         Args:
-            timeout: Seconds; None: as long as the connection lives.
+            timeout: Seconds; None or inf: as long as the connection lives; 0 or less: return a
+                message that has arrived, and do not wait.
         Raises:
             TimeoutError: None came in time.  Nothing is lost: the part of a message that came is
                 kept for the next call.
             ConnectionClosed: There will be none, because the connection is closed; its ``code``
                 and ``reason`` say why.  Messages that came before have been returned.
+            ValueError: The timeout is nan.
         """
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        message = self._wait_for(self._take_message, deadline)
+        seconds = math.inf if timeout is None else timeout
+        message = self._wait_for(self._take_message, _deadline(seconds))
         if message is not None:
             return message.data
         self._raise_if_closed()
-        raise TimeoutError(f"no message within {timeout:g} s")
+        raise TimeoutError(f"no message within {max(seconds, 0):g} s")
 
     def __iter__(self) -> Iterator[str | bytes]:
         """Yield every message until a normal close, see :func:`is_normal`.
@@ -437,63 +476,67 @@ class WebSocket:
 
         Args:
             data: At most 125 bytes, which come back.
-            timeout: Seconds; None: ``limits.ping_timeout``.
+            timeout: Seconds; None: ``limits.ping_timeout``; inf: as long as the connection lives;
+                0 or less: send the Ping, and do not wait.
         Returns:
             Seconds from the Ping to its Pong.
         Raises:
             TimeoutError: No answer in time, or too many messages before it (more than
                 ``limits.max_backlog`` bytes).
-            ConnectionClosed: The connection is closing or closed.
-            ValueError: More than 125 bytes.
+            ConnectionClosed: The connection is closing or closed; as for :meth:`send`.
+            TypeError, ValueError: Not bytes, or more than 125, or the timeout is nan: nothing was sent.
         """
         seconds = self._channel.transport.limits.ping_timeout if timeout is None else timeout
+        deadline = _deadline(seconds)
         self._raise_if_closed()
         transport, pending = self._channel.transport, _PendingPing(bytes(memoryview(data)))
-        with transport.write_lock:
-            wire = self._channel.connection.ping(data)
-            with self._changed:
-                self._pings.append(pending)
-            began = time.monotonic()
-            transport.send(wire)
 
         def answered() -> float | None:
             if pending.answered is None and self._is_full():
                 raise TimeoutError(f"{len(self._inbox)} messages came before the Pong: recv() them first")
             return pending.answered
 
+        self._channel.refuse_reentry()
         try:
-            at = self._wait_for(answered, began + seconds)
+            with transport.write_lock:
+                wire = self._channel.connection.ping(data)
+                with self._changed:
+                    self._pings.append(pending)
+                began = time.monotonic()
+                transport.send(wire)
+            at = self._wait_for(answered, deadline)
+        except ConnectionClosed:
+            self._raise_why_sending_failed()
+            raise
         finally:
             with self._changed:
                 self._pings = [other for other in self._pings if other is not pending]
         if at is not None:
             return at - began
         self._raise_if_closed()
-        raise TimeoutError(f"no Pong within {seconds:g} s")
+        raise TimeoutError(f"no Pong within {max(seconds, 0):g} s")
 
     def close(self, code: int | None = CloseCode.NORMAL, reason: str = "") -> None:
         """Close: send a Close, wait for the server's, and for it to end TCP.  §7.1.1, §7.1.2.
 
-        It waits at most for ``limits.close_timeout``; then it aborts the connection.  On a
+        It waits at most for ``limits.send_timeout`` until the server takes the Close, then for
+        ``limits.close_timeout`` until the server answers it; then it aborts the connection.  On a
         closed connection it does nothing.  Messages that come before the server's Close are
         kept for :meth:`recv`, up to ``limits.max_backlog`` bytes; the log says how many more
         there were.
 
         Args:
-            code: 1000, or 3000 to 4999; None for a Close without a code.
-            reason: At most 123 bytes of UTF-8.
+            code: 1000 to 1003, 1007 to 1014, or 3000 to 4999; None for a Close without a code.
+            reason: At most 123 bytes of UTF-8; "" if the code is None.
         Raises:
-            TypeError, ValueError: A code or a reason that no Close may carry.
+            TypeError, ValueError: A code or a reason that no Close may carry: nothing was sent.
         """
         seconds = self._channel.transport.limits.close_timeout
         self._channel.close(code, reason)
-        self._wait_for(self._discard_some, time.monotonic() + seconds)
+        self._read_to_end(_deadline(seconds))
         if self.closed is None:
             self._channel.transport.abort(f"our Close was not answered within {seconds:g} s", reset=True)
-            self._wait_for(self._discard_some, math.inf)  # it reads the end that we have just made
-        if self._discarded:
-            logger.warning("%d messages that came after our Close were discarded", self._discarded)
-            self._discarded = 0
+            self._read_to_end()  # it reads the end that we have just made
 
     def __enter__(self) -> WebSocket:
         return self
@@ -514,7 +557,7 @@ class WebSocket:
             take: Called under the lock, after each event.
             deadline: Monotonic seconds.  What is there already is found after it, too.
         """
-        tried = False
+        tried = 0  # reads
         while True:
             with self._changed:
                 while True:
@@ -522,27 +565,32 @@ class WebSocket:
                     if result is not None or self.closed is not None:
                         return result
                     left = deadline - time.monotonic()
-                    if tried and left <= 0:
-                        return None
                     if not self._reading:
                         break
-                    tried = True
-                    self._changed.wait(None if left == math.inf else max(left, 0.0))
-                self._reading = tried = True
+                    if tried and left <= 0:
+                        return None
+                    tried += 1
+                    self._changed.wait(min(max(left, 0.0), threading.TIMEOUT_MAX))
+                self._reading = True
             try:
-                self._take_event(deadline)
+                if not self._take_event():
+                    # After the deadline: read once, or to the end of a frame that has begun to arrive.
+                    in_a_frame = self._channel.connection.bytes_needed and tried < MAX_LATE_READS
+                    if (tried and left <= 0 and not in_a_frame) or not self._channel.read(deadline):
+                        return None
+                    tried += 1
             finally:
                 with self._changed:
                     self._reading = False
                     self._changed.notify_all()
 
-    def _take_event(self, deadline: float) -> None:
-        """Take one event, or read once."""
+    def _take_event(self) -> bool:
+        """Take one event from the bytes that were read; False: they hold no further event."""
         event = self._channel.connection.next_event()
-        if event is None and self._channel.read(deadline):
-            event = self._channel.connection.next_event()  # now: after the deadline nobody asks again
         if event is None:
-            return
+            return False
+        if self._channel.transport.abort_reason and self.ready_state is State.OPEN:
+            self._unread += 1
         if isinstance(event, Message):
             with self._changed:
                 self._inbox.append(event)
@@ -565,6 +613,7 @@ class WebSocket:
             finally:  # a KeyboardInterrupt, say: the event will not come again
                 with self._changed:
                     self._channel.closed = closed
+        return True
 
     def _take_pong(self, data: bytes) -> None:
         """§5.5.3: a Pong may answer "only the most recently processed Ping", and so all before it."""
@@ -591,11 +640,33 @@ class WebSocket:
             self._inbox_size -= len(self._inbox.pop().data) + PER_MESSAGE
             self._discarded += 1
 
+    def _read_to_end(self, deadline: float = math.inf) -> None:
+        """Read until the connection is closed, and keep some messages."""
+        self._wait_for(self._discard_some, deadline)
+        if self._discarded:
+            logger.warning("%d messages that came before the end were discarded", self._discarded)
+            self._discarded = 0
+
+    def _raise_why_sending_failed(self) -> None:
+        """A server that closes, and TCP with it, makes sending fail; its Close lies unread."""
+        if self._channel.transport.abort_reason:  # TCP has ended: this does not wait
+            self._read_to_end()
+        self._raise_if_closed()
+
     def _raise_if_closed(self) -> None:
         closed = self.closed
         if closed is not None:
             why = how_it_ended(closed, self._channel.transport.abort_reason)
+            if self._unread:
+                why += f"; unread messages and Pings of the server: {self._unread}; recv() reads and answers them"
             raise ConnectionClosed(why, code=closed.code, reason=closed.reason)
+
+
+def _deadline(timeout: float) -> float:
+    """Return the end of a timeout, in monotonic seconds."""
+    if math.isnan(timeout):
+        raise ValueError("a timeout is a number of seconds, not nan")
+    return time.monotonic() + timeout
 
 
 def is_normal(closed: Closed) -> bool:
@@ -624,7 +695,12 @@ def how_it_ended(closed: Closed, abort_reason: str = "") -> str:
     'the connection was lost: TCP ended without a Close (1006)'
     """
     if closed.error is not None:
-        return f"the server broke the protocol (we sent {closed.sent_code or 'no Close'}): {closed.error}"
+        sent = f"(we sent {closed.sent_code or 'no Close'})"
+        if closed.error.section == "§10.4":
+            too_big = closed.error.code == CloseCode.TOO_BIG
+            limit = "max_message_size=...), or --max-message-size" if too_big else "max_empty_fragments=...)"
+            return f"a message exceeds our limit {sent}: {closed.error}; to raise it: limits=Limits({limit}"
+        return f"the server broke the protocol {sent}: {closed.error}"
     if closed.code == CloseCode.ABNORMAL:
         known = abort_reason and abort_reason != "the connection is closed"
         return f"the connection was lost: {abort_reason if known else 'TCP ended without a Close'} (1006)"

@@ -12,7 +12,7 @@ import logging
 import re
 import socketserver
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any
@@ -35,7 +35,7 @@ HEAD_READ_SIZE = 4 * 1024
 
 #: What a subclass may override: its hooks with the number of their arguments, and the calls.
 HOOKS = {"check_request": 1, "on_open": 0, "on_message": 1, "on_pong": 1, "on_close": 2}
-CALLS = {"send", "ping", "close"}
+CALLS = {"send", "send_fragments", "ping", "close"}
 OPTIONS = {"subprotocols", "paths"}
 
 
@@ -128,6 +128,23 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             TypeError, ValueError: Not a message.
         """
         (self._channel or self._not_open()).send(message, compress)
+
+    def send_fragments(self, pieces: Iterable[str | bytes], *, compress: bool = True) -> None:
+        """Send one message in fragments (§5.4): the whole of it need not be in memory.
+
+        Everything else that this connection sends waits until the end, Pongs too.  If you wait
+        long for each piece, send messages instead.
+
+        Args:
+            pieces: Yields ``str``, or bytes: each becomes a frame.  Or a file, which is read in
+                blocks of 64 KiB.  It may not use this connection.
+            compress: As for :meth:`send`.
+        Raises:
+            ConnectionClosed: As :meth:`send`.
+            TypeError, ValueError: Not pieces of one message, or no piece at all.  This error, or
+                one of the iterable's own, closes the connection with 1011.
+        """
+        (self._channel or self._not_open()).send_fragments(pieces, compress)
 
     def ping(self, data: bytes = b"") -> None:
         """Send a Ping; :meth:`on_pong` gets the answer.

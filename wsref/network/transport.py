@@ -22,6 +22,7 @@ import struct
 import sys
 import threading
 import time
+from collections.abc import Iterable
 
 from ..protocol.errors import ConnectionClosed
 from ..protocol.limits import Limits
@@ -167,6 +168,14 @@ class Transport:
         self.last_sent = False  # drain saw a closed queue; the Close is ``data``
         self._write(data, more)
         self.last_sent = last
+
+    def send_in_one_turn(self, parts: Iterable[bytes]) -> None:
+        """Send the parts as :meth:`send` does; bytes that are queued in the meantime wait until the last one."""
+        self.drain()
+        if self.queue.closed:
+            raise ConnectionClosed("a Close has been sent")
+        for part in parts:
+            self._write(part)
 
     def drain(self) -> None:
         """Send the bytes that are queued now, waiting as :meth:`send` does.

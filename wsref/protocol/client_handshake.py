@@ -9,15 +9,17 @@ from __future__ import annotations
 import base64
 import os
 import re
+import shlex
 from collections.abc import Iterable, Sequence
+from urllib.parse import urljoin
 
 from .deflate import Compression, DeflateParameters, accept_response
 from .errors import ProtocolError, quote_ascii
 from .extensions import parse_extensions
 from .handshake import Rule, accept_key, describe_violations, unless, violations
-from .http11 import Headers, Request, Response, reason_phrase
+from .http11 import HOST, Headers, Request, Response, reason_phrase
 from .spec import KEY_BYTES, TOKEN, VERSIONS
-from .url import URL
+from .url import URL, parse_url
 
 #: Lines of a refusal's body that the error quotes.
 MAX_BODY_LINES = 6
@@ -42,7 +44,7 @@ class HandshakeFailed(Exception):
 # -- The request, §4.1 -------------------------------------------------------------
 
 #: Headers that the handshake writes itself, and headers that would announce a body.
-OWN_HEADERS = re.compile(r"host|upgrade|connection|sec-websocket-.*|content-length|transfer-encoding", re.IGNORECASE)
+OWN_HEADERS = re.compile(r"upgrade|connection|sec-websocket-.*|content-length|transfer-encoding", re.IGNORECASE)
 
 
 def new_key() -> str:
@@ -71,11 +73,11 @@ def build_handshake(
         subprotocols: To offer, the best first.
         origin: A browser MUST send one; other clients may.
         extensions: The offer: the value of Sec-WebSocket-Extensions.
-        headers: Further headers.
+        headers: Further headers.  A Host replaces that of the URL: for a virtual host.
     Raises:
         TypeError: ``subprotocols`` is one str.
         ValueError: A subprotocol that is not a token or is offered twice, or a header that the
-            handshake writes itself.  (:func:`~wsref.protocol.http11.build_request` finds a value
+            handshake writes itself, or an invalid Host.  (:func:`~wsref.protocol.http11.build_request` finds a value
             that HTTP cannot carry.)
     Source:
         RFC 6455 §4.1, the second list.
@@ -105,8 +107,11 @@ def build_handshake(
     for name, _ in headers:
         if OWN_HEADERS.fullmatch(name) or (origin is not None and name.lower() == "origin"):
             raise ValueError(f"the handshake writes the header {quote_ascii(name)} itself: leave it out")
+    hosts = [value for name, value in headers if name.lower() == "host"] or [url.authority]
+    if len(hosts) > 1 or not HOST.fullmatch(hosts[0]):
+        raise ValueError(f"the header Host is one host and perhaps a port, not {quote_ascii(', '.join(hosts))}")
     fields = [
-        ("Host", url.authority),
+        ("Host", hosts[0]),  # RFC 9110 §7.2: first
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
         ("Sec-WebSocket-Key", key),
@@ -120,7 +125,8 @@ def build_handshake(
         fields.append(("Sec-WebSocket-Extensions", extensions))
     if "user-agent" not in (name.lower() for name, _ in headers):
         fields.append(("User-Agent", "wsref"))  # RFC 9110 §10.1.5: SHOULD; some proxies refuse requests without one
-    return Request("GET", url.resource, (1, 1), Headers([*fields, *headers]))
+    fields += [field for field in headers if field[0].lower() != "host"]
+    return Request("GET", url.resource, (1, 1), Headers(fields))
 
 
 # -- The response, §4.1 ------------------------------------------------------------
@@ -184,7 +190,7 @@ RESPONSE_RULES: tuple[Rule, ...] = (
 
 
 def check_response(
-    request: Request, response: Response, compression: Compression | None = None
+    request: Request, response: Response, compression: Compression | None = None, *, secure: bool = False
 ) -> tuple[str | None, DeflateParameters | None]:
     """Validate the server's response.
 
@@ -192,6 +198,7 @@ def check_response(
         request: Our handshake.
         response: The server's, with its body if it is a refusal.
         compression: Our offer.
+        secure: Whether the URL is ``wss``: a redirect may leave out the scheme.
     Returns:
         The subprotocol, or None; and the parameters of compression, or None.
     Raises:
@@ -209,7 +216,7 @@ def check_response(
     """
     status, headers = response.status, response.headers
     if status != 101:
-        raise HandshakeFailed(_why_refused(request, response), status, headers, response.body)
+        raise HandshakeFailed(_why_refused(request, response, secure), status, headers, response.body)
     if broken := violations(RESPONSE_RULES, request, response):
         reasons = "".join(f"\n  {line}" for line in describe_violations(broken))
         raise HandshakeFailed(f"the server's 101 does not answer our request:{reasons}", status, headers)
@@ -236,7 +243,7 @@ HINTS = {
 }
 
 
-def _why_refused(request: Request, response: Response) -> str:
+def _why_refused(request: Request, response: Response, secure: bool) -> str:
     """One line for the status; the first lines of the body; and a hint."""
     status, versions = response.status, response.headers.get("Sec-WebSocket-Version")
     lines = [f"the server answered {status} {reason_phrase(status)}".rstrip() + ", not 101 Switching Protocols"]
@@ -248,8 +255,17 @@ def _why_refused(request: Request, response: Response) -> str:
     hint = HINTS.get(status, "")
     if versions is not None and VERSIONS[0] not in versions:  # §4.2.2: a 426 names the versions that it supports
         hint = f"the server speaks version {quote_ascii(versions)} of the protocol, and this client {VERSIONS[0]}"
-    if 300 <= status < 400:
-        hint = f"the server redirects to {quote_ascii(response.headers.get('Location') or '?', 200)}"
+    if 300 <= status < 400 and (location := response.headers.get("Location")):
+        hint = _redirect(f"http{'s' * secure}://{request.host}{request.target}", location)
     if status == 404:
         hint = f"is the path right?  It was {quote_ascii(request.target)}"
     return "\n".join([*lines, f"  ({hint})"] if hint else lines)
+
+
+def _redirect(base: str, location: str) -> str:
+    """Name the command that follows a redirect (RFC 9110 §10.2.2: a Location may be relative)."""
+    try:
+        url = parse_url(re.sub("(?i)^http", "ws", urljoin(base, location)))
+    except ValueError:
+        return f"the server redirects to {quote_ascii(location, 200)}"
+    return f"the server redirects; to follow: python -m wsref connect {shlex.quote(str(url))}"

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -309,36 +309,52 @@ class Connection:
 
     # -- Sending -----------------------------------------------------------------
 
-    def send(
-        self,
-        message: str | bytes | bytearray | memoryview,
-        *,
-        compress: bool = True,
-        fragment_size: int | None = None,
-    ) -> bytes:
-        """Return the bytes of a message: text for a ``str``, else binary.
+    def send(self, message: str | bytes | bytearray | memoryview, *, compress: bool = True) -> bytes:
+        """Return the frame of a message: text for a ``str``, else binary.
 
         Args:
             message: To send.
             compress: Whether it may be compressed, if that was negotiated and the message is
                 long enough.  Pass False for secrets (RFC 7692 §8).
-            fragment_size: Bytes.  If given, the message goes out in frames with at most this
-                much payload (§5.4); else in one frame.
         Raises:
             ConnectionClosed: The connection is not open.
             TypeError, ValueError: Not a message, or text that UTF-8 cannot encode.
         """
         opcode, payload, rsv = self._outgoing(message, compress)
-        if fragment_size is None:
-            return self._frame(opcode, payload, rsv=rsv)
-        if fragment_size < 1:
-            raise ValueError(f"a fragment has at least 1 byte, not {fragment_size}")
-        frames = []
-        for start in range(0, len(payload) or 1, fragment_size):
-            fragment = payload[start : start + fragment_size]
-            frames.append(self._frame(opcode, fragment, fin=start + fragment_size >= len(payload), rsv=rsv))
-            opcode, rsv = Opcode.CONTINUATION, 0  # RFC 7692 §6: RSV1 on the first frame only
-        return b"".join(frames)
+        return self._frame(opcode, payload, rsv=rsv)
+
+    def send_fragments(self, pieces: Iterable[str | bytes], *, compress: bool = True) -> Iterator[bytes]:
+        """Yield the frames of one message, each as soon as its piece is known (§5.4).
+
+        A last frame, without payload unless compression left some, says that there is no more.
+
+        Args:
+            pieces: At least one: all ``str``, or all bytes.
+            compress: As for :meth:`send`.
+        Raises:
+            ConnectionClosed, TypeError, ValueError: As :meth:`send`.  After the first frame the
+                connection must then be closed: the message cannot be completed.
+
+        >>> [frame.hex(" ") for frame in Connection(Role.SERVER).send_fragments(["Hel", "lo"])]
+        ['01 03 48 65 6c', '00 02 6c 6f', '80 00']
+        """
+        self._outgoing(b"", False)  # raises if the connection is not open
+        deflater = self._deflater if compress else None
+        kind, first, rsv = None, True, RSV1 if deflater is not None else 0
+        for piece in pieces:
+            opcode, payload = opcode_and_payload(piece)
+            if kind not in (None, opcode):
+                raise TypeError("the pieces of a message are all str (text) or all bytes (binary)")
+            kind = opcode
+            if deflater is not None:
+                payload = deflater.compress(payload, last=False)
+            if payload:
+                yield self._frame(kind if first else Opcode.CONTINUATION, payload, fin=False, rsv=rsv)
+                first, rsv = False, 0  # RFC 7692 §6: RSV1 on the first frame only
+        if kind is None:
+            raise ValueError("a message has at least one piece, which may be empty: it says whether this is text")
+        payload = b"" if deflater is None else deflater.compress(b"")
+        yield self._frame(kind if first else Opcode.CONTINUATION, payload, rsv=rsv)
 
     def send_parts(
         self, message: str | bytes | bytearray | memoryview, *, compress: bool = True

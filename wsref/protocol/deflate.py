@@ -78,7 +78,7 @@ class Compression:
 
     Args:
         window_bits: 9 to 15.  References reach back 2**window_bits bytes.  The peer is asked
-            for the same, if its offer allows.
+            for the same; a client also takes more from a server that does not support that.
         memory_level: 1 to 9, zlib's memLevel.
         level: 0 to 9, zlib's level: the effort.
         context_takeover: Whether windows are kept between messages, in both directions.
@@ -179,21 +179,26 @@ def build_element(parameters: DeflateParameters, named: Container[str] = ()) -> 
 
 
 def build_offer(config: Compression = Compression()) -> str:
-    """The client's part: write the element of Sec-WebSocket-Extensions that offers compression.
+    """The client's part: write the elements of Sec-WebSocket-Extensions that offer compression.
+
+    A server that does not support a parameter declines its element (§7.1.2.1), so a second
+    element asks the server for nothing, as in §7.1.3.
 
     >>> build_offer()
-    'permessage-deflate; server_max_window_bits=12; client_max_window_bits'
+    'permessage-deflate; server_max_window_bits=12; client_max_window_bits, permessage-deflate; client_max_window_bits'
     """
-    words = [NAME]
-    if not config.context_takeover:
-        words += ["server_no_context_takeover", "client_no_context_takeover"]
+    asked = "" if config.context_takeover else "; server_no_context_takeover; client_no_context_takeover"
     if config.window_bits != 15:
-        words.append(f"server_max_window_bits={config.window_bits}")
-    return "; ".join([*words, "client_max_window_bits"])
+        asked += f"; server_max_window_bits={config.window_bits}"
+    return ", ".join(f"{NAME}{words}; client_max_window_bits" for words in dict.fromkeys((asked, "")))
 
 
 def accept_response(answered: Iterable[Parameter], config: Compression = Compression()) -> DeflateParameters:
     """The client's part: check the server's answer to :func:`build_offer`.
+
+    Every window and both forms of takeover for the server's messages are valid: the second element
+    of the offer allows them, and an :class:`Inflater` can read them all.  Some servers, such as
+    gorilla/websocket, accept the first element and ignore its parameters.
 
     Args:
         answered: The parameters of the element named ``permessage-deflate`` in the server's
@@ -211,20 +216,16 @@ def accept_response(answered: Iterable[Parameter], config: Compression = Compres
     """
     try:
         answer = read_parameters(answered, response=True)
-        theirs = answer.get("server_max_window_bits", 15)
         ours = answer.get("client_max_window_bits", 15)
-        if theirs > config.window_bits:
-            raise ValueError(f"server_max_window_bits is {theirs}; we offered at most {config.window_bits}")
         if ours == 8:
             raise ValueError("client_max_window_bits is 8, which zlib cannot do; 9 to 15 are possible")
-        if not config.context_takeover and "server_no_context_takeover" not in answer:
-            raise ValueError("server_no_context_takeover is missing; we asked for it")
     except ValueError as error:
-        raise ProtocolError(f"the server's answer to our offer of {NAME}: {error}", "RFC 7692 §7.1") from None
+        reason = f"the server's answer to our offer of {NAME}: {error}; compression=None (--no-compression) avoids this"
+        raise ProtocolError(reason, "RFC 7692 §7.1") from None
     return DeflateParameters(
         server_no_context_takeover="server_no_context_takeover" in answer,
         client_no_context_takeover="client_no_context_takeover" in answer or not config.context_takeover,
-        server_max_window_bits=theirs,
+        server_max_window_bits=answer.get("server_max_window_bits", 15),
         client_max_window_bits=min(ours, config.window_bits),
     )
 
@@ -288,20 +289,24 @@ class Deflater:
         self._reset = parameters.server_no_context_takeover if server else parameters.client_no_context_takeover
         self._zlib: zlib._Compress | None = None  # made with the first message: an idle connection has none
 
-    def compress(self, message: bytes) -> bytes:
-        """Return the payload of a compressed message, over all its frames.
+    def compress(self, piece: bytes, *, last: bool = True) -> bytes:
+        """Return the payload of a compressed message, or the bytes of it that are ready.
 
+        Args:
+            piece: Of the message.
+            last: Whether it ends the message.
         Source:
             RFC 7692 §7.2.1.
         """
-        if not message:
-            return b"\0"  # §7.2.3.6; zlib does not flush twice without input
         if self._zlib is None:
             self._zlib = zlib.compressobj(self._level, zlib.DEFLATED, -self._window_bits, self._memory_level)
-        data = self._zlib.compress(message) + self._zlib.flush(zlib.Z_SYNC_FLUSH)
+        data = self._zlib.compress(piece)
+        if not last:
+            return data
+        data += self._zlib.flush(zlib.Z_SYNC_FLUSH)
         if self._reset:
             self._zlib = None
-        return data[: -len(TAIL)]
+        return data[: -len(TAIL)] or b"\0"  # §7.2.3.6: an empty message; zlib does not flush twice without input
 
 
 class Inflater:

@@ -33,6 +33,9 @@ STATUS_LINE = re.compile(r"HTTP/1\.([0-9]) ([1-5][0-9][0-9])(?: ([\t -~\x80-\xff
 # trims can be made to try every split of a run of spaces.
 HEADER_LINE = re.compile(rf"({TOKEN}):([\t -~\x80-\xff]*)")
 
+# The beginning of a line that cannot become a header or the empty line: a frame, say.
+NO_HEADER = re.compile(rb"[^\r\t -~]|.*[\0-\x08\x0b-\x0c\x0e-\x1f\x7f]", re.DOTALL)
+
 # RFC 9110 §7.2 and RFC 3986 §3.2.2: a host name, an IPv4 address, or an IPv6
 # address in brackets; then, perhaps, a port.
 HOST = re.compile(r"(?:(?:[!$&'()*+,;=\-._~0-9A-Za-z]|%[0-9A-Fa-f]{2})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
@@ -300,6 +303,7 @@ def parse_head(head: bytes, limits: Limits = Limits()) -> Request:
     headers = _parse_headers(lines, limits)
     if version >= (1, 1) or "Host" in headers:
         _check_host(headers)
+    _check_length(headers)
     return Request(method, target, version, headers)
 
 
@@ -369,6 +373,20 @@ def _check_host(headers: Headers) -> None:
         raise HTTPError(400, f"Host must be a host and perhaps a port, not {quote_ascii(hosts[0])}", "RFC 9112 §3.2")
 
 
+def _check_length(headers: Headers) -> None:
+    """RFC 9112 §6.3: 400 if the length of the body cannot be known, also for a request that gets no 101."""
+    if "Transfer-Encoding" in headers:
+        codings = headers.elements("Transfer-Encoding")
+        if not codings or codings[-1].lower() != "chunked":
+            received = quote_ascii(", ".join(codings))
+            raise HTTPError(400, f"Transfer-Encoding must end with chunked, not {received}", "RFC 9112 §6.3")
+    elif "Content-Length" in headers:
+        lengths = headers.elements("Content-Length")
+        if len(set(lengths)) != 1 or not re.fullmatch("[0-9]+", lengths[0]):
+            received = quote_ascii(", ".join(lengths))
+            raise HTTPError(400, f"Content-Length must be one number of bytes, not {received}", "RFC 9112 §6.3")
+
+
 def build_request(request: Request) -> bytes:
     r"""Write a request's head.  Inverse: :func:`parse_request`.
 
@@ -387,7 +405,7 @@ def build_request(request: Request) -> bytes:
 def parse_response(data: bytes, start: int = 0, limits: Limits = Limits()) -> tuple[Response, int] | None:
     r"""Read one response's head from ``data[start:]``.  Inverse: :func:`build_response`.
 
-    It does not read a body: a 101 has none.
+    It does not read a body: a 101 has none.  It reports an invalid head as early as possible.
 
     Returns:
         ``(response, end)``, with ``end`` just past the head; None: more bytes are needed.
@@ -401,20 +419,25 @@ def parse_response(data: bytes, start: int = 0, limits: Limits = Limits()) -> tu
     (101, 'websocket')
     """
     end = data.find(b"\r\n\r\n", start)
-    if (len(data) if end < 0 else end + 4) - start > limits.max_head:
-        raise HTTPError(502, f"the response's head is larger than {limits.max_head} bytes")
-    if end < 0:
-        return None
-    first, *lines = data[start:end].split(b"\r\n")
-    found = STATUS_LINE.fullmatch(first.decode("latin-1"))
-    if not found or (found[1] == "0" and found[2] < "200"):  # RFC 9110 §15.2: HTTP/1.0 has no 1xx
-        what = f"the first line must be 'HTTP/1.1 STATUS REASON', not {quote_ascii(first)}"
-        raise HTTPError(502, what, "RFC 9112 §4")
+    stop = len(data) if end < 0 else end + 4
+    if stop - start > limits.max_head:
+        raise HTTPError(502, f"the response's head is larger than {limits.max_head} bytes", "RFC 6585 §5")
     try:
-        _refuse_stray_characters(data, start, end + 4)
-        return Response(int(found[2]), _parse_headers(lines, limits)), end + 4
+        _refuse_stray_characters(data, start, stop)
+        first, *lines = data[start : stop if end < 0 else end].split(b"\r\n")
+        found = STATUS_LINE.fullmatch(first.decode("latin-1"))
+        whole = end >= 0 or lines  # the status line
+        if whole and (not found or (found[1] == "0" and found[2] < "200")):  # RFC 9110 §15.2: HTTP/1.0 has no 1xx
+            what = f"the first line must be 'HTTP/1.1 STATUS REASON', not {quote_ascii(first)}"
+            raise HTTPError(502, what, "RFC 9112 §4")
+        if found and end >= 0:
+            return Response(int(found[2]), _parse_headers(lines, limits)), end + 4
     except HTTPError as error:
         raise HTTPError(502, error.reason, error.section) from None
+    if lines and NO_HEADER.match(lines[-1]):
+        what = f"{quote_ascii(lines[-1])} begins no header line, and is not the empty line that ends a head"
+        raise HTTPError(502, what, "RFC 9112 §2.1")
+    return None
 
 
 def build_response(response: Response) -> bytes:

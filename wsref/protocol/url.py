@@ -17,7 +17,8 @@ class URL:
 
     Attributes:
         secure: Whether it is ``wss``.
-        host: As in DNS and certificates: ASCII, lower case, an IPv6 address without brackets.
+        host: As in DNS and certificates: ASCII, lower case, an IPv6 address without brackets.  The
+            zone of a link-local address, such as ``%eth0``, is part of it.
         port: From the URL, else the scheme's default.
         resource: §3's *resource name*: the path and the query.
     """
@@ -34,12 +35,18 @@ class URL:
 
     @property
     def authority(self) -> str:
-        """The value of the Host header: the port only if it is not the scheme's default (§4.1)."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        """The value of the Host header: the port only if it is not the scheme's default (§4.1).
+
+        RFC 6874 §4: without the zone, which "has only local significance at the sending host".
+        """
+        return self._authority(self.host.partition("%")[0])
+
+    def _authority(self, host: str) -> str:
+        host = f"[{host}]" if ":" in host else host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     def __str__(self) -> str:
-        return f"{self.scheme}://{self.authority}{self.resource}"
+        return f"{self.scheme}://{self._authority(self.host.replace('%', '%25'))}{self.resource}"
 
 
 def parse_url(url: str) -> URL:
@@ -89,12 +96,14 @@ def _host_and_port(authority: str, default: int) -> tuple[str, int]:
 
 
 def _ipv6(text: str) -> str:
+    """RFC 6874 §2: a zone follows ``%25``; §3: or a bare ``%``, "for user interface convenience"."""
     try:
-        if "%" not in text:  # a zone, such as %eth0, means something on this machine only
-            return ipaddress.IPv6Address(text[1:-1]).compressed
+        address = ipaddress.IPv6Address(text[1:-1].replace("%25", "%", 1))
+        if re.fullmatch(r"[0-9A-Za-z._~\-]*", address.scope_id or ""):
+            return address.compressed
     except ValueError:
         pass
-    raise ValueError(f"brackets hold an IPv6 address, not {quote_ascii(text)}")
+    raise ValueError(f"brackets hold an IPv6 address, perhaps with a zone such as %25eth0, not {quote_ascii(text)}")
 
 
 def _name(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -43,22 +43,55 @@ def write(folder: Path = PAGES) -> None:
 
 
 class CheckCases(SphinxDirective):
-    """A definition list of the cases of a chapter."""
+    """A definition list of the cases of a chapter; with the argument ``client``, of all about clients, by chapter."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the list."""
         from wsref.check import CASES
+        from wsref.check.clients.cases import CLIENT_CASES
+        from wsref.check.report import CHAPTERS
 
+        from . import traced
+
+        _, self.rows = traced.read_all()
+        for name in traced.TABLES:
+            self.env.note_dependency(str(traced.FOLDER / f"{name}.toml"))
         self.env.note_dependency(str(ROOT / "wsref" / "check" / "cases" / "__init__.py"))
-        cases = [case for case in CASES if case.chapter == int(self.arguments[0])]
-        return [nodes.definition_list("", *(self.item(case) for case in cases), classes=["cases"])]
+
+        if self.arguments[0] != "client":
+            return [self.items(case for case in CASES if case.chapter == int(self.arguments[0]))]
+        sections: list[nodes.Node] = []
+        for chapter, (title, _) in CHAPTERS.items():
+            cases = [case for case in CLIENT_CASES if case.chapter == chapter]
+            if not cases:
+                continue
+            name = f"client-cases-of-chapter-{chapter}"
+            section = nodes.section(ids=[name], names=[name])
+            section += nodes.title("", f"{chapter}. {title}: {len(cases)} cases")
+            section += self.items(cases)
+            self.state.document.note_explicit_target(section)
+            sections.append(section)
+        return sections
+
+    def items(self, cases: Iterable[Any]) -> nodes.definition_list:
+        """Return a definition list of these cases."""
+        return nodes.definition_list("", *(self.item(case) for case in cases), classes=["cases"])
+
+    def marks(self, case: Any) -> str:
+        """Return what a case about clients needs, in words."""
+        if not case.is_for_clients:
+            return ""
+        words = [("echo", case.echo), ("deflate", case.deflate), ("no number", not case.opens)]
+        return "".join(f" · {word}" for word, is_true in words if is_true)
 
     def item(self, case: Any) -> nodes.definition_list_item:
         """Return the item of one case."""
         name = "case-" + case.id.replace(".", "-")
-        term = nodes.term("", "", nodes.literal("", case.id), nodes.Text(f" {case.level.value}, {case.section}"))
+        term = nodes.term(
+            "", "", nodes.literal("", case.id), nodes.Text(f" {case.level.value}, {case.section}{self.marks(case)}")
+        )
         term["ids"].append(name)
         rows = nodes.field_list()
         quote = "Why" if case.level.value == "INTEROP" else "Rule"
@@ -73,12 +106,27 @@ class CheckCases(SphinxDirective):
         ):
             content = nodes.field_body("", nodes.paragraph("", "", body))
             rows += nodes.field("", nodes.field_name("", label), content)
+        if traced := self.traced(case):
+            rows += nodes.field("", nodes.field_name("", "Traced"), nodes.field_body("", traced))
         about = nodes.definition("", nodes.paragraph("", "", nodes.strong("", f"{case.title}.")), rows)
         return nodes.definition_list_item("", term, about)
 
+    def traced(self, case: Any) -> nodes.paragraph | None:
+        """Return links to the rows of ``docs/reference/musts`` whose sentence the case quotes."""
+        from . import musts, traced
+
+        up = "../" * self.env.docname.count("/")
+        links = [
+            nodes.reference("", "", nodes.literal("", row.id), refuri=up + musts.page_of_row(row), internal=True)
+            for row in traced.rows_of(case, self.rows)
+        ]
+        return musts.with_commas(links) if links else None
+
 
 class Gallery(SphinxDirective):
-    """A definition list of the broken servers, with the bugs folded."""
+    """A definition list of the broken servers, with the bugs folded; with the argument ``clients``, of the clients."""
+
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the list."""
@@ -86,11 +134,12 @@ class Gallery(SphinxDirective):
 
     def items(self) -> Iterator[nodes.definition_list_item]:
         """Yield an item for each server."""
+        from wsref.check.clients.gallery import BROKEN_CLIENTS
         from wsref.check.gallery import BROKEN
 
         from .boxes import solution
 
-        for name, server in BROKEN.items():
+        for name, server in (BROKEN_CLIENTS if self.arguments else BROKEN).items():
             bug = nodes.paragraph("", f"{server.bug[0].upper()}{server.bug[1:]}; found by ")
             bug += nodes.literal("", server.case)
             yield nodes.definition_list_item(
@@ -104,8 +153,31 @@ class Gallery(SphinxDirective):
             )
 
 
+class AutobahnIds(SphinxDirective):
+    """A table of Autobahn's ids, and the cases here that test the same."""
+
+    def run(self) -> list[nodes.Node]:
+        """Return the table."""
+        from wsref.check.clients.autobahn import SAME
+
+        table, group = nodes.table(), nodes.tgroup(cols=2)
+        group += [nodes.colspec(colwidth=1), nodes.colspec(colwidth=4)]
+        head, body = nodes.thead(), nodes.tbody()
+        head += self.row(nodes.Text("Autobahn"), nodes.Text("cases here"))
+        for pattern, words in SAME:
+            body += self.row(nodes.literal("", pattern), nodes.literal("", words))
+        group += [head, body]
+        table += group
+        return [table]
+
+    def row(self, *cells: nodes.Node) -> nodes.row:
+        """Return a row of the table."""
+        return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
+
+
 def setup(app: Any) -> None:
     """Register the directives, and write the pages of the cases before Sphinx searches for pages."""
     app.connect("config-inited", lambda app, config: write())
     app.add_directive("check-cases", CheckCases)
+    app.add_directive("autobahn-ids", AutobahnIds)
     app.add_directive("gallery", Gallery)

@@ -4,6 +4,7 @@
 module     chapter   in one line
 =========  ========  ==========================================
 common               rules, payloads and checks of several chapters
+deflate    9         the header of permessage-deflate, and a connection that uses it
 ch01       1         an HTTP base
 ch02       2         upgrade detection
 ch03       3         validation

@@ -6,25 +6,27 @@ import base64
 import os
 from collections.abc import Callable
 
-from ..case import Case, Needs
+from ..case import Needs, Play
 from ..codec import KEY, TEXT, Answer, accept_for, text, upgrade
-from ..plays import accepted, in_words, script
+from ..plays import accepted, ask, in_words
+from ..rule import Rule, cases_of
 from ..session import Peer, Silence
 from ..verdict import Failed, Skipped
-from .common import INTEROP, MUST, well_formed
+from .common import INTEROP, MUST, STATUS_LINE, well_formed
 
-PROOF = "constructed by concatenating /key/ ... with the string "
-PROOF += '"258EAFA5-E914-47DA-95CA-C5AB0DC85B11", taking the SHA-1 hash of this concatenated value to obtain a 20-byte '
-PROOF += "value and base64-encoding"
-PROOF_HINT = (
-    "base64(sha1(key + GUID)): the key as text, not decoded; nothing between key and GUID; the digest, not its hex."
-)
+ACCEPT, PROTOCOL, EXTENSIONS = "Sec-WebSocket-Accept", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"
+
+#: The same 16 bytes in two encodings: only two bits of the last character before the padding matter.
+CANONICAL_KEY, NON_CANONICAL_KEY = "AAECAwQFBgcICQoLDA0ODw==", "AAECAwQFBgcICQoLDA0ODx=="
+
+DERIVED = "the value chosen MUST be derived from the client's handshake"
+
+Judge = Callable[[Peer, Answer], None]
 
 
-def _answers_key(peer: Peer, answer: Answer, key: str = KEY) -> None:
-    received, wanted = answer.lines("Sec-WebSocket-Accept"), accept_for(key)
-    if wanted not in received:
-        raise Failed(f"Sec-WebSocket-Accept: {', '.join(received) or 'missing'}", f"Sec-WebSocket-Accept: {wanted}")
+def _answers_key(peer: Peer, answer: Answer) -> None:
+    if accept_for(KEY) not in answer.lines(ACCEPT):
+        raise Failed(answer.shown(ACCEPT), f"{ACCEPT}: {accept_for(KEY)}")
 
 
 def _is_101(peer: Peer) -> None:
@@ -33,25 +35,15 @@ def _is_101(peer: Peer) -> None:
 
 def _fresh(peer: Peer) -> None:
     key = base64.b64encode(os.urandom(16)).decode()
-    wire = peer.open(upgrade(Sec_WebSocket_Key=key))
-    assert wire.opening is not None
-    if accept_for(key) not in wire.opening.lines("Sec-WebSocket-Accept") and accept_for(KEY) in wire.opening.lines(
-        "Sec-WebSocket-Accept"
-    ):
-        raise Failed(
-            "the accept value of another key, the example of the RFC", f"Sec-WebSocket-Accept: {accept_for(key)}"
-        )
-
-
-#: The same 16 bytes in two encodings: only two bits of the last character before the padding matter.
-CANONICAL_KEY, NON_CANONICAL_KEY = "AAECAwQFBgcICQoLDA0ODw==", "AAECAwQFBgcICQoLDA0ODx=="
+    answer = peer.open(upgrade(Sec_WebSocket_Key=key)).opening
+    received = answer.lines(ACCEPT) if answer else []
+    if accept_for(key) not in received and accept_for(KEY) in received:
+        raise Failed("the accept value of another key, the example of the RFC", f"{ACCEPT}: {accept_for(key)}")
 
 
 def _as_written(peer: Peer) -> None:
-    wire = peer.connect()
-    wire.send(upgrade(Sec_WebSocket_Key=NON_CANONICAL_KEY))
-    answer = wire.answer()
-    if answer is not None and accept_for(CANONICAL_KEY) in answer.lines("Sec-WebSocket-Accept"):
+    answer = ask(peer, upgrade(Sec_WebSocket_Key=NON_CANONICAL_KEY))
+    if answer is not None and accept_for(CANONICAL_KEY) in answer.lines(ACCEPT):
         raise Failed(
             f"the accept value of {CANONICAL_KEY}",
             f"the one of {NON_CANONICAL_KEY}, {accept_for(NON_CANONICAL_KEY)}; or a refusal",
@@ -77,11 +69,10 @@ def _says_1_1(peer: Peer, answer: Answer) -> None:
 
 
 def _early_frame(peer: Peer) -> None:
-    wire = peer.connect()
-    wire.send(upgrade() + text("Hello"))
-    answer = wire.answer()
+    answer = ask(peer, upgrade() + text("Hello"))
     if answer is None or answer.status != 101:
         return
+    wire = peer.wires[-1]
     try:
         wire.expect(TEXT, b"Hello") if wire.unasked else wire.message()
     except Failed as failure:
@@ -89,262 +80,164 @@ def _early_frame(peer: Peer) -> None:
             raise Silence(f"101, and then {failure.got}", "TEXT 'Hello', or an error") from None
 
 
-def _header(name: str, token: str) -> Callable[[Peer, Answer], None]:
+# -- Judges of one header of the 101 --
+
+
+def _has(name: str, token: str) -> Judge:
     def judge(peer: Peer, answer: Answer) -> None:
         if token not in answer.tokens(name):
-            raise Failed(f"{name}: {', '.join(answer.lines(name)) or 'missing'}", f"{name}: {token}")
+            raise Failed(answer.shown(name), f"{name}: {token}")
 
     return judge
 
 
-def _none(name: str) -> Callable[[Peer, Answer], None]:
+def _has_no(*names: str) -> Judge:
     def judge(peer: Peer, answer: Answer) -> None:
-        if name in dict(peer.target.headers):
-            raise Skipped(f"the caller adds {name} to each handshake")
-        if received := answer.lines(name):
-            raise Failed(f"{name}: {', '.join(received)}", f"no {name}")
+        for name in names:
+            if name in dict(peer.target.headers):
+                raise Skipped(f"the caller adds {name} to each handshake")
+            if answer.lines(name):
+                raise Failed(answer.shown(name), f"no {name}")
 
     return judge
 
 
-def _at_most_one(name: str) -> Callable[[Peer, Answer], None]:
+def _at_most_one_accept(peer: Peer, answer: Answer) -> None:
+    if len(received := answer.lines(ACCEPT)) > 1:
+        raise Failed(f"{len(received)} lines of {ACCEPT}", "one line")
+
+
+def _one_of(*offered: str) -> Judge:
     def judge(peer: Peer, answer: Answer) -> None:
-        if len(received := answer.lines(name)) > 1:
-            raise Failed(f"{len(received)} lines of {name}", "one line")
-
-    return judge
-
-
-def _one_of(*offered: str) -> Callable[[Peer, Answer], None]:
-    def judge(peer: Peer, answer: Answer) -> None:
-        received = answer.lines("Sec-WebSocket-Protocol")
+        received = answer.lines(PROTOCOL)
         if received and (len(received) > 1 or received[0] not in offered):
-            raise Failed(
-                f"Sec-WebSocket-Protocol: {', '.join(received)}", f"no such header, or one of {', '.join(offered)}"
-            )
+            raise Failed(answer.shown(PROTOCOL), f"no such header, or one of {', '.join(offered)}")
 
     return judge
 
 
 def _not_agreed(peer: Peer, answer: Answer) -> None:
-    if "x-wsref.check-unknown" in answer.lines("Sec-WebSocket-Protocol"):
-        raise Failed("Sec-WebSocket-Protocol: x-wsref.check-unknown", "no Sec-WebSocket-Protocol")
+    if "x-wsref.check-unknown" in answer.lines(PROTOCOL):
+        raise Failed(f"{PROTOCOL}: x-wsref.check-unknown", f"no {PROTOCOL}")
 
 
-def _no_framing(peer: Peer, answer: Answer) -> None:
-    for name in ("Content-Length", "Transfer-Encoding"):
-        _none(name)(peer, answer)
-
-
-CASES = (
-    Case(
-        "4.status.101",
-        INTEROP,
-        "RFC 6455 §4.2.2",
-        "An ordinary handshake gets 101",
-        "A server may refuse any client; but without a WebSocket, the grader cannot grade the rest.",
-        script(
-            in_words(upgrade()),
-            "101 Switching Protocols",
-            _is_101,
-        ),
-        "Find out which rule of your server refuses it; the grader sends the handshake of a browser.",
-    ),
-    Case(
-        "4.accept.value",
-        MUST,
-        "RFC 6455 §4.2.2",
-        "The accept value is the SHA-1 hash of key and GUID, in base64",
-        PROOF,
-        accepted(upgrade(), f"Sec-WebSocket-Accept: {accept_for(KEY)}", _answers_key),
-        PROOF_HINT,
-    ),
-    Case(
-        "4.accept.fresh",
-        MUST,
-        "RFC 6455 §4.2.2",
-        "A different key gets a different accept value",
-        PROOF,
-        script("a handshake with a random key", "not the accept value of another key", _fresh, needs=Needs.OPEN),
-        "Compute the accept value for each request.",
-    ),
-    Case(
-        "4.accept.unusual-key",
-        MUST,
-        "RFC 6455 §4.2.2",
-        "A key whose unused bits are not zero is hashed as received, or refused",
-        "This (encoded) value is used in the creation of the server's handshake",
-        script(
-            f"a handshake with the key {NON_CANONICAL_KEY}, which decodes to the same bytes as {CANONICAL_KEY}",
-            f"Sec-WebSocket-Accept: {accept_for(NON_CANONICAL_KEY)}; or a refusal",
-            _as_written,
-            needs=Needs.OPEN,
-        ),
-        "Hash the key as received; do not decode and encode it again.",
-    ),
-    Case(
-        "4.accept.once",
-        MUST,
-        "RFC 6455 §11.3.3",
-        "The 101 has one accept value",
-        "The |Sec-WebSocket-Accept| header MUST NOT appear more than once in an HTTP response.",
-        accepted(upgrade(), "one Sec-WebSocket-Accept line", _at_most_one("Sec-WebSocket-Accept")),
-        "Check whether both you and your HTTP library add it.",
-    ),
-    Case(
-        "4.answer.well-formed",
-        MUST,
-        "RFC 9112 §4",
-        "The 101 is a well-formed response",
-        "status-line = HTTP-version SP status-code SP [ reason-phrase ]",
-        accepted(upgrade(), "a head in HTTP/1.1, with lines that end in CRLF", well_formed),
-        "Every line ends in \\r\\n, and one empty line ends the head; frames follow it.",
-    ),
-    Case(
-        "4.answer.upgrade",
-        MUST,
-        "RFC 6455 §4.2.2",
-        "The 101 has Upgrade: websocket",
-        'An |Upgrade| header field with value "websocket"',
-        accepted(upgrade(), "Upgrade: websocket", _header("Upgrade", "websocket")),
-        "A client must fail the connection without it.",
-    ),
-    Case(
-        "4.answer.connection",
-        MUST,
-        "RFC 6455 §4.2.2",
-        "The 101 has Connection: Upgrade",
-        'A |Connection| header field with value "Upgrade".',
-        accepted(upgrade(), "Connection: Upgrade", _header("Connection", "upgrade")),
-        "A client must fail the connection without it.",
-    ),
-    Case(
-        "4.answer.no-length",
-        MUST,
-        "RFC 9110 §8.6",
-        "The 101 has neither Content-Length nor Transfer-Encoding",
-        "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx "
-        "(Informational)",
-        accepted(upgrade(), "no Content-Length, no Transfer-Encoding", _no_framing),
-        "A 101 has no body; WebSocket frames follow it.",
-    ),
-    Case(
-        "4.answer.nothing-follows",
-        MUST,
-        "RFC 9110 §15.2",
-        "Only frames follow the empty line of the 101",
-        "A 1xx response is terminated by the end of the header section; it cannot contain content or trailers.",
-        script(f"{in_words(upgrade())} and FIN", "the 101, then frames or nothing", _nothing_follows,
-               needs=Needs.OPEN),
-        "One empty line ends the head; a second one would begin a frame with opcode 0xD.",
-    ),
-    Case(
-        "4.answer.version",
-        INTEROP,
-        "RFC 9110 §15.2",
-        "The 101 is a response in HTTP/1.1",
-        "HTTP/1.0 has no status codes below 200, and some clients accept only HTTP/1.1 for a handshake.",
-        accepted(upgrade(), "HTTP/1.1 101", _says_1_1),
-        "A 101 is a status of HTTP/1.1: some HTTP libraries answer in HTTP/1.0 by default.",
-    ),
-    Case(
-        "4.early.frame",
-        INTEROP,
-        "RFC 6455 §4.1",
-        "A frame in the same packet as the handshake is not lost",
-        "A client must wait for the 101.  If it does not, an answer or an error helps it; silence does not.",
-        script("an ordinary handshake, and in the same packet the TEXT frame 'Hello'", "TEXT 'Hello', or an error",
-               _early_frame, needs=Needs.ECHO),
-        "The bytes after the empty line are frames: pass them to the code that reads frames.",
-    ),
-    Case(
-        "4.protocol.unasked",
-        MUST,
-        "RFC 6455 §4.2.2",
-        "The server chooses no subprotocol if the client offers none",
-        "the value chosen MUST be derived from the client's handshake",
-        accepted(upgrade(), "no Sec-WebSocket-Protocol", _none("Sec-WebSocket-Protocol")),
-        "Browsers fail the connection for it.",
-    ),
-    Case(
-        "4.protocol.one-of-the-offered",
-        MUST,
-        "RFC 6455 §4.2.2",
-        "The server chooses one of the offered subprotocols, or none",
-        "the value chosen MUST be derived from the client's handshake, specifically by selecting one of the values "
-        "from "
-        "the |Sec-WebSocket-Protocol| field",
-        accepted(
-            upgrade("Sec-WebSocket-Protocol: wsref.check-1, wsref.check-2"),
-            "no Sec-WebSocket-Protocol, or one line with one of the names",
-            _one_of("wsref.check-1", "wsref.check-2"),
-            or_refusal=True,
-        ),
-        "Answer with one name of the offer, not with the list, and not with another name.",
-    ),
-    Case(
-        "4.protocol.case",
-        MUST,
-        "RFC 6455 §4.2.2",
-        "The name of a subprotocol keeps its case",
-        "by selecting one of the values from the |Sec-WebSocket-Protocol| field",
-        accepted(
-            upgrade("Sec-WebSocket-Protocol: ECHO, CHAT"),
-            "no Sec-WebSocket-Protocol, or one of the two, in upper case",
-            _one_of("ECHO", "CHAT"),
-            or_refusal=True,
-        ),
-        "Compare names of subprotocols with their case.",
-    ),
-    Case(
-        "4.protocol.two-lines",
-        MUST,
-        "RFC 6455 §4.2.2",
-        "Subprotocols on two header lines are one list",
-        "the value chosen MUST be derived from the client's handshake",
-        accepted(
-            upgrade("Sec-WebSocket-Protocol: wsref.check-1", "Sec-WebSocket-Protocol: wsref.check-2"),
-            "no Sec-WebSocket-Protocol, or one line with one of the names",
-            _one_of("wsref.check-1", "wsref.check-2"),
-            or_refusal=True,
-        ),
-        "Join the lines before you split at commas.",
-    ),
-    Case(
-        "4.protocol.unknown",
-        INTEROP,
-        "RFC 6455 §4.2.2",
-        "The server does not agree on an unknown subprotocol",
-        "The value is 'the subprotocol the server is ready to use': a client relies on it.",
-        accepted(
-            upgrade("Sec-WebSocket-Protocol: x-wsref.check-unknown"),
-            "not that name",
-            _not_agreed,
-            or_refusal=True,
-        ),
-        "Choose a name that your application supports, not the first name of the offer.",
-    ),
-    Case(
-        "4.extensions.unasked",
-        MUST,
-        "RFC 6455 §4.2.2",
-        "The server uses no extension if the client offers none",
-        "Extensions not listed by the client MUST NOT be listed.",
-        accepted(upgrade(), "no Sec-WebSocket-Extensions", _none("Sec-WebSocket-Extensions")),
-        "Agree on compression only with clients that offer it.",
-    ),
-    Case(
-        "4.extensions.unknown",
-        INTEROP,
-        "RFC 6455 §9.1",
-        "The server does not agree on an unknown extension",
-        "A server that agrees on an extension must use it: do not send the offer back unread.",
-        accepted(
-            upgrade("Sec-WebSocket-Extensions: x-wsref-check-unknown; a=1"),
-            "no Sec-WebSocket-Extensions",
-            _none("Sec-WebSocket-Extensions"),
-            or_refusal=True,
-        ),
-        "Answer with the extensions that you support.",
-    ),
+CASES = cases_of(
+    Rule(INTEROP, "RFC 6455 §4.2.2",
+         "A server may refuse any client; but without a WebSocket, the grader cannot grade the rest.", cases=[
+        ("4.status.101", "An ordinary handshake gets 101",
+         Play(in_words(upgrade()), "101 Switching Protocols", _is_101),
+         "Find out which rule of your server refuses it; the grader sends the handshake of a browser."),
+    ]),
+    Rule(MUST, "RFC 6455 §4.2.2",
+         'constructed by concatenating /key/ ... with the string "258EAFA5-E914-47DA-95CA-C5AB0DC85B11", taking the '
+         "SHA-1 hash of this concatenated value to obtain a 20-byte value and base64-encoding", cases=[
+        ("4.accept.value", "The accept value is the SHA-1 hash of key and GUID, in base64",
+         accepted(upgrade(), f"Sec-WebSocket-Accept: {accept_for(KEY)}", _answers_key),
+         "base64(sha1(key + GUID)): the key as text, not decoded; nothing between key and GUID; the digest, not its "
+         "hex."),
+        ("4.accept.fresh", "A different key gets a different accept value",
+         Play("a handshake with a random key", "not the accept value of another key", _fresh, Needs.OPEN),
+         "Compute the accept value for each request."),
+    ]),
+    Rule(MUST, "RFC 6455 §4.2.2", "This (encoded) value is used in the creation of the server's handshake", cases=[
+        ("4.accept.unusual-key", "A key whose unused bits are not zero is hashed as received, or refused",
+         Play(f"a handshake with the key {NON_CANONICAL_KEY}, which decodes to the same bytes as {CANONICAL_KEY}",
+              f"Sec-WebSocket-Accept: {accept_for(NON_CANONICAL_KEY)}; or a refusal", _as_written, Needs.OPEN),
+         "Hash the key as received; do not decode and encode it again."),
+    ]),
+    Rule(MUST, "RFC 6455 §11.3.3",
+         "The |Sec-WebSocket-Accept| header MUST NOT appear more than once in an HTTP response.", cases=[
+        ("4.accept.once", "The 101 has one accept value",
+         accepted(upgrade(), "one Sec-WebSocket-Accept line", _at_most_one_accept),
+         "Check whether both you and your HTTP library add it."),
+    ]),
+    Rule(MUST, "RFC 9112 §4", STATUS_LINE, cases=[
+        ("4.answer.well-formed", "The 101 is a well-formed response",
+         accepted(upgrade(), "a head in HTTP/1.1, with lines that end in CRLF", well_formed),
+         "Every line ends in \\r\\n, and one empty line ends the head; frames follow it."),
+    ]),
+    Rule(MUST, "RFC 6455 §4.2.2", 'An |Upgrade| header field with value "websocket"', cases=[
+        ("4.answer.upgrade", "The 101 has Upgrade: websocket",
+         accepted(upgrade(), "Upgrade: websocket", _has("Upgrade", "websocket")),
+         "A client must fail the connection without it."),
+    ]),
+    Rule(MUST, "RFC 6455 §4.2.2", 'A |Connection| header field with value "Upgrade".', cases=[
+        ("4.answer.connection", "The 101 has Connection: Upgrade",
+         accepted(upgrade(), "Connection: Upgrade", _has("Connection", "upgrade")),
+         "A client must fail the connection without it."),
+    ]),
+    Rule(MUST, "RFC 9110 §8.6",
+         "A server MUST NOT send a Content-Length header field in any response with a status code of 1xx "
+         "(Informational)", cases=[
+        ("4.answer.no-length", "The 101 has neither Content-Length nor Transfer-Encoding",
+         accepted(upgrade(), "no Content-Length, no Transfer-Encoding", _has_no("Content-Length", "Transfer-Encoding")),
+         "A 101 has no body; WebSocket frames follow it."),
+    ]),
+    Rule(MUST, "RFC 9110 §15.2",
+         "A 1xx response is terminated by the end of the header section; it cannot contain content or "
+         "trailers.", cases=[
+        ("4.answer.nothing-follows", "Only frames follow the empty line of the 101",
+         Play(f"{in_words(upgrade())} and FIN", "the 101, then frames or nothing", _nothing_follows, Needs.OPEN),
+         "One empty line ends the head; a second one would begin a frame with opcode 0xD."),
+    ]),
+    Rule(INTEROP, "RFC 9110 §15.2",
+         "HTTP/1.0 has no status codes below 200, and some clients accept only HTTP/1.1 for a handshake.", cases=[
+        ("4.answer.version", "The 101 is a response in HTTP/1.1",
+         accepted(upgrade(), "HTTP/1.1 101", _says_1_1),
+         "A 101 is a status of HTTP/1.1: some HTTP libraries answer in HTTP/1.0 by default."),
+    ]),
+    Rule(INTEROP, "RFC 6455 §4.1",
+         "A client must wait for the 101.  If it does not, an answer or an error helps it; silence does not.", cases=[
+        ("4.early.frame", "A frame in the same packet as the handshake is not lost",
+         Play("an ordinary handshake, and in the same packet the TEXT frame 'Hello'", "TEXT 'Hello', or an error",
+              _early_frame, Needs.ECHO),
+         "The bytes after the empty line are frames: pass them to the code that reads frames."),
+    ]),
+    Rule(MUST, "RFC 6455 §4.2.2", DERIVED, cases=[
+        ("4.protocol.unasked", "The server chooses no subprotocol if the client offers none",
+         accepted(upgrade(), "no Sec-WebSocket-Protocol", _has_no(PROTOCOL)),
+         "Browsers fail the connection for it."),
+    ]),
+    Rule(MUST, "RFC 6455 §4.2.2",
+         "the value chosen MUST be derived from the client's handshake, specifically by selecting one of the values "
+         "from the |Sec-WebSocket-Protocol| field", cases=[
+        ("4.protocol.one-of-the-offered", "The server chooses one of the offered subprotocols, or none",
+         accepted(upgrade("Sec-WebSocket-Protocol: wsref.check-1, wsref.check-2"),
+                  "no Sec-WebSocket-Protocol, or one line with one of the names",
+                  _one_of("wsref.check-1", "wsref.check-2"), or_refusal=True),
+         "Answer with one name of the offer, not with the list, and not with another name."),
+    ]),
+    Rule(MUST, "RFC 6455 §4.2.2", "by selecting one of the values from the |Sec-WebSocket-Protocol| field", cases=[
+        ("4.protocol.case", "The name of a subprotocol keeps its case",
+         accepted(upgrade("Sec-WebSocket-Protocol: ECHO, CHAT"),
+                  "no Sec-WebSocket-Protocol, or one of the two, in upper case", _one_of("ECHO", "CHAT"),
+                  or_refusal=True),
+         "Compare names of subprotocols with their case."),
+    ]),
+    Rule(MUST, "RFC 6455 §4.2.2", DERIVED, cases=[
+        ("4.protocol.two-lines", "Subprotocols on two header lines are one list",
+         accepted(upgrade("Sec-WebSocket-Protocol: wsref.check-1", "Sec-WebSocket-Protocol: wsref.check-2"),
+                  "no Sec-WebSocket-Protocol, or one line with one of the names",
+                  _one_of("wsref.check-1", "wsref.check-2"), or_refusal=True),
+         "Join the lines before you split at commas."),
+    ]),
+    Rule(INTEROP, "RFC 6455 §4.2.2",
+         "The value is 'the subprotocol the server is ready to use': a client relies on it.", cases=[
+        ("4.protocol.unknown", "The server does not agree on an unknown subprotocol",
+         accepted(upgrade("Sec-WebSocket-Protocol: x-wsref.check-unknown"), "not that name", _not_agreed,
+                  or_refusal=True),
+         "Choose a name that your application supports, not the first name of the offer."),
+    ]),
+    Rule(MUST, "RFC 6455 §4.2.2", "Extensions not listed by the client MUST NOT be listed.", cases=[
+        ("4.extensions.unasked", "The server uses no extension if the client offers none",
+         accepted(upgrade(), "no Sec-WebSocket-Extensions", _has_no(EXTENSIONS)),
+         "Agree on compression only with clients that offer it."),
+    ]),
+    Rule(INTEROP, "RFC 6455 §9.1",
+         "A server that agrees on an extension must use it: do not send the offer back unread.", cases=[
+        ("4.extensions.unknown", "The server does not agree on an unknown extension",
+         accepted(upgrade("Sec-WebSocket-Extensions: x-wsref-check-unknown; a=1"), "no Sec-WebSocket-Extensions",
+                  _has_no(EXTENSIONS), or_refusal=True),
+         "Answer with the extensions that you support."),
+    ]),
 )  # fmt: skip

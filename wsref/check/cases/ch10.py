@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..case import Case, Needs, Play
+from ..case import Needs, Play
 from ..codec import BINARY, CONTINUATION, TEXT, close, frame, text, upgrade
-from ..plays import script, works
+from ..plays import ask, echoes, reaction, survives, works
+from ..rule import Rule, cases_of
 from ..session import Peer, Wire
 from ..verdict import Failed, Skipped
 from .common import INTEROP, MUST, letters, pattern
@@ -70,122 +71,72 @@ def _half_a_frame(peer: Peer) -> None:
         slow.expect(TEXT, letters(1000))
 
 
-def _thousand(peer: Peer) -> None:
-    wire = peer.open()
-    wire.send(b"".join(text(f"message {i}") for i in range(1000)))
-    for i in range(1000):
-        wire.expect(TEXT, b"message %d" % i)
+def _pipelined(count: int) -> tuple[bytes, list[tuple[int, bytes]]]:
+    """Return messages as bytes to send, and as the expected ones."""
+    messages = [b"message %d" % i for i in range(count)]
+    return b"".join(frame(TEXT, message) for message in messages), [(TEXT, message) for message in messages]
 
 
-def _packets(peer: Peer) -> None:
-    wire = peer.open()
-    wire.send_in_packets(frame(TEXT, letters(8000)), 16)
-    wire.expect(TEXT, letters(8000))
-
-
+THOUSAND, THE_THOUSAND = _pipelined(1000)
+TEN, THE_TEN = _pipelined(10)
 APART = "Two users of a server should not notice each other."
 
-CLIENT_CASES = (
-    Case(
-        "10.clients.two",
-        INTEROP,
-        "RFC 6455 §1.1",
-        "The server serves two clients at once, and each gets its own messages",
-        APART,
-        script(
-            "one message each on two connections, read in the other order",
-            "each message on its connection",
-            _two,
-            needs=Needs.ECHO,
-        ),
-        "Use a thread or a task for each connection, and keep the state of a connection out of globals.",
-    ),
-    Case(
-        "10.clients.fragments",
-        MUST,
-        "RFC 6455 §5.4",
-        "The server keeps the fragments of two connections apart",
-        "A fragmented message is conceptually equivalent to a single larger message whose payload is equal to the "
-        "concatenation of the payloads of the fragments in order",
-        script(
-            "two fragmented messages, interleaved on two connections",
-            "both messages, whole",
-            _fragments_apart,
-            needs=Needs.ECHO,
-        ),
-        "Keep the collected fragments with the connection, not in a global or a class attribute.",
-    ),
-    Case(
-        "10.clients.many",
-        INTEROP,
-        "RFC 6455 §1.1",
-        "The server serves 32 clients at once",
-        APART,
-        script("one message each on 32 connections", "each message on its connection", _many, needs=Needs.ECHO),
-        "Accept connections in a loop, and serve each one in a thread or a task.",
-    ),
-    Case(
-        "10.clients.one-does-not-read",
-        INTEROP,
-        "RFC 6455 §1.1",
-        "A client that does not read does not delay other clients",
-        "A closed laptop or a train in a tunnel stops reading, and its TCP window fills up.  Others should not wait.",
-        script(
-            "12 MB on one connection, without reading the echo; messages on another connection",
-            "answers on the other connection",
-            _one_does_not_read,
-            needs=Needs.ECHO,
-            alone=True,
-        ),
-        "Sending blocks if a client does not read: never send in a thread, or under a lock, of other clients.",
-    ),
-    Case(
-        "10.clients.one-is-slow",
-        INTEROP,
-        "RFC 6455 §1.1",
-        "A client that sends half a frame, or half a handshake, does not delay other clients",
-        "Networks are slow, and some clients are slow on purpose.",
-        script(
-            "half a frame; half a head; a message on another connection",
-            "an immediate answer to the message",
-            _half_a_frame,
-            needs=Needs.OPEN,
-        ),
-        "Read each connection in its own thread or task, also during the handshake; never in the accepting thread.",
-    ),
-    Case(
-        "10.pipeline.1000",
-        INTEROP,
-        "RFC 6455 §6.2",
-        "A thousand pipelined messages come back, separately and in order",
-        "No rule defines the order of answers; but an echo in another order shows a race between messages.",
-        script("1,000 text messages without waiting", "1,000 messages in order", _thousand, needs=Needs.ECHO),
-        "Loop over all frames in the buffer; do not give messages of one connection to several threads.",
-    ),
-    Case(
-        "10.packets.500",
-        MUST,
-        "RFC 6455 §6.2",
-        "A message in 500 small packets comes back whole",
-        "Incoming data MUST be parsed as WebSocket frames as defined in Section 5.2.",
-        script("a text of 8,000 bytes, 16 bytes at a time", "the text", _packets, needs=Needs.ECHO),
-        "Collect bytes until the whole frame arrives.",
-    ),
-)
+CLIENT_CASES = cases_of(
+    Rule(INTEROP, "RFC 6455 §1.1", APART, cases=[
+        ("10.clients.two", "The server serves two clients at once, and each gets its own messages",
+         Play("one message each on two connections, read in the other order", "each message on its connection", _two,
+              Needs.ECHO),
+         "Use a thread or a task for each connection, and keep the state of a connection out of globals."),
+    ]),
+    Rule(MUST, "RFC 6455 §5.4",
+         "A fragmented message is conceptually equivalent to a single larger message whose payload is equal to the "
+         "concatenation of the payloads of the fragments in order", cases=[
+        ("10.clients.fragments", "The server keeps the fragments of two connections apart",
+         Play("two fragmented messages, interleaved on two connections", "both messages, whole", _fragments_apart,
+              Needs.ECHO),
+         "Keep the collected fragments with the connection, not in a global or a class attribute."),
+    ]),
+    Rule(INTEROP, "RFC 6455 §1.1", APART, cases=[
+        ("10.clients.many", "The server serves 32 clients at once",
+         Play("one message each on 32 connections", "each message on its connection", _many, Needs.ECHO),
+         "Accept connections in a loop, and serve each one in a thread or a task."),
+    ]),
+    Rule(INTEROP, "RFC 6455 §1.1",
+         "A closed laptop or a train in a tunnel stops reading, and its TCP window fills up.  Others should not wait.",
+         cases=[
+        ("10.clients.one-does-not-read", "A client that does not read does not delay other clients",
+         Play("12 MB on one connection, without reading the echo; messages on another connection",
+              "answers on the other connection", _one_does_not_read, Needs.ECHO, alone=True),
+         "Sending blocks if a client does not read: never send in a thread, or under a lock, of other clients."),
+    ]),
+    Rule(INTEROP, "RFC 6455 §1.1", "Networks are slow, and some clients are slow on purpose.", cases=[
+        ("10.clients.one-is-slow",
+         "A client that sends half a frame, or half a handshake, does not delay other clients",
+         Play("half a frame; half a head; a message on another connection", "an immediate answer to the message",
+              _half_a_frame, Needs.OPEN),
+         "Read each connection in its own thread or task, also during the handshake; never in the accepting thread."),
+    ]),
+    Rule(INTEROP, "RFC 6455 §6.2",
+         "No rule defines the order of answers; but an echo in another order shows a race between messages.", cases=[
+        ("10.pipeline.1000", "A thousand pipelined messages come back, separately and in order",
+         echoes(THOUSAND, *THE_THOUSAND, sends="1,000 text messages without waiting",
+                accepts="1,000 messages in order"),
+         "Loop over all frames in the buffer; do not give messages of one connection to several threads."),
+    ]),
+    Rule(MUST, "RFC 6455 §6.2", "Incoming data MUST be parsed as WebSocket frames as defined in Section 5.2.", cases=[
+        ("10.packets.500", "A message in 500 small packets comes back whole",
+         echoes(frame(TEXT, letters(8000)), (TEXT, letters(8000)), packet_size=16,
+                sends="a text of 8,000 bytes, 16 bytes at a time", accepts="the text"),
+         "Collect bytes until the whole frame arrives."),
+    ]),
+)  # fmt: skip
 
 # -- Clients that vanish -------------------------------------------------------------------------
 
-
-def _lost(data: bytes, end: Callable[[Wire], None]) -> Callable[[Wire], None]:
-    def harm(wire: Wire) -> None:
-        if data:
-            wire.send(data)
-        end(wire)
-
-    return harm
+LONG = frame(BINARY, pattern(50000))
 
 
-def _in_head(end: Callable[[Wire], None], what: str) -> Play:
+def _cut_head(end: Callable[[Wire], None], what: str) -> Play:
     def run(peer: Peer) -> None:
         for head in (b"GET", b"GET / HTTP/1.1\r\nHost: a\r\nUpgr", upgrade()[:-2]):
             wire = peer.connect()
@@ -195,100 +146,76 @@ def _in_head(end: Callable[[Wire], None], what: str) -> Play:
             works(peer, wire)
             wire.close()
 
-    return script(
+    return Play(
         f"three incomplete requests, each followed by {what}", "the next connection works", run, needs=Needs.OPEN
     )
 
 
-def _several_times(harm: Callable[[Wire], None], sends: str) -> Play:
-    def run(peer: Peer) -> None:
-        for _ in range(3):  # the crash may come later
-            harm(peer.open())
-            wire = peer.open()
-            works(peer, wire)
-            wire.close()
+def _cut_off(data: bytes, end: Callable[[Wire], None], sends: str) -> Play:
+    def harm(peer: Peer) -> None:
+        wire = peer.open()
+        if data:
+            wire.send(data)
+        end(wire)
 
-    return Play(sends, "the next connection works", run, Needs.OPEN)
+    return survives(f"{sends}; 3 times", harm, times=3)
 
 
 def _ends(data: bytes, sends: str) -> Play:
     """Expect that the server ends TCP after the grader's FIN."""
 
-    def run(peer: Peer) -> None:
-        wire = peer.open()
-        if data:
-            wire.send(data)
+    def judge(wire: Wire) -> None:
         wire.send_fin()
         if not wire.ended():
             raise Failed(f"TCP is still open {wire.timeout:g} s after the client's FIN", "the end of TCP")
 
-    return Play(sends, "the end of TCP", run, Needs.OPEN)
+    return reaction(data, "the end of TCP", judge, sends=f"{sends}, then a FIN")
 
 
-def _replies_after_fin(peer: Peer) -> None:
-    wire = peer.open()
-    wire.send(b"".join(text(f"message {i}") for i in range(10)))
+def _replies_after_fin(wire: Wire) -> None:
     wire.send_fin()
-    for i in range(10):
-        wire.expect(TEXT, b"message %d" % i)
+    for message in THE_TEN:
+        wire.expect(*message)
 
 
-VANISH = "Batteries die and tabs crash: TCP ends without a Close, and the server must serve the next client."
-ON_EOF = "A connection that ends, by FIN or by RST, ends no other; do not parse the missing bytes."
-
-
-def _survives(name: str, title: str, play: Play) -> Case:
-    return Case(
-        f"10.survives.{name}", INTEROP, "RFC 6455 §7.1.5", f"{title} does the server no harm", VANISH, play, ON_EOF
-    )
-
-
-LONG = frame(BINARY, pattern(50000))
-
-VANISH_CASES = (
-    _survives("fin-in-head", "A FIN inside a request's head", _in_head(Wire.close, "a FIN")),
-    _survives("rst-in-head", "A reset inside a request's head", _in_head(Wire.reset, "a reset")),
-    *(
-        _survives(
-            f"{short}-{name}", f"{what} {where}", _several_times(_lost(data, end), f"{sent}, then {what}; 3 times")
-        )
-        for short, what, end in (("fin", "A FIN", Wire.close), ("rst", "A reset", Wire.reset))
-        for name, where, data, sent in (
+VANISH_CASES = cases_of(
+    Rule(INTEROP, "RFC 6455 §7.1.5",
+         "Batteries die and tabs crash: TCP ends without a Close, and the server must serve the next client.",
+         "A connection that ends, by FIN or by RST, ends no other; do not parse the missing bytes.", cases=[
+        ("10.survives.fin-in-head", "A FIN inside a request's head does the server no harm",
+         _cut_head(Wire.close, "a FIN")),
+        ("10.survives.rst-in-head", "A reset inside a request's head does the server no harm",
+         _cut_head(Wire.reset, "a reset")),
+        *((f"10.survives.{short}-{name}", f"{what} {where} does the server no harm",
+           _cut_off(data, end, f"{sent}, then {what}"))
+          for short, what, end in (("fin", "A FIN", Wire.close), ("rst", "A reset", Wire.reset))
+          for name, where, data, sent in (
             ("at-once", "right after the handshake", b"", "no bytes"),
             ("in-header", "inside a frame's header", LONG[:3], "3 bytes of a frame"),
             ("in-frame", "inside a frame", LONG[:2000], "2,000 bytes of a frame of 50,000"),
             ("in-message", "between two fragments", frame(TEXT, b"Hel", fin=False), "a first fragment"),
             ("after-message", "before the client reads the echo of a message", LONG * 10, "ten messages"),
             ("after-close", "after a Close", close(1000), "a Close"),
-        )
-    ),
-    Case(
-        "10.half-close.replies",
-        INTEROP,
-        "RFC 6455 §7.1.1",
-        "Messages before a FIN are answered",
-        "A FIN ends one direction.  The received messages can be answered, because the other direction is open.",
-        script("ten messages and a FIN", "ten messages", _replies_after_fin, needs=Needs.ECHO),
-        "Handle all frames in the buffer before you handle the end of TCP.",
-    ),
-    *(
-        Case(
-            f"10.eof.{name}",
-            INTEROP,
-            "RFC 6455 §7.1.4",
-            f"After a FIN {where} the server ends TCP too",
-            "Otherwise the server keeps a socket, a thread or a busy processor for a client that has left.",
-            _ends(data, f"{sent}, then a FIN"),
-            "After a FIN every read returns at once, without bytes: stop reading, and close the connection.",
-        )
-        for name, where, data, sent in (
-            ("idle", "between messages", b"", "no bytes"),
-            ("in-header", "inside a frame's header", LONG[:1], "1 byte"),
-            ("in-frame", "inside a frame", LONG[:2000], "2,000 bytes of a frame of 50,000"),
-            ("in-message", "between two fragments", frame(TEXT, b"Hel", fin=False), "a first fragment"),
-        )
-    ),
-)
+        )),
+    ]),
+    Rule(INTEROP, "RFC 6455 §7.1.1",
+         "A FIN ends one direction.  The received messages can be answered, because the other direction is open.",
+         cases=[
+        ("10.half-close.replies", "Messages before a FIN are answered",
+         reaction(TEN, "ten messages", _replies_after_fin, sends="ten messages and a FIN", needs=Needs.ECHO),
+         "Handle all frames in the buffer before you handle the end of TCP."),
+    ]),
+    Rule(INTEROP, "RFC 6455 §7.1.4",
+         "Otherwise the server keeps a socket, a thread or a busy processor for a client that has left.",
+         "After a FIN every read returns at once, without bytes: stop reading, and close the connection.", cases=[
+        ("10.eof.idle", "After a FIN between messages the server ends TCP too", _ends(b"", "no bytes")),
+        ("10.eof.in-header", "After a FIN inside a frame's header the server ends TCP too", _ends(LONG[:1], "1 byte")),
+        ("10.eof.in-frame", "After a FIN inside a frame the server ends TCP too",
+         _ends(LONG[:2000], "2,000 bytes of a frame of 50,000")),
+        ("10.eof.in-message", "After a FIN between two fragments the server ends TCP too",
+         _ends(frame(TEXT, b"Hel", fin=False), "a first fragment")),
+    ]),
+)  # fmt: skip
 
 # -- Paths ------------------------------------------------------------------------------------------
 
@@ -296,24 +223,19 @@ NOWHERE = "/wsref-check/nothing-is-served-here"
 
 
 def _unknown_path(peer: Peer) -> None:
-    wire = peer.connect()
-    wire.send(upgrade(request_line=f"GET {NOWHERE} HTTP/1.1"))
-    answer = wire.answer()
+    answer = ask(peer, upgrade(request_line=f"GET {NOWHERE} HTTP/1.1"))
     if answer is not None and not 300 <= answer.status <= 599:
         raise Failed(str(answer), "404")
 
 
-PATH_CASES = (
-    Case(
-        "10.path.unknown",
-        INTEROP,
-        "RFC 6455 §4.2.2",
-        "A handshake for an unknown path is refused",
-        "If the requested service is not available, the server MUST send an appropriate HTTP error code (such as 404 "
-        "Not Found).  Only the server knows whether it is available.",
-        script(f"a handshake for {NOWHERE}", "404, or another refusal", _unknown_path, needs=Needs.OPEN),
-        "Check the path before you answer 101, so that a typing error in a URL shows at once.",
-    ),
-)
+PATH_CASES = cases_of(
+    Rule(INTEROP, "RFC 6455 §4.2.2",
+         "If the requested service is not available, the server MUST send an appropriate HTTP error code (such as 404 "
+         "Not Found).  Only the server knows whether it is available.", cases=[
+        ("10.path.unknown", "A handshake for an unknown path is refused",
+         Play(f"a handshake for {NOWHERE}", "404, or another refusal", _unknown_path, Needs.OPEN),
+         "Check the path before you answer 101, so that a typing error in a URL shows at once."),
+    ]),
+)  # fmt: skip
 
 CASES = (*CLIENT_CASES, *VANISH_CASES, *PATH_CASES)

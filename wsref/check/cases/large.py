@@ -6,57 +6,52 @@ They take a few seconds and some memory on both sides, so they run one after the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from ..case import Case, Needs
-from ..codec import BINARY, TEXT, frame
-from ..plays import script
+from ..case import Needs, Play
+from ..codec import BINARY, TEXT, fragments, frame
+from ..rule import Row, Rule, cases_of
 from ..session import Peer
-from .ch09 import SHUFFLED, DeflateSession
-from .common import INTEROP, letters, pattern
+from .ch09 import SHUFFLED
+from .common import INTEROP, in_pieces, letters, pattern
+from .deflate import DeflateSession
 
 MIB = 1 << 20
-EXPECTED = "A server may have a limit (§10.4).  Below it, a large message comes back whole, in seconds."
-LINEAR = "Join the pieces of a message once, at its end: bytes += piece copies the whole message for each piece."
 
 
-def _content(opcode: int, size: int) -> bytes:
-    return letters(size) if opcode == TEXT else pattern(size)
+def _play(sends: str, run: Callable[[Peer], None], needs: Needs) -> Play:
+    return Play(sends, "the same back; or Close 1009, or the end of TCP", run, needs, alone=True)
 
 
-def _whole(opcode: int, size: int, packet_size: int = 0) -> Callable[[Peer], None]:
+def _echo(
+    sends: str, opcode: int, content: Callable[[int], bytes], mebibytes: int, *, packet: int = 0, fragment: int = 0
+) -> Play:
+    """Expect a large message back.
+
+    Args:
+        packet: Bytes in each packet; 0: one packet.
+        fragment: Bytes in each fragment; 0: one frame.
+    """
+
     def run(peer: Peer) -> None:
-        wire, payload = peer.open(), _content(opcode, size)
-        wire.send_in_packets(frame(opcode, payload), packet_size) if packet_size else wire.send(frame(opcode, payload))
+        wire, payload = peer.open(), content(mebibytes * MIB)
+        data = fragments(opcode, *in_pieces(payload, fragment)) if fragment else frame(opcode, payload)
+        wire.send_in_packets(data, packet) if packet else wire.send(data)
         wire.expect(opcode, payload)
 
-    return run
+    return _play(sends, run, Needs.ECHO if opcode == TEXT else Needs.BINARY_ECHO)
 
 
-def _in_fragments(opcode: int, size: int, fragment_size: int) -> Callable[[Peer], None]:
-    def run(peer: Peer) -> None:
-        wire, payload = peer.open(), _content(opcode, size)
-        wire.send(b"".join(_fragments(opcode, payload, fragment_size)))
-        wire.expect(opcode, payload)
-
-    return run
-
-
-def _fragments(opcode: int, payload: bytes, size: int) -> Iterator[bytes]:
-    for start in range(0, len(payload), size):
-        yield frame(0 if start else opcode, payload[start : start + size], fin=start + size >= len(payload))
-
-
-def _compressed(content: Callable[[], bytes]) -> Callable[[Peer], None]:
+def _compressed(sends: str, content: Callable[[], bytes]) -> Play:
     def run(peer: Peer) -> None:
         session, payload = DeflateSession(peer), content()
         session.send(BINARY, payload)
         session.expect(BINARY, payload)
 
-    return run
+    return _play(sends, run, Needs.DEFLATE_BINARY_ECHO)
 
 
-def _many_compressed(count: int, size: int) -> Callable[[Peer], None]:
+def _many_compressed(sends: str, count: int, size: int) -> Play:
     def run(peer: Peer) -> None:
         session = DeflateSession(peer)
         for number in range(count):
@@ -64,70 +59,50 @@ def _many_compressed(count: int, size: int) -> Callable[[Peer], None]:
             session.send(TEXT, payload)
             session.expect(TEXT, payload)
 
-    return run
+    return _play(sends, run, Needs.DEFLATE_ECHO)
 
 
-def _case(name: str, title: str, sends: str, run: Callable[[Peer], None], needs: Needs, hint: str = LINEAR) -> Case:
-    play = script(sends, "the same back; or Close 1009, or the end of TCP", run, needs=needs, alone=True)
-    return Case(name, INTEROP, "RFC 6455 §10.4", title, EXPECTED, play, hint)
-
-
-def _whole_case(opcode: int, mebibytes: int) -> Case:
-    kind, needs = ("text", Needs.ECHO) if opcode == TEXT else ("binary", Needs.BINARY_ECHO)
-    return _case(
+def _whole(kind: str, mebibytes: int) -> Row:
+    opcode, content = (TEXT, letters) if kind == "text" else (BINARY, pattern)
+    return (
         f"6.large.{kind}-{mebibytes}-mib",
         f"A {kind} message of {mebibytes} MiB in one frame comes back",
-        f"a {kind} message of {mebibytes} MiB",
-        _whole(opcode, mebibytes * MIB),
-        needs,
+        _echo(f"a {kind} message of {mebibytes} MiB", opcode, content, mebibytes),
     )
 
 
-def _fragments_case(mebibytes: int, fragment_size: int) -> Case:
-    return _case(
-        f"7.large.{mebibytes}-mib-in-fragments-of-{fragment_size}",
-        f"A message of {mebibytes} MiB in fragments of {fragment_size} bytes comes back",
-        f"a binary message of {mebibytes} MiB, in fragments of {fragment_size} bytes",
-        _in_fragments(BINARY, mebibytes * MIB, fragment_size),
-        Needs.BINARY_ECHO,
+def _in_fragments(mebibytes: int, size: int) -> Row:
+    words = f"message of {mebibytes} MiB in fragments of {size} bytes"
+    return (
+        f"7.large.{mebibytes}-mib-in-fragments-of-{size}",
+        f"A {words} comes back",
+        _echo(f"a binary {words}", BINARY, pattern, mebibytes, fragment=size),
     )
 
 
-def _many_case(count: int, size: int) -> Case:
-    return _case(
-        f"9.large.{count}-messages-of-{size}",
-        f"{count} compressed messages of {size} bytes, one after the other, come back",
-        f"{count} compressed text messages of about {size} bytes",
-        _many_compressed(count, size),
-        Needs.DEFLATE_ECHO,
+def _many(size: int) -> Row:
+    return (
+        f"9.large.1000-messages-of-{size}",
+        f"1000 compressed messages of {size} bytes, one after the other, come back",
+        _many_compressed(f"1000 compressed text messages of about {size} bytes", 1000, size),
         "Keep one deflater and one inflater for each connection, and do not make them anew for each message.",
     )
 
 
-CASES = (
-    *(_whole_case(opcode, mebibytes) for opcode in (TEXT, BINARY) for mebibytes in (1, 4, 16)),
-    _case(
-        "6.large.1-mib-in-small-packets",
-        "A message of 1 MiB that arrives in packets of 1,024 bytes comes back",
-        "a binary message of 1 MiB, in packets of 1,024 bytes",
-        _whole(BINARY, MIB, 1024),
-        Needs.BINARY_ECHO,
-    ),
-    *(_fragments_case(*sizes) for sizes in ((1, 64), (4, 1024), (16, 65536))),
-    _case(
-        "9.large.16-mib-that-shrink",
-        "A compressed message of 16 MiB, in 16 KiB of payload, comes back",
-        "a compressed binary message of 16 MiB of zeros",
-        _compressed(lambda: bytes(16 * MIB)),
-        Needs.DEFLATE_BINARY_ECHO,
-        "Inflate in steps, with the limit of the message in mind.",
-    ),
-    _case(
-        "9.large.4-mib-that-do-not-shrink",
-        "A compressed message of 4 MiB that does not shrink comes back",
-        "a compressed binary message of 4 MiB of random bytes",
-        _compressed(lambda: SHUFFLED * 64),
-        Needs.DEFLATE_BINARY_ECHO,
-    ),
-    *(_many_case(1000, size) for size in (16, 1024, 16384)),
-)
+CASES = cases_of(
+    Rule(INTEROP, "RFC 6455 §10.4",
+         "A server may have a limit (§10.4).  Below it, a large message comes back whole, in seconds.",
+         "Join the pieces of a message once, at its end: bytes += piece copies the whole message for each piece.",
+         cases=[
+        *(_whole(kind, mebibytes) for kind in ("text", "binary") for mebibytes in (1, 4, 16)),
+        ("6.large.1-mib-in-small-packets", "A message of 1 MiB that arrives in packets of 1,024 bytes comes back",
+         _echo("a binary message of 1 MiB, in packets of 1,024 bytes", BINARY, pattern, 1, packet=1024)),
+        *(_in_fragments(mebibytes, size) for mebibytes, size in ((1, 64), (4, 1024), (16, 65536))),
+        ("9.large.16-mib-that-shrink", "A compressed message of 16 MiB, in 16 KiB of payload, comes back",
+         _compressed("a compressed binary message of 16 MiB of zeros", lambda: bytes(16 * MIB)),
+         "Inflate in steps, with the limit of the message in mind."),
+        ("9.large.4-mib-that-do-not-shrink", "A compressed message of 4 MiB that does not shrink comes back",
+         _compressed("a compressed binary message of 4 MiB of random bytes", lambda: SHUFFLED * 64)),
+        *(_many(size) for size in (16, 1024, 16384)),
+    ]),
+)  # fmt: skip

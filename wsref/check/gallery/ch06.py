@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from ..codec import BINARY, MASKING_KEY, TEXT, mask
+from ..codec import BINARY, TEXT, frame, mask
 from .reference import Disconnected, ReferenceServer
 
 
@@ -83,10 +83,8 @@ class LongForm(ReferenceServer):
     bug = "it never writes lengths in 16 bits"
     case = "6.length.shortest-form"
 
-    def send(self, data: bytes) -> None:
-        if len(data) > 4 and data[0] & 0x70 == 0 and data[0] >= 0x80 and data[1] == 126:
-            data = data[:1] + struct.pack("!BQ", 127, int.from_bytes(data[2:4], "big")) + data[4:]
-        super().send(data)
+    def send_frame(self, opcode: int, payload: bytes, rsv: int = 0) -> None:
+        self.send(frame(opcode, payload, rsv=rsv, key=None, form=7 if len(payload) < 126 else 64))
 
 
 class MasksReplies(ReferenceServer):
@@ -95,14 +93,7 @@ class MasksReplies(ReferenceServer):
     case = "6.mask.server"
 
     def send_frame(self, opcode: int, payload: bytes, rsv: int = 0) -> None:
-        length, first = len(payload), 0x80 | rsv << 4 | opcode
-        if length < 126:
-            head = struct.pack("!BB", first, 0x80 | length)
-        elif length < 65536:
-            head = struct.pack("!BBH", first, 0xFE, length)
-        else:
-            head = struct.pack("!BBQ", first, 0xFF, length)
-        self.send(head + MASKING_KEY + mask(payload, MASKING_KEY))
+        self.send(frame(opcode, payload, rsv=rsv))
 
 
 class TakesUnmasked(ReferenceServer):
@@ -221,6 +212,16 @@ class KeyBackwards(ReferenceServer):
 
     def unmask(self, payload: bytes, key: bytes) -> bytes:
         return super().unmask(payload, key[::-1])
+
+
+class OneIsNone(ReferenceServer):
+    symptom = "a user who types a single letter gets no answer"
+    bug = "it takes messages of one byte for empty ones: `if len(message) > 1`"
+    case = "6.length.1"
+
+    def on_message(self, opcode: int, message: bytes) -> None:
+        if len(message) != 1:
+            super().on_message(opcode, message)
 
 
 class AllIsText(ReferenceServer):

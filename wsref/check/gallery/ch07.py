@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import re
-import struct
 
-from ..codec import BINARY, CONTINUATION, PONG, TEXT
+from ..codec import BINARY, CONTINUATION, PONG, TEXT, frame
 from .reference import Failure, ReferenceServer
 
 
 class OneByOne(ReferenceServer):
     symptom = "a long message from Firefox comes back as several messages"
     bug = "it ignores FIN: every data frame is a message"
-    case = "6.mask.missing-fragment"
+    case = "7.fragments.two"
 
     def on_data(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> None:
         if opcode == CONTINUATION and self.last and not self.done:
@@ -103,6 +102,15 @@ class NoOddCharacters(ReferenceServer):
         super().on_message(opcode, message)
 
 
+class StripsTags(ReferenceServer):
+    symptom = "text in angle brackets disappears from messages"
+    bug = "it removes HTML tags from messages; the page that shows a message must escape them"
+    case = "7.utf8.ascii"
+
+    def on_message(self, opcode: int, message: bytes) -> None:
+        super().on_message(opcode, re.sub(rb"<[a-z]+>", b"", message) if opcode == TEXT else message)
+
+
 class NeverPongs(ReferenceServer):
     symptom = "clients that send Pings close the connection after 20 seconds; browsers do not"
     bug = "it ignores Pings"
@@ -150,8 +158,8 @@ class PongsInFragments(ReferenceServer):
 
     def on_ping(self, payload: bytes) -> None:
         half = len(payload) // 2
-        self.send(struct.pack("!BB", PONG, half) + payload[:half])
-        self.send(struct.pack("!BB", 0x80, len(payload) - half) + payload[half:])
+        self.send(frame(PONG, payload[:half], fin=False, key=None))
+        self.send(frame(CONTINUATION, payload[half:], key=None))
 
 
 class PongsForPongs(ReferenceServer):

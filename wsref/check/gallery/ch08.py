@@ -42,10 +42,7 @@ class LeavesTcpOpen(ReferenceServer):
     case = "8.tcp.ends"
 
     def end_tcp(self) -> None:
-        with contextlib.suppress(OSError):
-            self.request.settimeout(30)
-            while self.request.recv(65536):
-                pass
+        self.wait_for_the_end(30)
 
 
 class Echoes1005(ReferenceServer):
@@ -162,10 +159,7 @@ class FailsAndWaits(ReferenceServer):
 
     def fail(self, failure: Failure) -> None:
         super().fail(failure)
-        with contextlib.suppress(OSError):
-            self.request.settimeout(30)
-            while self.request.recv(65536):
-                pass
+        self.wait_for_the_end(30)
 
 
 class GoesOnAfterFailing(ReferenceServer):

@@ -250,6 +250,15 @@ class TakesTheLast(ReferenceServer):
         return super().read_offer(list({word.partition("=")[0]: word for word in words}.values()))
 
 
+class EmptyIsDefault(ReferenceServer):
+    symptom = "no symptom with correct clients"
+    bug = "it reads a parameter with an empty value as its default"
+    case = "9.decline.server-window-empty"
+
+    def parse_line(self, line: str) -> tuple[str, str]:
+        return super().parse_line(re.sub("server_max_window_bits=$", "server_max_window_bits=15", line))
+
+
 class StopsAtFinal(ReferenceServer):
     symptom = "a client without zlib gets one answer, and then empty messages"
     bug = "it keeps the zlib object after BFINAL, which ignores further input"

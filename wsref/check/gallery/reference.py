@@ -31,7 +31,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
 
-from ..codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, accept_for, mask
+from ..codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, accept_for, frame, mask
 
 TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 
@@ -124,7 +124,12 @@ class ReferenceServer(socketserver.BaseRequestHandler):
         """End TCP so that the last bytes arrive: send FIN, then read until the client's FIN."""
         with contextlib.suppress(OSError):
             self.request.shutdown(socket.SHUT_WR)
-            self.request.settimeout(1.0)
+        self.wait_for_the_end(1.0)
+
+    def wait_for_the_end(self, seconds: float) -> None:
+        """Read until the client ends TCP, or sends nothing for these seconds."""
+        with contextlib.suppress(OSError):
+            self.request.settimeout(seconds)
             while self.request.recv(65536):
                 pass
 
@@ -443,15 +448,7 @@ class ReferenceServer(socketserver.BaseRequestHandler):
 
     def send_frame(self, opcode: int, payload: bytes, rsv: int = 0) -> None:
         """Send one frame with FIN and without a mask."""
-        length = len(payload)
-        first = 0x80 | rsv << 4 | opcode
-        if length < 126:
-            head = struct.pack("!BB", first, length)
-        elif length < 65536:
-            head = struct.pack("!BBH", first, 126, length)
-        else:
-            head = struct.pack("!BBQ", first, 127, length)
-        self.send(head + payload)
+        self.send(frame(opcode, payload, rsv=rsv, key=None))
 
     # -- Chapter 7: messages --------------------------------------------------------------------
 

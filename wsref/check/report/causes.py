@@ -13,8 +13,8 @@ from ..verdict import Level
 
 #: The rule, for the report.
 RULE = (
-    "The rule for one cause: the server behaves alike in one group of cases (such as 6.length) or in several groups "
-    "of a chapter, or it refuses valid handshakes."
+    "The rule for one cause: the behaviour is alike in one group of cases (such as 6.length) or in several groups "
+    "of a chapter, or valid handshakes are refused."
 )
 
 #: The number of groups of a chapter that are several.  A status tells less than a frame: each missing check of a

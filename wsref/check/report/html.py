@@ -49,7 +49,7 @@ svg { min-width: 36rem; }
 
 def as_html(report: Report, *, version: str, date: str) -> str:
     """Return the report as an HTML page."""
-    url = escape(report.target.url)
+    url = escape(report.subject)
     failed, count = causes(report.failed), tally(report.verdicts)
     kind = "bad" if report.is_bad else "good" if count.played == count.all else "warn"
     parts = [

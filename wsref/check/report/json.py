@@ -21,6 +21,7 @@ def as_dict(report: Report, *, version: str, date: str) -> dict[str, Any]:
         "schema": SCHEMA,
         "wsref": version,
         "url": report.target.url,
+        "client": report.client,
         "date": date,
         "found": vars(report.capabilities),
         "stopped": report.stopped,

@@ -25,7 +25,7 @@ def as_junit(report: Report, *, date: str) -> bytes:
     Args:
         date: The time of the run, in ISO 8601.
     """
-    root = ElementTree.Element("testsuites", name=f"wsref check {report.target.url}")
+    root = ElementTree.Element("testsuites", name=f"wsref check {report.subject}")
     common = {"timestamp": datetime.fromisoformat(date).strftime("%Y-%m-%dT%H:%M:%S"), "hostname": report.target.host}
     for chapter, verdicts in by_chapter(report.verdicts).items():
         suite = ElementTree.SubElement(root, "testsuite", name=f"chapter {chapter}: {CHAPTERS[chapter][0]}")

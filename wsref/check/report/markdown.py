@@ -18,7 +18,7 @@ def as_markdown(report: Report, *, version: str, date: str) -> str:
     """Return the conclusion, the table of the chapters, and one failure for each cause in full."""
     mark = "❌" if report.is_bad else "✅" if tally(report.verdicts).is_green else "⚠️"
     parts = [
-        f"## {mark} wsref check {_code(report.target.url)}",
+        f"## {mark} wsref check {_code(report.subject)}",
         _text(conclusion(report)),
         _text(capabilities_line(report)) + f".  {date}, wsref {version}.",
         "\n".join(_table(report)),

@@ -105,6 +105,8 @@ def capabilities_line(report: Report) -> str:
     capabilities = report.capabilities
     if not tally(report.verdicts).played and report.stopped:
         return "no case was played"
+    if report.client:
+        return report.abilities
     if capabilities.baseline_status != 101:
         return f"{_why_no_websocket(capabilities)}: cases that need a WebSocket are skipped"
     words = ["an echo server"]

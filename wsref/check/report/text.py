@@ -124,7 +124,7 @@ def ids(names: Sequence[str], width: int, *, indent: int = 4, max_lines: int = 2
 
 def as_text(report: Report, ansi: Ansi, style: Style = Style()) -> Iterator[str]:
     """Yield the lines of the report."""
-    yield f"{report.target.url}: {capabilities_line(report)}"
+    yield f"{report.subject}: {capabilities_line(report)}"
     yield ""
     if style.verbose or style.trace:
         for verdict in report.verdicts:

@@ -13,9 +13,11 @@ from ..codec import printable
 from .summary import Ansi
 
 
-def described(chunks: list[tuple[bool, bytes]]) -> list[tuple[bool, Description | None]]:
+def described(chunks: list[tuple[bool, bytes]], *, is_server: bool = False) -> list[tuple[bool, Description | None]]:
     """Describe the chunks of one connection.
 
+    Args:
+        is_server: Whether the grader was the server.
     Returns:
         Pairs: whether the grader sent it, and its description; None: the server ended TCP.
     """
@@ -26,7 +28,7 @@ def described(chunks: list[tuple[bool, bytes]]) -> list[tuple[bool, Description 
         if not event.sent and not event.data:
             seen.append((False, None))
 
-    watcher = trace.TraceTap("", add, is_server=False)
+    watcher = trace.TraceTap("", add, is_server=is_server)
     for sent, data in chunks:
         watcher(sent, data)
     for sent in (True, False):
@@ -54,7 +56,7 @@ def conversation(verdict: Verdict, ansi: Ansi) -> Iterator[str]:
     for number, chunks in enumerate(verdict.recorded, 1):
         if len(verdict.recorded) > 1:
             yield ansi(f"connection {number}", "2")
-        seen = described(chunks)
+        seen = described(chunks, is_server=verdict.case.is_for_clients)
         if not any(description and description.kind == "response" for _, description in seen):
             yield from _not_http(seen, chunks, ansi)
             continue
@@ -139,7 +141,7 @@ def _line(line: bytes) -> str:
 
 def frame_to_draw(verdict: Verdict) -> Description | None:
     """Return the frame to draw: an invalid one, preferably from the server; otherwise the first one sent."""
-    seen = [pair for chunks in verdict.recorded for pair in described(chunks)]
+    seen = [pair for chunks in verdict.recorded for pair in described(chunks, is_server=verdict.case.is_for_clients)]
     frames = [(sent, description) for sent, description in seen if description and description.kind == "frame"]
     for wanted in (False, True):
         for sent, description in frames:

@@ -1,0 +1,619 @@
+"""The grader of clients: its cases, its server, its protocols for drivers, and its command line."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from conftest import DEADLINE, wait_until
+
+import wsref
+from wsref.check.clients.agents import NO_ECHO, PROBE
+from wsref.check.clients.autobahn import SAME, behaviour, parse_spec, same_as
+from wsref.check.clients.cases import CLIENT_CASES, matches, select
+from wsref.check.clients.command import parse_command
+from wsref.check.clients.gallery import BROKEN_CLIENTS
+from wsref.check.clients.grader import Grader, Plan
+from wsref.check.clients.plays import ClientCase
+from wsref.check.clients.reference import Failure, ReferenceClient
+from wsref.check.clients.session import parse_request
+from wsref.check.codec import PING, PONG, TEXT
+from wsref.check.gallery import reference
+from wsref.check.runner import Report
+from wsref.check.verdict import Level, Outcome
+from wsref.cli.main import main
+
+NODE = Path(__file__).parent / "node"
+FEW = ["c4.accept.wrong", "c5.status.200", "c6.length.126", "c6.masked.text", "c7.ping.text"]
+
+
+@contextlib.contextmanager
+def grading(cases: list[ClientCase] | tuple[ClientCase, ...], timeout: float = 2.0) -> Iterator[Grader]:
+    grader = Grader(Plan(cases, timeout))
+    grader.start()
+    try:
+        yield grader
+    finally:
+        grader.close()
+
+
+def graded(client: type[ReferenceClient], cases: list[ClientCase] | tuple[ClientCase, ...], jobs: int = 8) -> Report:
+    """Play cases with a client of this package's gallery, several at a time."""
+    with grading(cases) as grader:
+        session = grader.session("x")
+        connect = lambda case: client("127.0.0.1", grader.target.port, f"/case/{case.id}?agent=x").run()  # noqa: E731
+        connect(PROBE)
+        session.wait_until_idle(DEADLINE)
+        with ThreadPoolExecutor(jobs) as pool:
+            list(pool.map(connect, cases))
+        session.wait_until_idle(DEADLINE)
+        return grader.report(session)
+
+
+def failures(report: Report, level: Level | None = None) -> dict[str, str]:
+    return {v.case.id: v.why for v in report.failed if level in (None, v.case.level)}
+
+
+def drive(url: str) -> None:
+    """A driver: echo each message, until the message is "done"."""
+    done = False
+    while not done:
+        with contextlib.suppress(OSError, wsref.HandshakeFailed, wsref.ConnectionClosed), wsref.connect(url) as ws:
+            for message in ws:
+                done = message == "done"
+                if not done:
+                    ws.send(message)
+
+
+class TestCases:
+    """The rows of cases"""
+
+    def test_there_are_at_least_150_and_each_id_is_there_once(self):
+        ids = [case.id for case in CLIENT_CASES]
+        assert len(ids) >= 150
+        assert len(set(ids)) == len(ids)
+
+    def test_every_case_is_complete(self):
+        for case in CLIENT_CASES:
+            assert re.fullmatch(r"c([1-9]|1[01])(\.[0-9a-z-]+){2}", case.id), case.id
+            assert re.fullmatch(r"RFC (6455|7692|9110|9112) §[0-9.]+", case.section), case.id
+            assert all((case.title, case.quote, case.hint, case.play.sends, case.play.accepts)), case.id
+            assert not case.title.endswith("."), case.id
+
+    def test_a_title_names_one_case(self):
+        titles = [case.title for case in CLIENT_CASES]
+        assert sorted({title for title in titles if titles.count(title) > 1}) == []
+
+    def test_a_case_without_an_ordinary_handshake_has_no_number(self):
+        assert not any(case.opens for case in CLIENT_CASES if re.match(r"c(2\.(up|con)|4|5)", case.id))
+        assert all(case.opens for case in CLIENT_CASES if case.chapter in (6, 7, 8, 11))
+
+    def test_a_selection_that_matches_nothing_is_an_error(self):
+        assert {case.chapter for case in select(until=3)} == {1, 2, 3}
+        assert [case.id for case in select(only=["c7.ping.text"])] == ["c7.ping.text"]
+        with pytest.raises(ValueError, match="no case about clients"):
+            select(only=["6.length"])
+
+
+class TestGoodClients:
+    """Zero failures of a correct client"""
+
+    def test_the_reference_client_passes_all(self):
+        report = graded(ReferenceClient, CLIENT_CASES)
+        assert failures(report) == {}
+        skipped = {v.case.id for v in report.verdicts if v.outcome is not Outcome.PASS}
+        assert skipped == {"c3.protocol.other-case", "c3.extension.deflate-unoffered"}
+
+    @pytest.mark.slow
+    def test_the_client_of_this_package_passes_all(self):
+        with grading(CLIENT_CASES) as grader:
+            url = f"ws://{grader.target.authority}/next?agent=wsref"
+            with ThreadPoolExecutor(6) as pool:
+                list(pool.map(drive, [url] * 6))
+            assert failures(grader.report(grader.sessions["wsref"])) == {}
+
+
+class EndsTcpAtAFault(ReferenceClient):
+    def fail(self, failure: Failure) -> None:
+        """End TCP without a Close: it "SHOULD send" one (§7.1.7)."""
+
+    def end_tcp(self) -> None:
+        pass
+
+
+class LastPing(ReferenceClient):
+    """Answers only the last Ping of those that arrived (§5.5.3)."""
+
+    def on_ping(self, payload: bytes) -> None:
+        if not self.buffer.startswith(b"\x89"):
+            super().on_ping(payload)
+
+
+class Greets(ReferenceClient):
+    def open(self) -> None:
+        super().open()
+        self.send_frame(PING, b"anyone?")
+        self.send_frame(PONG, b"unsolicited")
+
+
+class NeverEchoes(ReferenceClient):
+    def on_message(self, opcode: int, message: bytes) -> None:
+        pass
+
+
+class Listener(ReferenceClient):
+    """Sends messages of its own, and no echo."""
+
+    def on_message(self, opcode: int, message: bytes) -> None:
+        self.send_frame(TEXT, b"thank you")
+
+
+class NoDeflate(ReferenceClient):
+    OFFER = ""
+
+
+class DemandsOfDeflate(ReferenceClient):
+    OFFER = "permessage-deflate; server_no_context_takeover; server_max_window_bits=10; client_max_window_bits=12"
+
+
+class Subprotocols(ReferenceClient):
+    PROTOCOLS = ("chat.v2", "chat.v1")
+
+    def check_protocol(self, values: list[str]) -> None:
+        super().check_protocol(values or [""])  # as browsers: one of them, or no WebSocket
+
+
+class SmallLimit(ReferenceClient):
+    MAX_MESSAGE = 9000
+
+
+class Fragments(ReferenceClient):
+    def send_frame(self, opcode: int, payload: bytes, rsv: int = 0) -> None:
+        if opcode > 2 or len(payload) < 2:
+            return super().send_frame(opcode, payload, rsv)
+        half, key = len(payload) // 2, self.masking_key()
+        masked = bytes(byte ^ key[i % 4] for i, byte in enumerate(payload[:half]))
+        self.send(bytes([rsv << 4 | opcode]) + self.length(half) + key + masked)
+        super().send_frame(0, payload[half:])
+
+
+class PlainEcho(ReferenceClient):
+    """Agrees on compression, and does not compress."""
+
+    def on_message(self, opcode: int, message: bytes) -> None:
+        self.send_frame(opcode, message)
+
+
+class EmptyClose(ReferenceClient):
+    def on_close(self, payload: bytes) -> None:
+        self.check_close(payload)
+        self.send_frame(8, b"")
+
+
+class ClosesWithReason(ReferenceClient):
+    def on_close(self, payload: bytes) -> None:
+        self.check_close(payload)
+        self.send_frame(8, b"\x03\xe8good bye")
+
+
+class AbsoluteTarget(ReferenceClient):
+    def request_line(self) -> str:
+        return f"GET http://{self.host}:{self.port}{self.path} HTTP/1.1"
+
+
+class ManyHeaders(ReferenceClient):
+    def request_headers(self) -> dict[str, str]:
+        more = {"Origin": "http://a.example", "Cookie": "a=b", "Connection": "keep-alive, Upgrade"}
+        return {name.lower(): value for name, value in (super().request_headers() | more).items()}
+
+
+LEGAL = [
+    *(EndsTcpAtAFault, LastPing, Greets, NeverEchoes, Listener, NoDeflate, DemandsOfDeflate, Subprotocols),
+    *(SmallLimit, Fragments, PlainEcho, EmptyClose, ClosesWithReason, AbsoluteTarget, ManyHeaders),
+]
+
+
+class TestFairness:
+    """No MUST fails for legal behaviour"""
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("client", LEGAL, ids=lambda client: client.__name__)
+    def test_a_legal_client_fails_no_must(self, client):
+        report = graded(client, CLIENT_CASES)
+        assert failures(report, Level.MUST) == {}
+        assert not any(verdict.grader_failed for verdict in report.verdicts)
+
+    def test_a_client_without_echo_is_graded_on_the_rest(self):
+        report = graded(NeverEchoes, select(only=["c6.length", "c7.ping", "c6.masked"]))
+        outcomes = {v.case.id: v for v in report.verdicts}
+        assert outcomes["c6.length.126"].why == NO_ECHO
+        assert outcomes["c7.ping.text"].outcome is Outcome.PASS
+        assert "echoes no messages" in report.abilities
+
+
+def is_caught(name: str) -> bool:
+    """Whether the case that is for this broken client fails."""
+    client = BROKEN_CLIENTS[name]
+    with grading(select(only=[client.case]), 1.0) as grader:
+        for _ in range(1 + (client.case in ("c3.key.fresh", "c6.mask.connection"))):
+            client("127.0.0.1", grader.target.port, f"/case/{client.case}?agent=x").run()
+            grader.session("x").wait_until_idle(DEADLINE)
+        return grader.session("x").verdicts[client.case].outcome is Outcome.FAIL
+
+
+class TestGallery:
+    """Each broken client is caught by the case that is for it"""
+
+    @pytest.mark.parametrize("name", list(BROKEN_CLIENTS)[::4])
+    def test_it_is_caught(self, name):
+        assert is_caught(name)
+
+    @pytest.mark.slow
+    def test_all_are_caught(self):
+        with ThreadPoolExecutor(12) as pool:
+            caught = dict(zip(BROKEN_CLIENTS, pool.map(is_caught, BROKEN_CLIENTS), strict=True))
+        assert [name for name, is_caught in caught.items() if not is_caught] == []
+
+    def test_there_are_at_least_40_and_each_names_its_bug(self):
+        assert len(BROKEN_CLIENTS) >= 40
+        for client in BROKEN_CLIENTS.values():
+            assert client.symptom and client.bug, client
+            assert client.bug.startswith(("it ", "its ", "a Ping")), client
+
+
+class TestRequests:
+    """The request as the grader reads it"""
+
+    @pytest.mark.parametrize(
+        "target, path, agent",
+        [
+            ("/next?agent=dmc_websockets%2F1.1", "/next", "dmc_websockets/1.1"),
+            ("/next?agent=a+b", "/next", "a b"),
+            ("http://a.example:9001/case/c1.host.one?agent=x", "/case/c1.host.one", "x"),
+            ("//evil/next", "/evil/next", None),
+            ("*", "/*", None),
+        ],
+    )
+    def test_path_and_query(self, target, path, agent):
+        request = parse_request(f"GET {target} HTTP/1.1\r\n\r\n".encode())
+        assert (request.path, request.query.get("agent")) == (path, agent)
+
+
+def ask(grader: Grader, path: str) -> list[str | bytes]:
+    """All messages at an address, each echoed."""
+    received = []
+    with wsref.connect(f"ws://{grader.target.authority}{path}") as ws:
+        for message in ws:
+            received.append(message)
+            if path.startswith("/runCase"):
+                ws.send(message)
+    return received
+
+
+class TestAutobahn:
+    """The protocol of Autobahn's drivers"""
+
+    def test_a_driver_runs_in_the_usual_order(self):
+        with grading(select(only=["c6.length.126", "c4.accept.wrong", "c7.ping.text"])) as grader:
+            assert ask(grader, "/getCaseCount") == ["2"]  # the handshake case has no number
+            agent = quote("vws/1.0a test", safe="")
+            for number, name in enumerate(("c6.length.126", "c7.ping.text"), 1):
+                (about,) = ask(grader, f"/getCaseInfo?case={number}&agent={agent}")
+                assert json.loads(about)["id"] == name
+                ask(grader, f"/runCase?case={number}&agent={agent}")
+                (status,) = ask(grader, f"/getCaseStatus?case={number}&agent={agent}")
+                assert json.loads(status)["behavior"] == "OK"
+            assert ask(grader, f"/updateReports?agent={agent}") == []
+            session = grader.sessions["vws/1.0a test"]
+            assert session.is_over
+            reasons = {v.case.id: v.why for v in grader.report(session).verdicts if v.outcome is Outcome.UNPLAYED}
+            assert reasons == {"c4.accept.wrong": "it has no number: /next and --run play it too"}
+
+    def test_a_case_by_its_id(self):
+        with grading(CLIENT_CASES) as grader:
+            ask(grader, "/runCase?casetuple=2.7&agent=x")
+            assert list(grader.sessions["x"].verdicts) == ["c7.pong.unsolicited"]
+
+    @pytest.mark.parametrize("path", ["/runCase?case=0", "/runCase?case=9999", "/runCase", "/case/c9.nothing", "/x"])
+    def test_an_unknown_case_is_404(self, path):
+        with grading(CLIENT_CASES) as grader, pytest.raises(wsref.HandshakeFailed, match="404"):
+            ask(grader, path)
+
+    def test_each_pattern_of_the_table_names_cases(self):
+        for pattern, words in SAME:
+            for word in words.split():
+                assert any(matches(case.id, word) for case in CLIENT_CASES), (pattern, word)
+
+    def test_ids_of_autobahn_choose_cases(self):
+        spec = parse_spec('{"cases": ["3.*", "c4.accept"], "exclude-agent-cases": {"old*": ["3.*"]}}')
+        assert {case.id.rpartition(".")[0] for case in spec.select(CLIENT_CASES)} == {"c4.accept", "c6.rsv"}
+        assert {case.id.rpartition(".")[0] for case in spec.select(CLIENT_CASES, "old/1")} == {"c4.accept"}
+
+    @pytest.mark.parametrize(
+        "text, words",
+        [
+            ("[]", "JSON object"),
+            ('{"url": "http://a"}', "ws://"),
+            ('{"cases": "3.*"}', "a list"),
+            ('{"cases": ["99.*"]}', "no id of Autobahn"),
+            ("{", "Expecting"),
+        ],
+    )
+    def test_a_wrong_spec_is_an_error(self, text, words):
+        with pytest.raises(ValueError, match=words):
+            parse_spec(text)
+
+    def test_an_unknown_id_names_nothing(self):
+        assert same_as("8.1") == []
+        assert behaviour(None) == "UNIMPLEMENTED"
+
+
+class TestServer:
+    """The server of the cases"""
+
+    def test_the_page_the_status_and_the_report(self):
+        with grading(select(only=["c7.ping.text"])) as grader:
+            base = f"http://{grader.target.authority}"
+            with urllib.request.urlopen(f"{base}/", timeout=DEADLINE) as answer:
+                assert b"Grade this browser" in answer.read()
+            drive(f"ws://{grader.target.authority}/next?agent=x")
+            with urllib.request.urlopen(f"{base}/status?agent=x", timeout=DEADLINE) as answer:
+                assert json.load(answer) == {"all": 1, "played": 1, "failed": [], "over": True}
+
+    def test_a_plain_request_for_a_case_gets_426(self):
+        with grading(select(only=FEW)) as grader, pytest.raises(urllib.error.HTTPError, match="426"):
+            urllib.request.urlopen(f"http://{grader.target.authority}/next", timeout=DEADLINE)
+
+    def test_a_connection_without_a_request_harms_no_other(self):
+        with grading(select(only=["c7.ping.text"])) as grader:
+            with socket.create_connection(("127.0.0.1", grader.target.port)) as idle:
+                idle.sendall(b"GET /")
+                drive(f"ws://{grader.target.authority}/next?agent=x")
+            assert failures(grader.report(grader.sessions["x"])) == {}
+
+    def test_the_number_of_clients_is_bounded(self, monkeypatch):
+        monkeypatch.setattr("wsref.check.clients.grader.MAX_AGENTS", 2)
+        with grading(select(only=FEW)) as grader:
+            first = grader.session("a")
+            assert grader.session("b") is not None
+            assert grader.session("c") is None
+            first.is_over = True
+            assert grader.session("c") is not None
+            assert set(grader.sessions) == {"b", "c"}
+
+    def test_two_clients_at_a_time_have_two_reports(self):
+        with grading(select(only=FEW)) as grader:
+            with ThreadPoolExecutor(2) as pool:
+                list(pool.map(drive, [f"ws://{grader.target.authority}/next?agent={name}" for name in "ab"]))
+            assert [len(grader.sessions[name].verdicts) for name in "ab"] == [len(FEW)] * 2
+
+
+ECHO = """\
+import sys, wsref
+with wsref.connect(sys.argv[1]) as ws:
+    for message in ws:
+        ws.send(message)
+"""
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> str:
+    """A command with a client of this package."""
+    file = tmp_path / "client.py"
+    file.write_text(ECHO)
+    return f"{sys.executable} {file} {{url}}"
+
+
+def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """``python -m wsref check --client ...`` in this process."""
+    try:
+        code = main(["check", "--client", *arguments])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def only(*names: str) -> list[str]:
+    return [word for name in names for word in ("--only", name)]
+
+
+@contextlib.contextmanager
+def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """``python -m wsref check --client`` in a process, and its address."""
+    command = [sys.executable, "-m", "wsref", "check", "--client", "--port", "0", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stderr.readline()
+            yield process, re.search("ws://[0-9.:]+", line)[0]
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+class TestCommandLine:
+    """``python -m wsref check --client``"""
+
+    def test_a_good_client_exits_with_0(self, capsys, client, tmp_path):
+        report = tmp_path / "report.json"
+        code, out, _ = check(capsys, "--run", client, *only(*FEW), "--json", str(report))
+        assert code == 0, out
+        assert "it echoes messages" in out
+        data = json.loads(report.read_text())
+        assert data["client"].endswith("client.py")
+        assert [case["outcome"] for case in data["cases"]] == ["pass"] * len(FEW)
+
+    @pytest.mark.slow
+    def test_a_broken_client_exits_with_1_and_the_report_quotes_the_rule(self, capsys, tmp_path):
+        file = tmp_path / "broken.py"
+        file.write_text(
+            "import sys\nfrom urllib.parse import urlsplit\n"
+            "from wsref.check.clients.gallery import BROKEN_CLIENTS\n"
+            "url = urlsplit(sys.argv[1])\n"
+            "BROKEN_CLIENTS['any-accept'](url.hostname, url.port, url.path).run()\n"
+        )
+        code, out, _ = check(capsys, "--run", f"{sys.executable} {file} {{url}}", *only("c4.accept.wrong"))
+        assert code == 1
+        assert "RFC 6455 §4.1" in out
+        assert "MUST _Fail the" in out
+
+    def test_no_echo_sends_no_message(self, capsys, client):
+        code, out, _ = check(capsys, "--run", client, "--no-echo", *only("c6.length.126", "c7.ping.text"))
+        assert code == 0
+        assert "1 case skipped: the client does not echo messages" in out
+
+    def test_a_command_that_does_not_connect_exits_with_2(self, capsys):
+        command = f'{sys.executable} -c \'import sys; sys.exit("no such module" + "{{url}}"[:0])\' {{url}}'
+        code, _, err = check(capsys, "--run", command.replace("{{url}}\\", ""), *only(*FEW))
+        assert code == 2
+        assert "ended with status 1 and did not connect: no such module" in err
+
+    def test_a_command_that_does_not_exist_exits_with_2(self, capsys):
+        code, _, err = check(capsys, "--run", "wsref-no-such-command {url}", *only(*FEW))
+        assert code == 2
+        assert "cannot be started: No such file" in err
+
+    def test_a_command_without_url_is_a_wrong_command_line(self, capsys):
+        code, _, err = check(capsys, "--run", "node client.mjs")
+        assert code == 2
+        assert "--run needs {url}" in err
+        with pytest.raises(ValueError, match="No closing quotation"):
+            parse_command("node 'a {url}")
+
+    def test_the_list_of_cases(self, capsys):
+        code, out, _ = check(capsys, "--list", *only("c4.accept.wrong"))
+        assert code == 0
+        assert out.startswith("c4.accept.wrong  MUST")
+
+    @pytest.mark.slow
+    def test_a_baseline_names_cases_about_clients(self, capsys, client, tmp_path):
+        known = tmp_path / "known.txt"
+        known.write_text("c4.accept.wrong  we know\n")
+        code, out, _ = check(capsys, "--run", client, "--baseline", str(known), *only("c4.accept.wrong"))
+        assert code == 0
+        assert "1 case of the baseline passed" in out
+
+    def test_once_ends_after_a_driver_and_writes_as_autobahn_does(self, tmp_path):
+        spec = tmp_path / "fuzzingserver.json"
+        outdir = tmp_path / "out"
+        spec.write_text(json.dumps({"outdir": str(outdir), "cases": ["2.7", "c4.accept.wrong"]}))
+        with serving("--once", "--spec", str(spec)) as (process, url):
+            drive(f"{url}/next?agent={quote('a/b 1.0', safe='')}")
+            assert process.wait(DEADLINE) == 0
+        index = json.loads((outdir / "index.json").read_text())
+        assert {name: case["behavior"] for name, case in index["a/b 1.0"].items()} == {
+            "c4.accept.wrong": "OK",
+            "c7.pong.unsolicited": "OK",
+        }
+        assert (outdir / index["a/b 1.0"]["c4.accept.wrong"]["reportfile"]).exists()
+
+    def test_servers_of_a_spec_are_graded_as_autobahn_does(self, capsys, tmp_path):
+        spec, outdir = tmp_path / "fuzzingclient.json", tmp_path / "out"
+        with reference.serving(reference.ReferenceServer) as url:
+            servers = [{"agent": "good", "url": url}, {"agent": "none", "url": "ws://127.0.0.1:1/"}]
+            spec.write_text(json.dumps({"outdir": str(outdir), "servers": servers, "cases": ["3.*", "4.1.1"]}))
+            code = main(["check", "--spec", str(spec)])
+        assert code == 2
+        assert "cannot grade ws://127.0.0.1:1/" in capsys.readouterr().err
+        index = json.loads((outdir / "index.json").read_text())
+        assert {case["behavior"] for case in index["good"].values()} == {"OK"}
+        assert {name.split(".")[1] for name in index["good"]} == {"rsv", "opcode"}
+        assert index["none"] == {}
+
+    def test_a_client_that_does_not_come_back_is_reported(self):
+        with serving("--once", "--idle", "0.3", *only(*FEW)) as (process, url):
+            with contextlib.suppress(wsref.ConnectionClosed), wsref.connect(f"{url}/next?agent=x") as ws:
+                ws.send(ws.recv())
+            out, _ = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 1
+        assert "the client did not come back for 0.3 s" in out
+
+    @pytest.mark.slow
+    def test_ctrl_c_reports_what_was_played(self):
+        with serving(*only(*FEW)) as (process, url):
+            for _ in range(2):
+                with (
+                    contextlib.suppress(wsref.ConnectionClosed, wsref.HandshakeFailed),
+                    wsref.connect(f"{url}/next?agent=x") as ws,
+                ):
+                    for message in ws:
+                        ws.send(message)
+            process.send_signal(signal.SIGINT)
+            out, _ = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 130
+        assert "Stopped: Ctrl-C" in out
+
+    @pytest.mark.slow
+    def test_ctrl_c_stops_a_run_with_a_command_and_its_processes(self, client):
+        command = [sys.executable, "-m", "wsref", "check", "--client", "--run", client, "--jobs", "2"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            if children.exists():
+                wait_until(lambda: children.read_text() or process.poll() is not None)
+            else:
+                wait_until(lambda: True)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=DEADLINE)
+        assert process.returncode in (130, 2), err  # 2: before the first connection
+        assert "Traceback" not in err
+
+    def test_a_taken_port_exits_with_2(self, capsys):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            code, _, err = check(capsys, "--port", str(taken.getsockname()[1]))
+        assert code == 2
+        assert "cannot listen on 127.0.0.1 port" in err
+
+
+WEBSOCKETS = """\
+import sys
+from websockets.sync.client import connect
+with connect(sys.argv[1]) as ws:
+    for message in ws:
+        ws.send(message)
+"""
+
+WS = """\
+import WebSocket from "ws";
+const ws = new WebSocket(process.argv[2]);
+ws.on("message", (data, isBinary) => ws.send(data, { binary: isBinary }));
+ws.on("error", () => {});
+"""
+
+
+class TestRealClients:
+    """Real clients: what is known to be right passes"""
+
+    GOOD = ("c2.upgrade", "c3.key", "c4.accept.wrong", "c5.status", "c6.length.6*", "c6.masked", "c8.close.1000")
+
+    @pytest.mark.slow
+    def test_the_websockets_package(self, capsys, tmp_path):
+        pytest.importorskip("websockets")
+        file = tmp_path / "client.py"
+        file.write_text(WEBSOCKETS)
+        code, out, _ = check(capsys, "--run", f"{sys.executable} {file} {{url}}", "--level", "must", *only(*self.GOOD))
+        assert code == 0, out
+
+    @pytest.mark.slow
+    @pytest.mark.skipif(
+        not shutil.which("node") or not (NODE / "node_modules").exists(), reason="npm install in tests/node"
+    )
+    def test_ws_of_node(self, capsys, tmp_path):
+        file = tmp_path / "client.mjs"
+        file.write_text(WS)
+        os.symlink(NODE / "node_modules", tmp_path / "node_modules")
+        code, out, _ = check(capsys, "--run", f"node {file} {{url}}", "--level", "must", *only(*self.GOOD))
+        assert code == 0, out

@@ -6,6 +6,13 @@ module            chapter   in one line
 terminal                    what the commands share: colour, the log, the trace
 serve             1-11      ``python -m wsref serve``: the demo server
 connect           0         ``python -m wsref connect``: a client to type at
+pasted                      what a reader makes of a paste: its bytes, and how it read them
+digits                      digits alone: hex, binary digits, base64
+literals                    strings and lists of programs, JSON
+dumps                       dumps: offsets, bytes and letters
+transcripts                 the output of curl -v, DevTools and strace
+packets                     captures, and the TCP payload of packets
+forms                       any paste or file to bytes: the readers, in order
 decode                      ``python -m wsref decode``: pasted bytes, drawn
 check_options               the options of ``check``, and its help
 report_files                the files of ``check``, and its progress line

@@ -217,7 +217,8 @@ def explain_pieces(found: Pasted, options: argparse.Namespace) -> tuple[list[tup
         sides = conversations.setdefault(piece.conversation, {})
         if piece.sender not in sides:
             masked = options.masked if by_client is None else by_client
-            sides[piece.sender] = Explainer(masked=masked, key=options.key, deflate=options.deflate, opening=True)
+            key = next((other.key for other in sides.values() if other.key), options.key)
+            sides[piece.sender] = Explainer(masked=masked, key=key, deflate=options.deflate, opening=True)
         explainer = sides[piece.sender]
         descriptions = explainer.feed(piece.data)
         drawn += [(piece.sender, description) for description in descriptions]

@@ -71,7 +71,8 @@ def _is_wrapped(text: str, words: list[str]) -> bool:
 
 def _half_a_byte(text: str, words: list[str], odd: int, at: int) -> str:
     numbers = re.findall(r"[0-9]+", text)
-    if len(words) > 1 and len(numbers) == len(words) and all(len(word) < 4 and int(word) < 256 for word in numbers):
+    decimal = all(len(word) < 4 and int(word) < 256 and str(int(word)) == word for word in numbers)
+    if decimal and len(numbers) == len(words) > 1:
         return f"these are decimal numbers, not hex: write them in brackets, as [{', '.join(numbers[:3])}, ...]"
     return f"half a byte: {quote_ascii(words[odd])} {place(text, at)}; a byte is two hex digits"
 

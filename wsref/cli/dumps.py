@@ -7,6 +7,7 @@ offsets must count the bytes before them, and the letters must be those of the b
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -92,6 +93,8 @@ def _blocks(text: str) -> tuple[list[_Block], int]:
         elif inside and _CURL.match(blocks[-1].title):
             left_out += not _CURL_INFO.match(inside)  # the body, which curl writes between the lines of its trace
         elif inside and not _CURL_INFO.match(inside):
+            if _TCPDUMP.match(blocks[-1].title) and not any(block.rows for block in blocks):
+                raise PasteError("tcpdump has printed no hex: repeat it with -X")
             if not any(block.rows and _is_dump(block.rows) for block in blocks):
                 return [], 0
             words = quote_ascii(inside)
@@ -121,7 +124,7 @@ def _is_dump(rows: Sequence[_Row]) -> bool:
     if wide and octets is not None and (zero or _letters_agree(first.rest)):
         return True
     doubtful = zero or (wide and octets is not None and len(first.offset) > 4)
-    if doubtful and re.fullmatch(r"[ \t]+[0-9A-Fa-f \t]+", first.rest):
+    if doubtful and re.fullmatch(r"[0-9A-Fa-f \t]+", first.rest.strip()):
         number = first.offset
         raise PasteError(f"{number} may be an offset or bytes: write '{number}:', or remove it, or set a blank in it")
     return False
@@ -196,7 +199,9 @@ _PLAIN = (("hex", lambda words: _hex_tokens(words) if all(len(word) == 2 for wor
 def _forms(row: _Row) -> Sequence[tuple[str, Reader]]:
     if row.colon:
         return _GDB if row.rest.startswith("\t") else _WITH_COLON
-    return _OD if len(row.offset) in (6, 7) else _PLAIN
+    if len(row.offset) not in (6, 7):
+        return _PLAIN
+    return _OD[1:] if row.rest.startswith("  ") else _OD  # od aligns decimal numbers
 
 
 def _read_rows(rows: Sequence[_Row]) -> tuple[str, bytes]:
@@ -209,14 +214,26 @@ def _read_rows(rows: Sequence[_Row]) -> tuple[str, bytes]:
     for form, reader in _forms(rows[0]):
         for base in _bases(rows[0]):
             try:
-                return f"a dump with offsets, {form}", _read_as(rows, reader, base)
+                data = _read_as(rows, reader, base)
+                if reader is _octal_tokens:
+                    _refuse_decimal(rows, base)
+                return f"a dump with offsets, {form}", data
             except _Misfit as error:
                 errors.append(error)
     raise PasteError(str(max(errors, key=lambda error: error.rank)))
 
 
+def _refuse_decimal(rows: Sequence[_Row], base: int) -> None:
+    with contextlib.suppress(_Misfit):
+        _read_as(rows, _decimal_tokens, base)
+        raise PasteError("these numbers may be octal or decimal: print them in hex, with od -An -tx1")
+
+
 def _bases(row: _Row) -> Sequence[int]:
-    return (8, 16, 10) if not row.colon and len(row.offset) == 7 else (16, 10, 8)
+    """Return the bases in which an offset may be written: od has octal, xxd -d and od -A d decimal ones."""
+    if row.colon:
+        return (16, 10)
+    return (8, 16, 10) if len(row.offset) == 7 else (16,)
 
 
 class _Misfit(Exception):
@@ -231,7 +248,7 @@ def _read_as(rows: Sequence[_Row], reader: Reader, base: int) -> bytes:
     data = bytearray()
     start: int | None = None
     last = b""
-    swapped = reader is _words
+    width = _width(rows[0]) if reader is _words else 0
     for row in rows:
         try:
             offset = int(row.offset, base)
@@ -241,7 +258,7 @@ def _read_as(rows: Sequence[_Row], reader: Reader, base: int) -> bytes:
         at = offset - start
         if row.filled and last and 0 < at - len(data) <= _MAX_FILL and (at - len(data)) % len(last) == 0:
             data += last * ((at - len(data)) // len(last))
-        if swapped and not row.rest.strip() and len(data) - len(last) < at < len(data):
+        if width and not row.rest.strip() and 0 < len(data) - at < width:
             del data[at:]  # the last number was filled up with zeros
         if at != len(data):
             raise _Misfit(row.number, f"the offset {row.offset} does not count the {len(data)} bytes before it")
@@ -250,18 +267,23 @@ def _read_as(rows: Sequence[_Row], reader: Reader, base: int) -> bytes:
     return bytes(data)
 
 
+def _width(row: _Row) -> int:
+    """Return how many bytes a number has: 6 octal digits are 2, and 8 hex digits 4."""
+    digits = len(row.rest.split()[0]) if row.rest.strip() else 0
+    return 2 if digits == 6 else digits // 2
+
+
 def _read_row(row: _Row, reader: Reader) -> bytes:
     """Return the bytes of a row, if its letters agree."""
     if not row.rest.strip():
         return b""
     letters = ""
-    misfit = f"this is not read as bytes: {quote_ascii(row.rest.strip())} (for od and hexdump: od -An -tx1, hexdump -C)"
+    hint = "gdb: x/...xb" if row.offset.startswith("0x") else "od -An -tx1, hexdump -C, or xxd"
+    misfit = f"this is not read as bytes: {quote_ascii(row.rest.strip())} ({hint})"
     for data, letters in _splits(row.rest, reader):
         if _agree(data, letters):
             return data
-        misfit = (
-            f"the letters {quote_ascii(letters.strip())} are not those of the bytes before them (as with xxd -e)"
-        )
+        misfit = f"the letters {quote_ascii(letters.strip())} are not those of the bytes before them (as with xxd -e)"
     raise _Misfit(row.number, misfit, letters=bool(letters))
 
 

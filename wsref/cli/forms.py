@@ -82,7 +82,7 @@ def read_bytes(data: bytes, *, base64: bool = False, raw: bool = False, port: in
 
 def _as_text(data: bytes) -> str | None:
     """Return the text in a file; None: it is not text."""
-    powershell = data[:2] in (b"\xff\xfe", b"\xfe\xff") and len(data) % 2 == 0
+    powershell = data[:2] in (b"\xff\xfe", b"\xfe\xff") and len(data) % 2 == 0 and len(data) > 2
     try:
         text = data.decode("utf-16" if powershell else "utf-8")
     except UnicodeDecodeError:

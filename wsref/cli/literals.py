@@ -89,6 +89,9 @@ def unescape(text: str, whole: str, start: int) -> bytes:
             data.append(int(octal, 8))
         elif named is not None:
             data.append(_NAMED[named])
+        elif letter is not None and "\x80" <= letter <= "\xff":
+            octet, where = f"{ord(letter):02x}", place(whole, start + found.start())
+            raise PasteError(f"{letter!a} {where} may be the byte {octet} or its UTF-8: print the bytes in hex")
         elif letter is not None:
             data += letter.encode("utf-8", "surrogateescape")
         elif unknown in ("\\u", "\\U"):
@@ -112,6 +115,8 @@ def read_bare_escapes(text: str) -> Pasted | None:
     inside = text.strip()
     if not _BARE_START.match(inside) or "\\" not in inside:
         return None
+    if re.fullmatch(r"\\x[0-9A-Fa-f]{4,}", inside):
+        return None  # hex, as PostgreSQL writes it
     if not inside.startswith("\\") and not re.search(r"\\r\\n|\\x0d\\x0a", inside):
         return None
     if re.fullmatch(r"(?:\\x[0-9A-Fa-f]{2}|[\s,])*", inside):
@@ -291,9 +296,11 @@ def _read_list(text: str, bracket: Token, group: list[Token]) -> tuple[str, byte
     signed = any(word.startswith("-") for word in words)
     if signed and any(int(_value(word)) > 127 for word in plain):
         raise PasteError("a list with negative numbers has bytes from -128 to 127, and this one has more")
-    if len(plain) + signed * sum(word.startswith("-") for word in words) == len(items):
+    if all(word[:2].lower() == "0x" for word in words) and len(words) == len(items):
+        return "hex numbers", bytes(data)
+    if len(plain) + sum(word[1:].isdecimal() for word in words if word.startswith("-")) == len(items):
         return "signed decimal numbers" if signed else "decimal numbers", bytes(data)
-    return "a list of numbers", bytes(data)
+    return "numbers and letters", bytes(data)
 
 
 def _string_arguments(item: Token, text: str) -> tuple[str, str, int]:

@@ -23,6 +23,9 @@ from .words import quote_unicode
 #: Bytes of a frame that a line shows in hex.
 MAX_HEX = 32
 
+#: Characters of ``host:port`` that a line shows.
+MAX_PEER = 80
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -90,7 +93,8 @@ def trace_lines(record: Record, *, colour: bool = False) -> Iterator[str]:
     """Yield a line for each head or frame, and below it its bytes, indented by four blanks."""
     clock = datetime.fromtimestamp(record.at).strftime("%H:%M:%S.%f")[:-3]
     verb = "sent" if record.sent else "got "
-    peer = record.peer if record.peer.isascii() and record.peer.isprintable() else quote_unicode(record.peer)
+    plain = record.peer.isascii() and record.peer.isprintable() and len(record.peer) <= MAX_PEER
+    peer = record.peer if plain else quote_unicode(record.peer, MAX_PEER)
     begin = f"{clock} {peer} {verb} "
     if colour:
         begin = f"\x1b[2m{clock} {peer}\x1b[0m \x1b[1m{verb}\x1b[0m "
@@ -206,7 +210,7 @@ def _record(line: str) -> tuple[str, bool, bool, float, bytes]:
     if not isinstance(row, dict):
         raise TypeError("not a JSON object")
     for name, kinds in (("peer", str), ("sent", bool), ("by_server", bool), ("at", (int, float)), ("data", str)):
-        if not isinstance(row[name], kinds):
+        if not isinstance(row[name], kinds) or (name == "at" and isinstance(row[name], bool)):
             raise TypeError(f"{name} is of type {type(row[name]).__name__}")
     at = float(row["at"])
     datetime.fromtimestamp(at)  # else a time that no calendar has fails later

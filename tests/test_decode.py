@@ -565,6 +565,18 @@ def null(packet):
     return (2 if packet[0] >> 4 == 4 else 30).to_bytes(4, "little") + packet
 
 
+def tcpdump(packets):
+    """tcpdump -X."""
+    lines = []
+    for number, packet in enumerate(packets):
+        title = f"IP 127.0.0.1.50000 > 127.0.0.2.8765: Flags [P.], seq 1:12, ack 1, win 64, length {len(packet)}"
+        lines.append(f"12:00:0{number}.187182 {title}")
+        for at, row in rows(packet):
+            groups = " ".join(row[i : i + 2].hex() for i in range(0, len(row), 2))
+            lines.append(f"\t{at:#06x}:  {groups:39}  {letters(row)}")
+    return "\n".join(lines) + "\n"
+
+
 LINKS = {1: ethernet, 0: null, 101: bytes, 113: sll, 276: sll2}
 OPTION = bytes([6, 0, 1, 4, 0, 0, 0, 0])  # an IPv6 destination option: PadN
 
@@ -677,15 +689,7 @@ class TestPackets:
                 assert read_text(data.hex(" ")).data == data
 
     def test_tcpdump(self):
-        lines = []
-        for number, packet in enumerate(connection(TALK)):
-            lines.append(
-                f"12:00:0{number}.187182 IP 127.0.0.1.50000 > 127.0.0.2.8765: Flags [P.], length {len(packet)}"
-            )
-            for at, row in rows(packet):
-                groups = " ".join(row[i : i + 2].hex() for i in range(0, len(row), 2))
-                lines.append(f"\t{at:#06x}:  {groups:39}  {letters(row)}".replace("0x0000:", "0x0000:"))
-        found = read_text("\n".join(lines))
+        found = read_text(tcpdump(connection(TALK)))
         assert sent(found, True) == b"".join(data for by_client, data in TALK if by_client)
         assert sent(found, False) == b"".join(data for by_client, data in TALK if not by_client)
 
@@ -928,6 +932,67 @@ class TestRefusals:
         del lines[draw.draw(st.integers(1, len(lines) - 2))]
         with pytest.raises(PasteError, match=r"does not count|not read as bytes"):
             read_text("\n".join(lines))
+
+
+class TestPage:
+    """docs/howto/debugging.md"""
+
+    #: By curl 7.88.1, against wsref.
+    CURL = """\
+*   Trying 127.0.0.1:8765...
+* Connected to 127.0.0.1 (127.0.0.1) port 8765 (#0)
+> GET /echo HTTP/1.1
+> Host: 127.0.0.1:8765
+> User-Agent: curl/7.88.1
+> Accept: */*
+> Connection: Upgrade
+> Upgrade: websocket
+> Sec-WebSocket-Version: 13
+> Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==
+>
+< HTTP/1.1 101 Switching Protocols
+< Upgrade: websocket
+< Connection: Upgrade
+< Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=
+<
+* Operation timed out after 2000 milliseconds with 0 bytes received
+* Closing connection 0
+"""
+    #: By the tool and the way to copy: the paste.
+    PASTES: ClassVar = {
+        "Hex Stream": ethernet(ipv4(tcp(HELLO))).hex(),
+        "Hex + ASCII": wireshark(ethernet(ipv4(tcp(HELLO)))),
+        "Hex Dump": "00000000" + wireshark(HELLO)[4:] + wireshark_stream(text("Hello", key=b"")) + "\n",
+        "seen.pcap": pcap([ethernet(ipv4(tcp(HELLO)))]),
+        "-X": tcpdump([ipv4(tcp(HELLO))]),
+        "curl -v": CURL,
+        "Raw": "GET ws://localhost:8765/echo HTTP/1.1\nHost: localhost:8765\n",
+        "Copy object": FORMS["JSON's Uint8Array"](HELLO),
+        "console.log": FORMS["Node's Buffer"](HELLO),
+        "print(data)": repr(HELLO),
+        "fmt.Println": FORMS["Go's numbers"](HELLO),
+        "%q": f'"{strace_string(HELLO, "hex")}"',
+        "Arrays": FORMS["Java's Arrays.toString"](HELLO),
+        "println!": str(list(HELLO)),
+        "io:format": FORMS["Erlang"](HELLO),
+        "xxd -i": xxd_include(HELLO),
+        "x/11xb": gdb(HELLO),
+        "strace": strace(HELLO, "hex"),
+        "xxd -b": xxd_bits(HELLO),
+        "od -t": od(HELLO),
+        "`hexdump`": od_words(HELLO, "x"),
+        "frame.bin": HELLO,
+        "`base64 ": base64.b64encode(HELLO).decode(),
+    }
+
+    def test_its_table_is_what_decode_says(self):
+        page = Path(__file__).parent.parent.joinpath("docs", "howto", "debugging.md").read_text()
+        table = page.partition("| `read as:` |\n")[2].partition("\n\n")[0].split("\n")[1:]
+        assert len(table) == len(self.PASTES)
+        for row, (name, paste) in zip(table, self.PASTES.items(), strict=True):
+            assert name in row
+            found = read_bytes(paste if isinstance(paste, bytes) else paste.encode())
+            assert f"| `{found.words}` |" in row
 
 
 class TestCost:

@@ -7,10 +7,12 @@ linear in the text.
 
 from __future__ import annotations
 
-from . import packets
+from .captures import is_capture, read_capture
 from .digits import guess_base64, read_base64, read_binary, read_hex
 from .dumps import read_dump
-from .literals import read_bare_escapes, read_indexed, read_json, read_literal
+from .lists import read_indexed, read_json, read_list
+from .literals import read_bare_escapes, read_string
+from .packets import Reassembly, find_packet
 from .pasted import Pasted, PasteError, Piece, pasted
 from .transcripts import read_http, read_strace
 
@@ -20,7 +22,8 @@ _READERS = (
     read_strace,
     read_dump,
     read_indexed,
-    read_literal,
+    read_list,
+    read_string,
     read_bare_escapes,
     read_binary,
 )
@@ -70,8 +73,8 @@ def read_bytes(data: bytes, *, base64: bool = False, raw: bool = False, port: in
     """
     if raw:
         return pasted("raw bytes", data)
-    if packets.is_capture(data):
-        return packets.read_capture(data, port)
+    if is_capture(data):
+        return read_capture(data, port)
     if data[:2] == b"\x1f\x8b":
         raise PasteError("this is a gzip file: write what gunzip -c prints")
     text = _as_text(data)
@@ -95,10 +98,10 @@ def _without_packets(found: Pasted) -> Pasted:
     alone = [piece.data for piece in found.pieces if piece.by_client is None]
     if not alone or len(alone) < len(found.pieces):
         return found
-    reassembly = packets.Reassembly()
+    reassembly = Reassembly()
     links = set()
     for data in alone:
-        packet = packets.find_packet(data)
+        packet = find_packet(data)
         if packet is None and len(alone) == 1:
             return found
         if packet is None:

@@ -34,6 +34,8 @@ def read_hex(text: str) -> Pasted:
     at = 0
     while at < len(text):
         if between := _BETWEEN.match(text, at):
+            if ".." in between[0]:
+                raise PasteError(f"the hex is cut off {place(text, at)}: print all of it")
             at = between.end()
             continue
         token = _TOKEN.match(text, at)
@@ -70,8 +72,8 @@ def _is_wrapped(text: str, words: list[str]) -> bool:
 
 
 def _half_a_byte(text: str, words: list[str], odd: int, at: int) -> str:
-    numbers = re.findall(r"[0-9]+", text)
-    decimal = all(len(word) < 4 and int(word) < 256 and str(int(word)) == word for word in numbers)
+    numbers = re.findall(r"(?<![0-9])-?[0-9]+", text)
+    decimal = all(len(word) < 4 and word.isdecimal() and int(word) < 256 and str(int(word)) == word for word in words)
     if decimal and len(numbers) == len(words) > 1:
         return f"these are decimal numbers, not hex: write them in brackets, as [{', '.join(numbers[:3])}, ...]"
     return f"half a byte: {quote_ascii(words[odd])} {place(text, at)}; a byte is two hex digits"
@@ -121,7 +123,7 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/_\s-]+(={0,2})")
 
 
 def guess_base64(text: str) -> Pasted | None:
-    """Read base64 that nobody announced; None: it may be anything.
+    """Read base64 without the user's word for it; None: it may be anything.
 
     An ordinary word is base64 too.  So it must have the "=" at its end, or letters of both
     cases and digits.

@@ -17,7 +17,10 @@ from ..wire.words import count
 from .pasted import Pasted, PasteError, Piece
 
 #: An offset, perhaps gdb's with the name of a variable, and what is after it.
-_LINE = re.compile(r"(?P<bar>\| )?(?P<offset>(?:0x)?[0-9A-Fa-f]{4,16})(?: <[^<>]*>)?(?P<colon>:?)(?P<rest>[ \t].*|)")
+_LINE = re.compile(
+    r"(?P<bar>\| )?(?P<offset>0x[0-9A-Fa-f]{1,16}|[0-9A-Fa-f]{4,16}|[0-9A-Fa-f]{1,3}(?=:[ \t]))(?: <[^<>]*>)?"
+    r"(?P<colon>:?)(?P<rest>[ \t].*|)"
+)
 _TCPDUMP = re.compile(r"(?:[\d-]+ )?(?:[\d:.]+ )?(?:\S+ +(?:In|Out|B|M|P) +)?IP6? (\S+) > (\S+): ")
 _CURL = re.compile(r"(?:[\d:.]+ )?(=>|<=) (Send|Recv) (header|data|SSL data), \d+ bytes \(0x[0-9a-f]+\)")
 _CURL_INFO = re.compile(r"(?:[\d:.]+ )?== Info: ")
@@ -31,7 +34,7 @@ class _Row:
     offset: str
     colon: bool
     rest: str
-    filled: bool = False  # "*" stands before it, for rows like the last one
+    filled: bool = False  # a "*" before it replaces rows like the last one
 
 
 @dataclass(slots=True)
@@ -110,6 +113,8 @@ def _is_dump(rows: Sequence[_Row]) -> bool:
     """
     first = rows[0]
     octets = re.match(r"[ \t]*[0-9A-Fa-f]{2}(?:[ \t]|$)", first.rest)
+    if len(first.offset) < 4 and first.offset.strip("0x"):
+        return False
     if (first.colon and first.rest) or len(first.offset) == 7 or first.offset.startswith("0x"):
         return bool(first.rest.strip()) and (first.colon or not first.offset.startswith("0x"))
     zero = not first.offset.strip("0")
@@ -123,7 +128,8 @@ def _is_dump(rows: Sequence[_Row]) -> bool:
                 return True  # and the reader says what does not fit
     if wide and octets is not None and (zero or _letters_agree(first.rest)):
         return True
-    doubtful = zero or (wide and octets is not None and len(first.offset) > 4)
+    like_an_offset = len(first.offset) > 4 or re.fullmatch("0[0-9A-Fa-f]{2}0", first.offset) is not None
+    doubtful = zero or (wide and octets is not None and like_an_offset)
     if doubtful and re.fullmatch(r"[0-9A-Fa-f \t]+", first.rest.strip()):
         number = first.offset
         raise PasteError(f"{number} may be an offset or bytes: write '{number}:', or remove it, or set a blank in it")
@@ -305,7 +311,7 @@ def _splits(rest: str, reader: Reader) -> Iterator[tuple[bytes, str]]:
 
 
 def _agree(data: bytes, letters: str) -> bool:
-    """Return whether letters are those of bytes; a blank may stand before them, and one in their middle."""
+    """Return whether letters are those of bytes; a blank may precede them, and divide them after 8."""
     if not letters.strip():
         return True
     if len(letters.strip()) > len(data) + 1:

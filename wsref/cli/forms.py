@@ -7,6 +7,8 @@ linear in the text.
 
 from __future__ import annotations
 
+import re
+
 from .captures import is_capture, read_capture
 from .digits import guess_base64, read_base64, read_binary, read_hex
 from .dumps import read_dump
@@ -16,12 +18,14 @@ from .packets import Reassembly, find_packet
 from .pasted import Pasted, PasteError, Piece, pasted
 from .transcripts import read_http, read_strace
 
+_PERHAPS_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
+
 _READERS = (
     read_json,
     read_http,
     read_strace,
-    read_dump,
     read_indexed,
+    read_dump,
     read_list,
     read_string,
     read_bare_escapes,
@@ -54,7 +58,8 @@ def read_text(text: str) -> Pasted:
     except PasteError as error:
         if (found := guess_base64(text)) is not None:
             return _without_packets(found)
-        raise error from None
+        hint = "; if it is base64, say --base64" if _PERHAPS_BASE64.fullmatch(text.strip()) else ""
+        raise PasteError(f"{error}{hint}") from None
 
 
 def read_bytes(data: bytes, *, base64: bool = False, raw: bool = False, port: int | None = None) -> Pasted:

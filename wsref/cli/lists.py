@@ -17,6 +17,7 @@ from .literals import ARGUMENTS, Token, cut_off, inside_of, tokens, unescape
 from .pasted import Pasted, PasteError, Piece, pasted, place
 
 _NUMBER = re.compile(r"(?P<number>-?(?:0[xX][0-9A-Fa-f]+|0b[01]+|16#[0-9A-Fa-f]+|[0-9]+))(?:_?[ui]8|[uU]y?|[lL])?")
+_WIDE = re.compile(r"(?:big)?(?:u?int|[iuf]|float)(?:16|32|64)(?:array|_t)?", re.IGNORECASE)
 _BARE_HEX = re.compile(r"[0-9A-Fa-f]{1,2}")
 _PEER = re.compile(r"peer([01])_\d+")  # Wireshark's C arrays of a stream
 _COUNT_PLACES = ("$",)  # gdb numbers its values: $1 = ...
@@ -59,10 +60,19 @@ def _is_list(parts: list[Token], start: int, end: int) -> bool:
     items = [token for token in parts[start + 1 : end] if token.kind not in ("comma", "dots")]
     if items and items[0].text.startswith("Buffer"):
         return True
+    if len(items) == 1 and end - start == 2 and _is_count(parts, start):
+        return False
     numbers = [item for item in items if item.kind == "word" and (_NUMBER.fullmatch(item.text) or _is_hex(item))]
     strings = [item for item in items if item.kind == "string"]
     cut = any(token.kind == "dots" for token in parts[start + 1 : end])
     return (bool(numbers) or parts[start].text == "<<") and (cut or len(numbers) + len(strings) == len(items))
+
+
+def _is_count(parts: list[Token], start: int) -> bool:
+    """Return whether one number in brackets is a count or an index: ``ArrayBuffer(7)``, ``frame[7]``."""
+    before = parts[start - 1] if start else None
+    adjacent = before is not None and before.kind == "word" and before.at + len(before.text) == parts[start].at
+    return parts[start].text in "([" and adjacent and not str(before and before.text).endswith(("!", "Of"))
 
 
 def _is_hex(token: Token) -> bool:
@@ -90,6 +100,8 @@ def _read_lists(text: str, parts: list[Token], lists: list[tuple[int, int]]) -> 
 def _check_around(text: str, parts: list[Token], n: int, sizes: set[int]) -> None:
     """Raise an error for what is neither in a list nor a declaration of one: a log line's date, say."""
     token = parts[n]
+    if token.kind == "word" and _WIDE.fullmatch(token.text):
+        raise PasteError(f"the elements of {quote_ascii(token.text)} have several bytes: print them byte by byte")
     number = _NUMBER.fullmatch(token.text) if token.kind == "word" else None
     if number is not None and parts[n - 1].text not in _COUNT_PLACES and int(_value(number["number"])) not in sizes:
         have = count(max(sizes), "byte")

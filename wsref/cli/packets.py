@@ -30,7 +30,7 @@ _IPV4, _IPV6 = 0x0800, 0x86DD
 _VLAN = (0x8100, 0x88A8)
 _NULL_FAMILIES = (2, 10, 24, 28, 30)  # AF_INET, and AF_INET6 of several systems
 _TCP = 6
-_EXTENSIONS = (0, 43, 60)  # IPv6 headers that may stand before TCP
+_EXTENSIONS = (0, 43, 60)  # IPv6 headers that may precede TCP
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 
 
@@ -171,12 +171,12 @@ def find_packet(data: bytes) -> tuple[Segment, str] | None:
 class _Direction:
     """What one side of a connection sends."""
 
-    next: int | None = None  # the sequence number that follows what has come
-    position: int = 0  # bytes that have come
-    waiting: list[tuple[int, int, bytes]] = field(default_factory=list)  # (position, order, bytes): come too early
+    next: int | None = None  # the next sequence number
+    position: int = 0  # bytes in order so far
+    waiting: list[tuple[int, int, bytes]] = field(default_factory=list)  # (position, order, bytes), after a gap
 
     def add(self, segment: Segment, order: int) -> bytes:
-        """Return the bytes that this segment adds to what has come."""
+        """Return the bytes that are now in order."""
         if segment.flags & _SYN:
             self.next = (segment.sequence + 1) % (1 << 32)
         if self.next is None:
@@ -187,13 +187,13 @@ class _Direction:
         if segment.flags & _SYN:
             ahead = 0
         heapq.heappush(self.waiting, (self.position + ahead, order, segment.payload))
-        come = bytearray()
-        while self.waiting and self.waiting[0][0] <= self.position + len(come):
+        ready = bytearray()
+        while self.waiting and self.waiting[0][0] <= self.position + len(ready):
             at, _, payload = heapq.heappop(self.waiting)
-            come += payload[self.position + len(come) - at :]
-        self.position += len(come)
-        self.next = (self.next + len(come)) % (1 << 32)
-        return bytes(come)
+            ready += payload[self.position + len(ready) - at :]
+        self.position += len(ready)
+        self.next = (self.next + len(ready)) % (1 << 32)
+        return bytes(ready)
 
 
 class Reassembly:
@@ -235,7 +235,7 @@ class Reassembly:
         """Return the payload of all connections.
 
         Raises:
-            PasteError: There is none.
+            PasteError: The payload is empty.
         """
         notes = [f"{count(self.packets, 'TCP packet')}, {count(self._count, 'connection')}", *notes]
         if self.cut:

@@ -11,7 +11,7 @@ from .words import count
 #: Bits in one row of a picture, as in the RFC's.
 ROW = 32
 
-#: Bytes.  A payload of at most so many is drawn whole; of a longer one, the beginning.
+#: Bytes.  A payload up to this size is drawn whole; of a longer one, the beginning.
 WHOLE_PAYLOAD = 16
 
 

@@ -15,6 +15,7 @@ from .pasted import Pasted, PasteError, pasted, place
 
 _TOKEN = re.compile(r"(?P<prefix>0[xX]|\\[xX]|[xX]|)(?P<digits>[0-9A-Fa-f]+)[hu]?(?![0-9A-WYZa-wyz])")
 _BETWEEN = re.compile(r"[\s,:;.\-_]+")
+_BINARY_WORD = re.compile("0[bB](?:[01]{4}|[01]{8})")
 _BEGINS_WELL = re.compile(r"(?:0[xX]|\\?[xX])?[0-9A-Fa-f]*")
 
 
@@ -42,6 +43,10 @@ def read_hex(text: str) -> Pasted:
         if token is None:
             raise PasteError(f"this is not hex: {_first_wrong(text, at)}")
         digits = token["digits"]
+        if not token["prefix"] and text[token.end() : token.end() + 1] in ("x", "X"):
+            raise PasteError(f"this is not hex: {text[token.end()]!a} {place(text, token.end())}")
+        if _BINARY_WORD.fullmatch(digits):
+            raise PasteError(f"{digits} {place(text, at)} is binary, and not all numbers are: write all in hex")
         if token["prefix"]:
             digits = digits.rjust(2, "0")
             wide = wide or len(digits) > 2
@@ -130,6 +135,8 @@ def guess_base64(text: str) -> Pasted | None:
     """
     found = _BASE64.fullmatch(text.strip())
     letters = "".join(text.split())
+    if " " in text.strip() or "\t" in text.strip():
+        return None
     if found is None or len(letters) % 4 or len(letters) < 4:
         return None
     if not found[1] and not all(re.search(kind, letters) for kind in ("[a-z]", "[A-Z]", "[0-9+/_-]")):

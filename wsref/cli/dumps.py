@@ -283,6 +283,8 @@ def _read_row(row: _Row, reader: Reader) -> bytes:
     """Return the bytes of a row, if its letters agree."""
     if not row.rest.strip():
         return b""
+    if reader is _decimal_tokens and not row.colon and not _is_aligned(row.rest):
+        raise _Misfit(row.number, "its numbers are not aligned, as od writes decimal ones")
     letters = ""
     hint = "gdb: x/...xb" if row.offset.startswith("0x") else "od -An -tx1, hexdump -C, or xxd"
     misfit = f"this is not read as bytes: {quote_ascii(row.rest.strip())} ({hint})"
@@ -291,6 +293,12 @@ def _read_row(row: _Row, reader: Reader) -> bytes:
             return data
         misfit = f"the letters {quote_ascii(letters.strip())} are not those of the bytes before them (as with xxd -e)"
     raise _Misfit(row.number, misfit, letters=bool(letters))
+
+
+def _is_aligned(rest: str) -> bool:
+    """Return whether each number takes 4 columns (od -t u1) or 5 (od -t d1)."""
+    numbers = rest.partition("  >")[0].rstrip()
+    return len(numbers) in [len(numbers.split()) * width for width in (4, 5)]
 
 
 _WORD = re.compile(r"\S+")

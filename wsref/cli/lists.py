@@ -18,6 +18,7 @@ from .pasted import Pasted, PasteError, Piece, pasted, place
 
 _NUMBER = re.compile(r"(?P<number>-?(?:0[xX][0-9A-Fa-f]+|0b[01]+|16#[0-9A-Fa-f]+|[0-9]+))(?:_?[ui]8|[uU]y?|[lL])?")
 _WIDE = re.compile(r"(?:big)?(?:u?int|[iuf]|float)(?:16|32|64)(?:array|_t)?", re.IGNORECASE)
+_PERHAPS_OCTAL = re.compile(r"-?0[0-9]{1,8}")
 _BARE_HEX = re.compile(r"[0-9A-Fa-f]{1,2}")
 _PEER = re.compile(r"peer([01])_\d+")  # Wireshark's C arrays of a stream
 _COUNT_PLACES = ("$",)  # gdb numbers its values: $1 = ...
@@ -119,15 +120,18 @@ def _read_list(text: str, bracket: Token, group: list[Token]) -> tuple[str, byte
             raise cut_off("list", text, token.at)
     items = [token for token in group if token.kind != "comma"]
     if items and items[0].text.startswith("Buffer"):
-        return _hex_list(text, items[1:])
+        return _hex_list(text, items[1:], digits=2)
     words = [item.text for item in items if item.kind == "word"]
     commas = len(items) < len(group) or len(items) == 1
     plain = [word for word in words if word.isdecimal()]
     bare_hex = bracket.text == "<" or any(_NUMBER.fullmatch(word) is None for word in words)
     if bare_hex or any(len(word) == 2 and word.startswith("0") for word in plain):
-        return _hex_list(text, items)
+        return _hex_list(text, items, digits=1 if commas else 2)
     if not commas and len(plain) == len(items) and all(len(word) == 2 for word in plain):
         raise PasteError("these numbers may be hex or decimal: remove the brackets of hex, or add commas to decimal")
+    octal = next((item for item in items if _PERHAPS_OCTAL.fullmatch(item.text)), None)
+    if octal is not None:
+        raise PasteError(f"{octal.text} {place(text, octal.at)} may be octal or decimal: write 0x before hex")
     data = bytearray()
     for item in items:
         data += unescape(*_string_arguments(item, text)) if item.kind == "string" else _byte(item, text)
@@ -146,9 +150,10 @@ def _string_arguments(item: Token, text: str) -> tuple[str, str, int]:
     return inside, text, start
 
 
-def _hex_list(text: str, items: list[Token]) -> tuple[str, bytes]:
+def _hex_list(text: str, items: list[Token], digits: int) -> tuple[str, bytes]:
+    """Read ``81 05``, or with one digit at least ``81, 5``."""
     for item in items:
-        if not _is_hex(item):
+        if not _is_hex(item) or len(item.text) < digits:
             raise PasteError(f"this is not a byte in hex: {quote_ascii(item.text)} {place(text, item.at)}")
     return "hex", bytes(int(item.text, 16) for item in items)
 

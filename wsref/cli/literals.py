@@ -101,7 +101,7 @@ def unescape(text: str, whole: str, start: int) -> bytes:
     return bytes(data)
 
 
-_BARE_START = re.compile(r"\\(?:x[0-9A-Fa-f]|[0-7]{1,3})|HTTP/1|[A-Z]{3,} [!-\[\]-~]+ HTTP/1")
+_BARE_START = re.compile(r"\\(?:x[0-9A-Fa-f]|[0-3][0-7]{2}|[0-7]{1,2}\\)|HTTP/1|[A-Z]{3,} [!-\[\]-~]+ HTTP/1")
 
 
 def read_bare_escapes(text: str) -> Pasted | None:

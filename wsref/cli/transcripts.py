@@ -152,6 +152,11 @@ def _call_data(call: re.Match[str], text: str, at: int) -> bytes:
     if any(string[2] for string in strings):
         raise PasteError("strace has cut off a string: repeat it with -s 65535, and -xx for hex")
     data = b"".join(unescape(string[1], text, start + string.start(1)) for string in strings)
+    reads = call["name"].startswith(("read", "recv"))
+    if len(data) > done and reads:
+        raise PasteError(
+            f"{call['name']} moved {done} bytes, and its string has {len(data)}: paste it whole, and unchanged"
+        )
     if len(data) < done:
         raise cut_off(f"string of {call['name']}, which moved {done} bytes and shows {len(data)},", text, start)
     return data[:done]

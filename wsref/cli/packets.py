@@ -30,6 +30,7 @@ _IPV4, _IPV6 = 0x0800, 0x86DD
 _VLAN = (0x8100, 0x88A8)
 _NULL_FAMILIES = (2, 10, 24, 28, 30)  # AF_INET, and AF_INET6 of several systems
 _TCP = 6
+_FRAGMENT = 44  # the header that IPv6 puts before a fragment
 _EXTENSIONS = (0, 43, 60)  # IPv6 headers that may precede TCP
 _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 
@@ -95,15 +96,13 @@ def parse_packet(data: bytes, link: int) -> Segment:
         raise NotTcp("no IP")
     spare = len(data) - end
     exact = exact and (spare == 0 or (link == ETHERNET and 0 < spare <= 46))
-    if protocol != _TCP:
-        names = {1: "ICMP", 17: "UDP", 58: "ICMPv6"}
+    if protocol != _TCP or start + 20 > min(end, len(data)):
+        names = {_TCP: "an incomplete TCP header", 1: "ICMP", 17: "UDP", 58: "ICMPv6", _FRAGMENT: "a fragment of IP"}
         raise NotTcp(f"{names.get(protocol, f'IP protocol {protocol}')} in it" if exact else "no TCP")
-    if start + 20 > min(end, len(data)):
-        raise NotTcp("an incomplete TCP header in it")
     source_port, destination_port, sequence, _, offset, flags = struct.unpack_from("!HHIIBB", data, start)
     payload = start + (offset >> 4) * 4
     if not start + 20 <= payload <= end:
-        raise NotTcp("an invalid TCP header in it")
+        raise NotTcp("an invalid TCP header in it" if exact else "no TCP")
     return Segment(
         f"{source}:{source_port}",
         f"{destination}:{destination_port}",
@@ -116,7 +115,7 @@ def parse_packet(data: bytes, link: int) -> Segment:
 
 
 def _ipv4(data: bytes, at: int) -> tuple[int, int, int, str, str, bool]:
-    """Return protocol, where its bytes begin and end, source, destination, and whether the header is sound."""
+    """Return protocol, where its bytes begin and end, source, destination, and whether it has a length."""
     size, length = (data[at] & 15) * 4, int.from_bytes(data[at + 2 : at + 4], "big")
     header = data[at : at + size]
     fragment = int.from_bytes(data[at + 6 : at + 8], "big") & 0x3FFF
@@ -124,11 +123,9 @@ def _ipv4(data: bytes, at: int) -> tuple[int, int, int, str, str, bool]:
     sound = size >= 20 and len(header) == size and (checksum % 0xFFFF == 0 or header[10:12] == b"\0\0")
     if not sound:
         raise NotTcp("no sound IP header")
-    if fragment:
-        raise NotTcp("a fragment of IP in it")
     end = at + length if length else len(data)  # 0: the network card was to cut it
     source, destination = (str(ipaddress.IPv4Address(data[n : n + 4])) for n in (at + 12, at + 16))
-    return data[at + 9], at + size, end, source, destination, sound
+    return _FRAGMENT if fragment else data[at + 9], at + size, end, source, destination, length > 0
 
 
 def _ipv6(data: bytes, at: int) -> tuple[int, int, int, str, str, bool]:
@@ -137,10 +134,8 @@ def _ipv6(data: bytes, at: int) -> tuple[int, int, int, str, str, bool]:
     start, end = at + 40, at + 40 + length if length else len(data)
     while protocol in _EXTENSIONS and start + 8 <= len(data):
         protocol, start = data[start], start + 8 + data[start + 1] * 8
-    if protocol == 44:
-        raise NotTcp("a fragment of IP in it")
     source, destination = (f"[{ipaddress.IPv6Address(data[n : n + 16])}]" for n in (at + 8, at + 24))
-    return protocol, start, end, source, destination, True
+    return protocol, start, end, source, destination, length > 0
 
 
 def find_packet(data: bytes) -> tuple[Segment, str] | None:

@@ -737,6 +737,11 @@ class TestCaptures:
         code, out, _ = run(str(tmp_path / "wrong.pcap"))
         assert code == 1
         assert "a frame from a server must not be masked" in out
+        _, out, _ = run("--json", str(tmp_path / "seen.pcap"))
+        assert [row["sender"].partition(" ")[0] for row in json.loads(out)] == [
+            *["127.0.0.1:50000", "127.0.0.2:8765"] * 2,
+            "127.0.0.1:50000",
+        ]
 
     @prop
     @given(
@@ -1289,7 +1294,9 @@ class TestCommand:
         monkeypatch.setattr(sys, "stdout", Terminal())
         monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((width, 24)))
         answer = "HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n"
+        packet = ipv6(tcp(HELLO)).replace(bytes(15), bytes(range(16, 31))).hex()
         for paste in (
+            packet,
             HELLO.hex(),
             LONG.hex(),
             (close(1006, "x" * 100) + text("ab" * 9)).hex(),

@@ -28,7 +28,7 @@ from ..wire.describe_http import negotiated
 from ..wire.description import Description
 from ..wire.svg import svg_of
 from ..wire.trace import Record, replay, trace_lines
-from ..wire.words import count
+from ..wire.words import count, wrap
 from .digits import read_base64
 from .forms import read_bytes, read_text
 from .pasted import Pasted, PasteError
@@ -241,11 +241,11 @@ def draw(drawn: Sequence[tuple[str, Description]], options: argparse.Namespace) 
         drawn: Pairs of the sender and a head or frame, in order.
         options: With ``svg`` and ``json``.
     """
-    descriptions = [description for _, description in drawn]
     if options.svg:
-        return svg_of(descriptions)
+        return svg_of([description for _, description in drawn])
     if options.json:
-        return json.dumps([description.as_dict() for description in descriptions], indent=2, ensure_ascii=False)
+        named = [({"sender": sender} if sender else {}) | description.as_dict() for sender, description in drawn]
+        return json.dumps(named, indent=2, ensure_ascii=False)
     colour = wants_colour(sys.stdout)
     return "\n\n".join(_pictures(drawn, colour, _width()))
 
@@ -255,7 +255,7 @@ def _pictures(drawn: Sequence[tuple[str, Description]], colour: bool, width: int
     for sender, description in drawn:
         picture = description.text(colour, width)
         if sender != before:
-            heading = f"━━ {sender} ━━"
+            heading = "\n".join(wrap(f"━━ {sender} ━━", width))
             picture = (f"\x1b[1m{heading}\x1b[0m" if colour else heading) + f"\n\n{picture}"
         yield picture
         before = sender

@@ -15,6 +15,7 @@ PROJECT_URL = "https://example.org/wsref"
 def long_description() -> str:
     """README.md, with links and images that lead somewhere when it is read outside of the repository."""
     readme = (HERE / "README.md").read_text("utf-8")
+    readme = re.sub(r'\b(src|srcset)="(?![a-z]+:)([^"]+)"', rf'\1="{PROJECT_URL}/raw/main/\2"', readme)
     readme = re.sub(r"!\[([^\]]*)\]\((?![a-z]+:|#)([^)]+)\)", rf"![\1]({PROJECT_URL}/raw/main/\2)", readme)
     return re.sub(r"(?<!!)\[([^\]]*)\]\((?![a-z]+:|#)([^)]+)\)", rf"[\1]({PROJECT_URL}/blob/main/\2)", readme)
 
@@ -51,7 +52,9 @@ setup(
             "websockets>=13",
             "websocket-client>=1.8",
             "selenium>=4.20",
+            "redis>=5",
         ],
+        "redis": ["redis>=5"],  # one chat on many servers
         "fast": ["numpy>=1.26"],
         "bench": [
             "websockets>=13",
@@ -106,6 +109,8 @@ setup(
         "Development Status :: 4 - Beta",
         "Intended Audience :: Developers",
         "Intended Audience :: Education",
+        "Operating System :: MacOS",
+        "Operating System :: Microsoft :: Windows",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3 :: Only",
         "Programming Language :: Python :: 3.11",

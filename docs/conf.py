@@ -7,6 +7,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE / "_ext")]
 
+from wsbook import look  # noqa: E402
+
 import wsref  # noqa: E402
 
 project = "wsref"
@@ -45,7 +47,7 @@ nb_execution_mode = "off"  # wsbook.labs has executed them
 nb_render_markdown_format = "myst"
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True
-copybutton_exclude = ".linenos, .gp, .go"
+copybutton_exclude = ".linenos, .gp, .go, .unfold"
 
 # -- The API ------------------------------------------------------------------------
 
@@ -82,22 +84,17 @@ html_theme = "furo"
 html_title = "wsref"
 html_static_path = ["_static"]
 html_css_files = ["book.css"]
+html_js_files = [("book.js", {"defer": "defer"})]
+html_favicon = html_logo = "_static/mark.svg"  # docs/screenshots.py takes it from the page
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
+html_split_index = True  # a page for each letter: one page would be 280 KB
 html_theme_options = {
     "navigation_with_keys": True,
     "top_of_page_buttons": [],
-    "light_css_variables": {
-        "color-brand-primary": "#0b5c6e",
-        "color-brand-content": "#0b5c6e",
-        "color-brand-visited": "#5b4a8a",
-    },
-    "dark_css_variables": {
-        "color-brand-primary": "#7fcbd8",
-        "color-brand-content": "#7fcbd8",
-        "color-brand-visited": "#b8a6e0",
-    },
+    "light_css_variables": look.LIGHT,
+    "dark_css_variables": look.DARK,
 }
-pygments_style = "tango"
-pygments_dark_style = "native"
+pygments_style = "a11y-high-contrast-light"  # of the package that furo brings; a test computes the contrast
+pygments_dark_style = "a11y-high-contrast-dark"

@@ -17,6 +17,13 @@ from pathlib import Path
 
 import pytest
 
+if os.environ.get("WSREF_TEST_SYSTEM"):
+    other_system = str(Path(__file__).parent / "other_system")
+    sys.path.insert(0, other_system)
+    import sitecustomize  # noqa: F401
+
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [other_system, os.environ.get("PYTHONPATH")]))
+
 from wsref import Echo, Limits, WebSocketHandler, WebSocketServer
 
 sys.path.insert(0, str(Path(__file__).parent))  # rawclient, vectors

@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import logging
 import os
 import re
+import runpy
 import ssl
+import subprocess
+import sys
 import threading
+import urllib.error
+import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
 
 import pytest
-from conftest import DEADLINE
+from conftest import DEADLINE, free_port
 
+import wsref
 from wsref import Compression, Limits, WebSocketServer, running
 from wsref.apps.demo import Demo
 from wsref.apps.panel import page_with_wire, with_wire
+from wsref.cli.serve import startup_message
 from wsref.network.server import PAGE
+from wsref.steps import SEEN
+from wsref.wire import colours
 
 try:
     from selenium import webdriver
@@ -51,6 +64,17 @@ def started(handler: type[Demo] = Demo, **options: object) -> Iterator[WebSocket
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextlib.contextmanager
+def command(port: int, *flags: str, **options: Any) -> Iterator[str]:
+    """The command itself, on this port; its URL."""
+    words = [sys.executable, "-m", "wsref", "--port", str(port), *flags]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **options) as process:
+        try:
+            yield re.search(r"http://\S+", process.stdout.readline())[0]
+        finally:
+            process.terminate()
 
 
 def address(server: WebSocketServer, path: str = "/") -> str:
@@ -101,11 +125,11 @@ class Page:
         self[name].send_keys(text or Keys.DELETE, *more)
 
     def wait(self, true: Callable[[], object], why: str) -> None:
-        """Until it is so; in vain, the event log is shown."""
+        """Until it is so; the message of a timeout has the log."""
         try:
             WebDriverWait(self.driver, DEADLINE, poll_frequency=0.02).until(lambda _: true())
         except Exception as error:
-            error.msg = f"waited in vain: {why}; the log has {self.log()}"
+            error.msg = f"timeout: {why}; the log has {self.log()}"
             raise
 
     def log(self) -> list[tuple[str, str]]:
@@ -117,6 +141,22 @@ class Page:
     def sees(self, what: str, detail: str = "") -> None:
         """Wait for a line in the log."""
         self.wait(lambda: any(w == what and detail in d for w, d in self.log()), f"{what} {detail!r}")
+
+    def wire(self) -> list[str]:
+        """The lines of the wire panel, with the headings of its connections."""
+        script = "return Array.from(document.querySelectorAll('#wire-lines :is(h3, li)'), e => e.textContent)"
+        return self.driver.execute_script(script)
+
+    def chosen(self) -> str:
+        """The line whose picture is wanted."""
+        return self.driver.execute_script(
+            "return document.querySelector('#wire-lines [aria-current=true] .what')?.textContent ?? ''"
+        )
+
+    def draws(self, *words: str) -> None:
+        """Wait for a picture whose text has these words."""
+        script = "return byId('wire-picture').naturalWidth > 100 ? byId('wire-text').textContent : ''"
+        self.wait(lambda: all(word in self.driver.execute_script(script) for word in words), f"a picture of {words}")
 
     def is_in_state(self, number: int) -> None:
         """Wait for a readyState to be the marked one."""
@@ -150,12 +190,61 @@ def emulate(driver: webdriver.Chrome) -> Iterator[Callable[..., object]]:
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+def test_the_package_works_from_a_zip(tmp_path: Path) -> None:
+    package, archive = Path(wsref.__file__).parent, tmp_path / "wsref.zip"
+    with zipfile.ZipFile(archive, "w") as whole:
+        for file in package.rglob("*"):
+            if file.suffix in (".py", ".html"):
+                whole.write(file, file.relative_to(package.parent))
+    zipped = {"cwd": tmp_path, "env": {**os.environ, "PYTHONPATH": str(archive)}}
+    for flags in ([], ["--step", "4"], ["--step", "11"]):
+        with command(0, *flags, **zipped) as url:
+            request = urllib.request.Request(url, headers={"Accept": "text/html"})
+            try:
+                body = urllib.request.urlopen(request, timeout=DEADLINE).read()
+            except urllib.error.HTTPError as error:
+                body = error.read()
+            assert body == PAGE.read_bytes().replace(b'"wire" content="off"', b'"wire" content="on"') or flags, body
+            assert b"WebSocket" in body or b"HTTP server" in body
+    for words in (["--step", "3", "--source"], ["--step", "3", "--diff"]):
+        done = subprocess.run([sys.executable, "-m", "wsref", *words], capture_output=True, check=True, **zipped)
+        assert b"step" in done.stdout.lower()
+
+
+def screenshots() -> dict[str, Any]:
+    """The script that takes the pictures of the page."""
+    return runpy.run_path(str(Path(__file__).parents[1] / "docs" / "screenshots.py"))
+
+
+def test_the_pictures_show_this_page() -> None:
+    script = screenshots()
+    files = [
+        script["STATIC"] / f"{name}{suffix}.png" for name in script["NAMES"] for suffix in script["SUFFIXES"].values()
+    ]
+    old = [file.name for file in files if script["hash_in"](file.read_bytes()) != script["hash_of_page"]()]
+    assert not old, f"page.html has changed since {old} were taken: run docs/screenshots.py"
+
+
+def test_the_mark_has_the_colours_of_the_fields_and_one_form() -> None:
+    script = screenshots()
+    mark = script["mark"]()
+    kinds = ("flag", "opcode", "mask", "length", "payload")
+    assert re.findall(r'fill="(.*?)"', mark) == [colours.COLOURS[kind].css for kind in kinds]
+    assert (script["STATIC"] / "mark.svg").read_text("utf-8") == mark
+    assert ElementTree.fromstring(mark).tag == "{http://www.w3.org/2000/svg}svg"
+
+
 def test_a_browser_sees_426_and_upgrades_all_the_same(page: Page) -> None:
     assert page["page-status"].text == "426 Upgrade Required"
     assert "Nothing is broken" in page["page-status-why"].text
     host = page.driver.execute_script("return location.host")
     request = page["handshake-request"].text.splitlines()
-    assert request[:4] == ["GET /echo HTTP/1.1", f"Host: {host}", "Upgrade: websocket", "Connection: Upgrade"]
+    assert request[:4] == [
+        "GET /echo?compression=off HTTP/1.1",
+        f"Host: {host}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+    ]
     assert f"Origin: http://{host}" in request
     assert page["handshake-response"].text.startswith("HTTP/1.1 101 Switching Protocols")
 
@@ -230,7 +319,7 @@ def test_two_browsers_chat_on_the_server_of_the_book(
     def sees(*wanted: str) -> None:
         WebDriverWait(driver, DEADLINE).until(
             lambda _: driver.execute_script("return lines") == list(wanted),
-            f"waited in vain for {wanted}; lines: {driver.execute_script('return lines')}",
+            f"timeout: {wanted}; lines: {driver.execute_script('return lines')}",
         )
 
     with running(step=step, ssl_context=tls) as server:
@@ -315,10 +404,63 @@ def test_a_server_that_goes_down_says_1001_and_the_page_does_not_storm_it(driver
     page.is_in_state(3)
     assert "going away" in page["over-why"].text
     assert [what for what, _ in page.log()] == ["new WebSocket", "open", "close"]
-    page.click("reconnect")  # there is nobody
+    page.click("reconnect")  # no server listens
     page.sees("close", "code 1006")
-    assert "It never was open" in page["over-why"].text
+    page.sees("note", f"No server answers at {server.host_and_port}. Is it stopped?")
+    assert page["over-why"].text.startswith("It never was open. No server answers")
     driver.get_log("browser")  # "net::ERR_CONNECTION_REFUSED", rightly
+
+
+@pytest.mark.parametrize(
+    ("flags", "flags_then"), [([], []), (["--no-wire"], ["--no-wire"]), ([], ["--no-wire"])], ids=lambda f: " ".join(f)
+)
+def test_after_a_stop_reconnect_says_so_and_after_a_restart_it_connects(
+    driver: webdriver.Chrome, flags: list[str], flags_then: list[str]
+) -> None:
+    with free_port() as port:
+        with command(port, *flags) as url:
+            page = Page(driver, url).is_open()
+            assert page["wire"].is_displayed() is not bool(flags)
+        page.sees("close", "code 1001")
+        for attempt in range(1, 4):  # each says what it found: no click is without an answer
+            page.click("reconnect")
+            page.wait(
+                lambda attempt=attempt: sum("No server answers" in said for _, said in page.log()) == attempt,
+                f"answer {attempt}",
+            )
+            page.is_in_state(3)
+        page.click("clear")
+        with command(port, *flags_then):
+            page.click("reconnect")
+            page.is_open()
+            page.fill("text", "back again", Keys.ENTER)
+            page.sees("message", "back again")
+            assert [what for what, _ in page.log()] == ["new WebSocket", "open", "send", "message"]  # one connection
+            if not flags_then:
+                page.draws("TEXT frame from a client", "back")
+                assert "connection 2: /echo" in page.wire()
+            driver.get("about:blank")
+        driver.get_log("browser")
+
+
+def test_a_wire_that_never_answers_does_not_keep_the_page_from_its_server(driver: webdriver.Chrome) -> None:
+    handler, subscriptions = with_wire()
+    silence = threading.Event()
+
+    class Silent(handler):
+        def check_request(self, request) -> None:
+            if request.path == "/wire":
+                silence.wait(DEADLINE)
+
+    try:
+        with started(Silent, tap=subscriptions.tap, page=page_with_wire(PAGE.read_bytes())) as server:
+            page = Page(driver, address(server)).is_open()
+            page.fill("text", "without a wire", Keys.ENTER)
+            page.sees("message", "without a wire")
+            silence.set()
+            driver.get("about:blank")
+    finally:
+        silence.set()
 
 
 def test_a_connection_that_the_server_cuts_shows_1006(page: Page, server: WebSocketServer) -> None:
@@ -333,9 +475,19 @@ def test_offered_subprotocols_that_the_server_does_not_speak_fail_the_connection
     page.fill("protocols", "x.first, x.second", Keys.ENTER)
     page.sees("error")
     page.sees("close", "code 1006")
+    page.sees("note", "The server speaks none of these subprotocols: x.first, x.second. It agreed to a WebSocket and")
+    assert page["protocols-why"].text == "The server speaks none of these: x.first, x.second."
+    assert page["protocols"].get_attribute("aria-invalid") == "true"
     assert "Sec-WebSocket-Protocol: x.first, x.second" in page["handshake-request"].text
-    page.fill("protocols", "twice, twice", Keys.ENTER)
-    page.sees("note", "SyntaxError")
+    page.fill("protocols", "chat, twice, twice", Keys.ENTER)
+    page.sees("note", "SyntaxError: the subprotocol “twice” is named twice")
+    page.fill("protocols", "chat, two words", Keys.ENTER)
+    page.sees("note", "SyntaxError: the subprotocol “two words” is not a token")
+    page.click("clear")
+    page.fill("protocols", "x.first, echo", Keys.ENTER)
+    page.is_open()
+    assert 'socket.protocol    "echo"' in page["handshake-response"].text
+    assert page["protocols-why"].text == ""
     page.driver.get_log("browser")  # Chromium says why, there only
 
 
@@ -371,9 +523,67 @@ def test_a_name_that_points_to_loopback_by_dns_rebinding_is_refused(
     page = Page(driver, f"http://elsewhere.test:{server.server_address[1]}/")  # Host and Origin agree
     page.sees("close", "code 1006")
     page.is_in_state(3)
-    assert "It never was open" in page["over-why"].text
+    page.sees("note", "The server is there, but it refused")
+    assert page["over-why"].text.startswith("It never was open. The server is there")
     assert "hidden" in page["handshake-response"].text  # the status is, from scripts
     assert "403: pages from origin 'http://elsewhere.test:" in caplog.text
+    driver.get_log("browser")
+
+
+def test_a_close_before_the_connection_is_open_is_named_as_the_reason(page: Page) -> None:
+    page.click("clear")
+    page.driver.execute_script("byId('connect').click(); byId('disconnect').click()")
+    page.sees("close", "code 1006")
+    page.sees("note", "close() came first.")
+    assert page["over-why"].text == "It never was open. close() came first."
+    page.driver.get_log("browser")
+
+
+def test_a_chat_without_a_name_asks_for_one_at_its_field(driver: webdriver.Chrome, server: WebSocketServer) -> None:
+    page = Page(driver, address(server, "/chat"))
+    assert page["name-why"].text == "Choose a name, then Connect."
+    assert page["name"].get_attribute("aria-invalid") == "true"
+    assert page["name"].get_attribute("aria-describedby") == "name-why"
+    assert page.log() == []
+    driver.switch_to.active_element.send_keys("Ann", Keys.ENTER)
+    page.is_open()
+    page.sees("message", "* Ann has joined")
+    assert not page["name-why"].is_displayed()
+
+
+def test_the_heading_says_the_real_status(driver: webdriver.Chrome) -> None:
+    class As200(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(PAGE.read_bytes())
+
+        do_HEAD = do_GET  # noqa: N815
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), As200) as plain:
+        threading.Thread(target=plain.serve_forever, args=(0.02,)).start()
+        page = Page(driver, f"http://127.0.0.1:{plain.server_address[1]}/")
+        page.sees("note", "The server is there, but it refused")
+        assert page["h-status"].text == "It came with status 200"
+        assert "error" not in page["page-status-why"].text
+        driver.get("about:blank")
+        plain.shutdown()
+    driver.get_log("browser")
+
+
+@pytest.mark.parametrize("step", range(1, 12))
+def test_the_banner_of_a_step_promises_what_a_browser_gets(driver: webdriver.Chrome, step: int) -> None:
+    with running(step=step) as server:
+        driver.get(server.url.replace("ws", "http", 1) + "/")
+        status = driver.execute_script("return performance.getEntriesByType('navigation')[0].responseStatus")
+        banner = startup_message(server.url, step)
+        assert f"After chapter {step} of 11: {SEEN[step]}.  A browser gets {status} and " in banner
+        assert ("/chat" in banner) is (step == 10)  # chapter 11 does not bring it
+        assert "chat" not in driver.find_element(By.TAG_NAME, "body").text
     driver.get_log("browser")
 
 
@@ -386,6 +596,12 @@ def test_the_browser_agrees_on_compression_and_its_messages_come_back_equal(driv
     """RFC 7692, with the implementation in Chromium."""
     with started(compression=Compression()) as server:
         page = Page(driver, address(server)).is_open()
+        assert page.log()[-1] == ("open", "without compression")
+        assert 'socket.extensions  ""' in page["handshake-response"].text
+        page.click("compression")
+        page.click("clear")
+        page.click("connect")
+        page.sees("open", "with permessage-deflate")
         assert "permessage-deflate" in page["handshake-response"].text
         for words in ("short", "long enough to be compressed, " * 10, "long enough to be compressed, " * 10):
             page.fill("text", words, Keys.ENTER)
@@ -397,30 +613,79 @@ def test_the_browser_agrees_on_compression_and_its_messages_come_back_equal(driv
         driver.get("about:blank")
 
 
-def test_the_wire_panel_shows_what_browsers_hide_and_draws_it(driver: webdriver.Chrome) -> None:
-    handler, watches = with_wire()
-    limits = Limits(ping_interval=0.2)
-    page_bytes = page_with_wire(PAGE.read_bytes())
-    with started(handler, tap=watches.tap, page=page_bytes, limits=limits) as server:
-        page = Page(driver, address(server)).is_open()
-        page.fill("text", "see me", Keys.ENTER)
-
-        def told() -> list[str]:
-            return driver.execute_script(
-                "return Array.from(document.querySelectorAll('#wire-lines button'), button => button.textContent)"
-            )
-
-        for words in ("GET /echo?wire=", "101 Switching Protocols", "'see me'", "PING", "PONG"):
-            page.wait(lambda words=words: any(words in line for line in told()), words)
-        driver.execute_script(
-            "Array.from(document.querySelectorAll('#wire-lines button'))"
-            ".find(button => button.textContent.includes('see me')).click()"
-        )
-        page.wait(
-            lambda: driver.execute_script("return document.getElementById('wire-picture').naturalWidth") > 100, ""
-        )
-        assert "see me" in driver.find_element("id", "wire-text").get_attribute("textContent")
+@pytest.fixture
+def wired(driver: webdriver.Chrome) -> Iterator[Page]:
+    """The page with its wire panel, open, as the command serves it."""
+    handler, subscriptions = with_wire()
+    options = {"limits": Limits(ping_interval=0.2), "compression": Compression()}
+    with started(handler, tap=subscriptions.tap, page=page_with_wire(PAGE.read_bytes()), **options) as server:
+        yield Page(driver, address(server)).is_open()
         driver.get("about:blank")
+
+
+def test_the_wire_panel_shows_what_browsers_hide_and_draws_it(wired: Page) -> None:
+    wired.fill("text", "see me", Keys.ENTER)
+    for words in ("GET /echo?compression=off&wire=", "101 Switching Protocols", "'see me'", "PING", "PONG"):
+        wired.wait(lambda words=words: any(words in line for line in wired.wire()), words)
+    wired.draws("TEXT frame from a client", "see me")
+    assert wired.chosen() == "TEXT, FIN, masked, 6 bytes: 'see me'"
+
+
+def test_the_first_click_sends_the_eleven_bytes_of_the_front_page(wired: Page) -> None:
+    wired.click("send-text")
+    wired.draws("TEXT frame from a client: 11 bytes on the wire", "not compressed", "Hello")
+    lines = [line for line in wired.wire() if "TEXT" in line]
+    assert "→TEXT, FIN, masked, 5 bytes: 'Hello'" in lines[0]
+    assert "←TEXT, FIN, 5 bytes: 'Hello'" in lines[1]
+    left = "return Array.from(document.querySelectorAll('#wire-lines .what'), e => e.getBoundingClientRect().left)"
+    assert len(set(wired.driver.execute_script(left))) == 2  # direction is more than an arrow, and no colour
+
+
+def test_a_line_that_is_chosen_stays_until_the_newest_is_wanted_again(wired: Page) -> None:
+    wired.click("send-text")
+    wired.draws("Hello")
+    head = wired.driver.find_element(By.CSS_SELECTOR, "#wire-lines button")
+    head.click()
+    wired.draws("the client's request", "compression=off")
+    wired.fill("text", "another", Keys.ENTER)
+    wired.wait(lambda: sum("another" in line for line in wired.wire()) == 2, "both frames")
+    assert wired.chosen().startswith("GET /echo")
+    assert not wired["follow"].is_selected()
+    wired.click("follow")
+    wired.draws("TEXT frame from a client", "another")
+    assert "another" in wired.chosen()
+
+
+def test_in_the_wire_list_tab_stops_once_and_the_arrow_keys_move(wired: Page) -> None:
+    wired.click("send-text")
+    wired.draws("Hello")
+    script = "return Array.from(document.querySelectorAll('#wire-lines button')).filter(e => e.tabIndex === 0).length"
+    assert wired.driver.execute_script(script) == 1
+    wired.driver.execute_script("document.querySelector('#wire-lines [aria-current]').focus()")
+    wired.driver.switch_to.active_element.send_keys(Keys.ARROW_UP)
+    wired.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    wired.wait(lambda: "masked, 5 bytes: 'Hello'" not in wired.chosen(), "the line above")
+    assert wired.driver.execute_script(script) == 1
+
+
+def test_connections_are_told_apart_and_the_token_is_nowhere(wired: Page) -> None:
+    wired.click("path-chat")
+    wired.fill("name", "Ann", Keys.ENTER)
+    wired.draws("TEXT frame from a server", "* Ann has joined")
+    headings = [line for line in wired.wire() if line.startswith("connection")]
+    assert headings == ["connection 1: /echo", "connection 2: /chat"]
+    assert any("1000 NORMAL 'the page opened another one'" in line for line in wired.wire())
+    for button in wired.driver.find_elements(By.CSS_SELECTOR, "#wire-lines button"):
+        if "GET" in button.text:
+            button.click()
+            wired.draws("the client's request")
+    token = wired.driver.execute_script("return wireToken")
+    assert len(token) == 32
+    page_now = wired.driver.execute_script(
+        "return document.body.outerHTML + decodeURIComponent(byId('wire-picture').src)"
+    )
+    assert f"wire={token[:4]}…" in page_now
+    assert token not in page_now
 
 
 def test_without_a_wire_the_page_has_no_panel(page: Page) -> None:
@@ -432,7 +697,7 @@ def test_a_page_that_came_over_https_opens_wss(driver: webdriver.Chrome, certifi
     context.load_cert_chain(*certificate)
     with started(ssl_context=context) as server:
         page = Page(driver, f"https://{server.host_and_port}/").is_open()
-        assert page.log()[0] == ("new WebSocket", f"wss://{server.host_and_port}/echo")
+        assert page.log()[0] == ("new WebSocket", f"wss://{server.host_and_port}/echo?compression=off")
         page.click("send-big")
         page.sees("message", "equal to what was sent")
         driver.get("about:blank")
@@ -484,6 +749,34 @@ def contrast(one: str, other: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_wire_panel_contrasts_enough(wired: Page, emulate: Callable[..., object], scheme: str) -> None:
+    emulate("setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+    wired.click("send-text")
+    wired.draws("Hello")
+    wired.click("path-chat")  # a name is missing
+    for text, colour, behind in wired.driver.execute_script(COLOURS):
+        assert contrast(colour, behind) >= 4.5, f"{text!r}: {colour} on {behind}"
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_wire_is_beside_talk_or_right_below_it(wired: Page, emulate: Callable[..., object], width: int) -> None:
+    emulate("setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600)
+    wired.click("send-text")
+    wired.draws("Hello")
+    talk, wire, page_width = wired.driver.execute_script(
+        "return [byId('text').closest('section').getBoundingClientRect(), byId('wire').getBoundingClientRect(),"
+        " document.documentElement.scrollWidth]"
+    )
+    assert page_width <= width
+    if width < 600:
+        assert 0 <= wire["top"] - talk["bottom"] < 40
+    else:
+        assert abs(wire["top"] - talk["top"]) < 1
+        assert wire["left"] >= talk["right"]
+        assert wire["top"] + wired.driver.execute_script("return scrollY") < 500
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_colours_follow_the_system_and_contrast_enough(
     page: Page, emulate: Callable[..., object], scheme: str
 ) -> None:
@@ -504,8 +797,8 @@ def test_the_keyboard_alone_reaches_every_control_in_reading_order(page: Page) -
     for _ in range(25):
         page.driver.switch_to.active_element.send_keys(Keys.TAB)
         reached.append(page.driver.switch_to.active_element.get_attribute("id"))
-    controls = "ask-again path-echo protocols connect disconnect text send-text hex send-binary send-big clear log"
-    controls += "  code reason close"
+    controls = "ask-again path-echo protocols connect disconnect compression text send-text hex send-binary send-big"
+    controls += " clear log code reason close"
     assert " ".join(filter(None, reached)).startswith(" ".join(controls.split()))
     focus = "byId('close').focus({focusVisible: true}); return getComputedStyle(byId('close')).outlineStyle"
     assert page.driver.execute_script(focus) == "solid"

@@ -16,7 +16,7 @@ import pytest
 from conftest import DEADLINE, free_port, wait_until
 from rawclient import CLOSE, TEXT, RawClient, close, text
 
-from wsref import Echo, Limits, WebSocketServer, __version__, connect
+from wsref import Limits, __version__
 from wsref.cli.main import main
 from wsref.cli.serve import limits_table
 
@@ -106,7 +106,19 @@ class TestServe:
         chat.open("/chat?name=Ann")
         assert chat.frame() == (TEXT, b"* Ann has joined; here: Ann")
 
-    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    @pytest.mark.parametrize(
+        "number",
+        [
+            signal.SIGINT,
+            signal.SIGTERM,
+            pytest.param(
+                signal.SIGHUP,
+                marks=pytest.mark.skipif(
+                    os.environ.get("WSREF_TEST_SYSTEM") == "windows", reason="Windows has no such signal"
+                ),
+            ),
+        ],
+    )
     def test_a_signal_sends_1001_to_everyone_and_exits_0_at_once(self, served, number):
         server = served()
         clients = [server.dial() for _ in range(5)]
@@ -286,6 +298,30 @@ class TestOutputThatCannotBeWritten:
             os.kill(int(pid.read_text()), signal.SIGTERM)
             assert "Traceback" not in shell_process.communicate(timeout=DEADLINE)[1]
 
+    @pytest.mark.parametrize(
+        "arguments", ["serve --step 3 --source", "check --list", "check --gallery", "decode 810548656c6c6f", "exercise"]
+    )
+    def test_a_full_disk_is_named_and_the_code_is_1(self, arguments):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "wsref", *arguments.split()],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                env=ENVIRONMENT,
+                text=True,
+            )
+        assert done.returncode == 1
+        assert done.stderr.endswith("wsref: cannot write the output: No space left on device\n")
+        assert "Traceback" not in done.stderr
+
+    def test_ctrl_c_at_any_other_moment_is_130_without_a_traceback(self, monkeypatch, capsys):
+        def interrupted(options):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("wsref.cli.exercise.run", interrupted)
+        assert main(["exercise"]) == 130
+        assert capsys.readouterr().err == "\nwsref: interrupted\n"
+
     def test_help_in_ascii(self):
         done = command("serve", "-h", env={**ENVIRONMENT, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"})
         assert (done.returncode, done.stderr) == (0, "")
@@ -323,29 +359,3 @@ class TestHelp:
             )
             assert ("\x1b[" in done.stderr) is coloured
             assert "warning:" in done.stderr
-
-
-class TestWithoutPoll:
-    """Windows: one clear sentence before anything else happens"""
-
-    @pytest.fixture(autouse=True)
-    def windows(self, monkeypatch):
-        monkeypatch.setattr("wsref.network.transport.IS_SUPPORTED", False)
-
-    @pytest.mark.parametrize("words", [[], ["--step", "3"], ["connect", "ws://127.0.0.1:1/"], ["check", "--gallery"]])
-    def test_a_command_says_what_to_use_instead(self, words, capsys):
-        assert main(words) == 1
-        out, err = capsys.readouterr()
-        assert out == ""
-        assert err.startswith("wsref: wsref's server and client need Linux or macOS; on Windows, run them in WSL")
-        assert err.count("\n") == 1
-
-    def test_decode_works(self, capsys):
-        assert main(["decode", "8105", b"Hello".hex()]) == 0
-        assert "Hello" in capsys.readouterr().out
-
-    def test_the_server_and_the_client_say_it_too(self):
-        with pytest.raises(NotImplementedError, match="WSL"):
-            WebSocketServer(("127.0.0.1", 0), Echo)
-        with pytest.raises(NotImplementedError, match="WSL"):
-            connect("ws://127.0.0.1:1/")

@@ -263,6 +263,9 @@ class TestAsAFilter:
         assert "Sec-WebSocket-Extensions" not in requests[1].headers
 
 
+@pytest.mark.skipif(
+    os.environ.get("WSREF_TEST_SYSTEM") == "windows", reason="a terminal of Linux needs termios and signals"
+)
 class TestOnATerminal:
     """With readline, history and a prompt."""
 

@@ -29,7 +29,7 @@ import pytest
 from conftest import DEADLINE, wait_until
 from rawclient import BINARY, CLOSE, PING, PONG, TEXT, close, connected, frame, text, upgrade
 
-from wsref import Chat, ConnectionClosed, Echo, Limits, State, WebSocketHandler
+from wsref import Chat, Compression, ConnectionClosed, Echo, Limits, State, WebSocketHandler, connect
 from wsref.apps.demo import Demo
 
 
@@ -704,6 +704,20 @@ class TestBroadcast:
 
 def ports_of(clients):
     return {client.socket.getsockname()[1] for client in clients}
+
+
+class TestDemo:
+    """What ``python -m wsref`` serves."""
+
+    @pytest.mark.parametrize(
+        ("query", "agrees"),
+        [("", True), ("?compression=off", False), ("?compression=on", True), ("?compression", True)],
+    )
+    def test_a_client_declines_compression_in_its_url(self, serve, query, agrees):
+        with connect(f"{serve(Demo, compression=Compression()).url}/echo{query}") as ws:
+            assert bool(ws.extensions) is agrees
+            ws.send("Hello")
+            assert ws.recv() == "Hello"
 
 
 class TestChat:

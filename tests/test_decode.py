@@ -1246,7 +1246,7 @@ class TestCommand:
         os.close(reader)
         done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=30)
         os.close(writer)
-        assert (done.returncode, done.stderr) == (0, b"read as: hex, 11 bytes\n")
+        assert (done.returncode, done.stderr) == (1, b"read as: hex, 11 bytes\n")
 
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
     @pytest.mark.parametrize("arguments", [[HELLO.hex()], ["--json", HELLO.hex()], ["--replay", "trace"]])
@@ -1257,7 +1257,7 @@ class TestCommand:
             command = [sys.executable, "-m", "wsref", "decode", *arguments]
             done = subprocess.run(command, cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, timeout=30)
         assert done.returncode == 1
-        assert done.stderr.endswith(b"wsref: cannot write to standard output: No space left on device\n")
+        assert done.stderr.endswith(b"wsref: cannot write the output: No space left on device\n")
         assert b"Traceback" not in done.stderr
 
     @pytest.mark.skipif(os.name != "posix", reason="a shell closes the streams")
@@ -1287,7 +1287,7 @@ class TestCommand:
             assert process.stderr.readline() == "reading\n"
             process.send_signal(signal.SIGINT)
             _, err = process.communicate(timeout=30)
-        assert (process.returncode, err) == (130, "")
+        assert (process.returncode, err) == (130, "\nwsref: interrupted\n")
 
     @pytest.mark.parametrize("width", [40, 47, 56, 71, 72, 80])
     def test_a_narrow_terminal_gets_a_narrow_picture(self, monkeypatch, width, run):

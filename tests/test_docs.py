@@ -16,7 +16,8 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from conftest import require
+from conftest import DEADLINE, require
+from test_browser import driver
 
 import wsref
 from wsref.protocol.closing import TRANSITIONS, may_travel
@@ -25,12 +26,14 @@ from wsref.steps import LAST, SEEN, source_of
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+CONF = DOCS / "conf.py"
 SITE = DOCS / "_build" / "html"
 sys.path.insert(0, str(DOCS / "_ext"))
 
 from wsbook import links, runner  # noqa: E402  (neither needs Sphinx)
 
-GENERATED = (DOCS / "_build", DOCS / "_ext", DOCS / "labs", DOCS / "reference" / "api")
+REFERENCE = DOCS / "reference"
+GENERATED = (DOCS / "_build", DOCS / "_ext", DOCS / "labs", REFERENCE / "api", REFERENCE / "cases")
 PAGES = [
     path
     for path in sorted(DOCS.rglob("*.md"))
@@ -346,6 +349,14 @@ def test_every_public_name_is_described(inventory):
     assert missing == []
 
 
+@pytest.fixture
+def site():
+    """The folder of the built pages."""
+    sphinx_is_there()
+    require((SITE / "index.html").exists(), "the book is not built: python docs/build.py", "CI_DOCS")
+    return SITE
+
+
 def test_no_link_of_the_built_pages_leads_nowhere():
     sphinx_is_there()
     require(SITE.exists(), "the book is not built: python docs/build.py", "CI_DOCS")
@@ -365,3 +376,255 @@ def test_a_chapter_shows_its_new_methods_in_the_order_of_the_file(step):
     old = methods(source_of(step - 1)) if step > 1 else []
     new = [name for name in shown if name not in old]
     assert new == [name for name in methods(source_of(step)) if name in new]
+
+
+# -- The look ----------------------------------------------------------------------------------
+
+
+def test_the_index_of_the_tutorial_has_a_card_for_each_chapter():
+    cards = re.findall(r"^:::\{chapter\} (\d+)$", (DOCS / "tutorial" / "index.md").read_text("utf-8"), re.M)
+    assert [int(card) for card in cards] == [int(page.name[:2]) for page in CHAPTERS]
+
+
+def brightness(colour: str) -> float:
+    """The relative luminance of WCAG 2."""
+    shares = [int(colour.lstrip("#")[n : n + 2], 16) / 255 for n in (0, 2, 4)]
+    linear = [share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
+    return sum(weight * share for weight, share in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((brightness(one), brightness(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+class TestContrast:
+    """WCAG 2, level AA: 4.5 to 1 for text."""
+
+    def test_the_measure_is_that_of_wcag(self):
+        assert contrast("#000000", "#ffffff") == pytest.approx(21)
+        assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.01)  # the grey that just fails
+
+    @pytest.mark.parametrize("theme", ["LIGHT", "DARK"])
+    def test_the_letters_of_the_pages(self, theme):
+        sphinx_is_there()
+        from wsbook import look
+
+        colours = getattr(look, theme)
+        grounds = ("color-background-primary", "color-background-secondary", "color-wash")
+        letters = ("color-foreground-primary", "color-foreground-secondary", "color-foreground-muted")
+        letters += ("color-brand-content", "color-brand-visited", "color-sent")
+        pairs = [(letter, ground) for letter in letters for ground in grounds]
+        pairs += [("color-on-accent", "color-brand-content")]
+        assert [pair for pair in pairs if contrast(colours[pair[0]], colours[pair[1]]) < 4.5] == []
+
+    @pytest.mark.parametrize("theme", ["LIGHT", "DARK"])
+    def test_the_letters_of_code(self, theme):
+        sphinx_is_there()
+        from pygments.styles import get_style_by_name
+        from wsbook import look
+
+        name = re.search(rf"^pygments_{'dark_' * (theme == 'DARK')}style = \"(.+?)\"", CONF.read_text("utf-8"), re.M)[1]
+        colours = getattr(look, theme)
+        grounds = [colours[f"color-{ground}"] for ground in ("code-background", "added", "removed")]
+        letters = {rule["color"] or colours["color-code-foreground"] for _, rule in get_style_by_name(name)}
+        assert [letter for letter in letters for ground in grounds if contrast(letter, ground) < 4.5] == []
+
+
+class TestLines:
+    """Output wraps with a hanging indent, and so does code that is too long."""
+
+    BLOCK = '<div class="{}"><div class="highlight"><pre>{}</pre></div></div>'
+
+    @pytest.mark.parametrize("classes", ["ran highlight-console notranslate", "highlight-diff x", "highlight-python x"])
+    def test_no_character_changes_and_no_element_overlaps_another(self, classes):
+        sphinx_is_there()
+        from html.parser import HTMLParser
+
+        from wsbook import look
+
+        emphasized = (
+            f'<span></span>a\n<span class="hll"><span class="k">{"b " * 60}</span>\n</span>&lt;c\n\n{"d" * 101}\n'
+        )
+        before = self.BLOCK.format(classes, emphasized)
+        after = look.with_lines(before)
+        assert re.sub("<.*?>", "", after) == re.sub("<.*?>", "", before)
+        opened: list[str] = []
+
+        class Nesting(HTMLParser):
+            def handle_starttag(self, tag, attrs):
+                opened.append(tag)
+
+            def handle_endtag(self, tag):
+                assert opened.pop() == tag
+
+        Nesting().feed(after)
+        assert opened == []
+        assert "long" in after or "wraps" in after
+
+    def test_short_code_stays_as_it_is(self):
+        sphinx_is_there()
+        from wsbook import look
+
+        block = self.BLOCK.format("highlight-python notranslate", "<span></span>pass\n")
+        assert look.with_lines(block) == block
+
+
+class TestNumbers:
+    """What the search answers to a number."""
+
+    def test_every_close_code_and_status_of_the_tables_has_an_answer(self):
+        sphinx_is_there()
+        from wsbook import look, tables
+
+        answered = {number for row in look.numbers() for number in range(row["from"], row["to"] + 1)}
+        assert set(range(1000, 5000)) <= answered
+        statuses = {fault.answer for fault in tables.faults() if fault.kind == "HTTP" and fault.answer}
+        assert statuses | {rule.status for rule in RULES} | {101, 426} <= answered
+
+    def test_each_answer_leads_to_a_place_in_the_book(self, site):
+        from wsbook import look
+
+        wrong = []
+        for row in look.numbers():
+            page, _, place = row["page"].partition("#")
+            text = (site / page).read_text("utf-8") if (site / page).exists() else ""
+            if not text or (place and f'id="{place}"' not in text):
+                wrong.append(row["page"])
+        assert wrong == []
+
+
+def test_a_piece_of_a_change_names_its_place():
+    sphinx_is_there()
+    from wsbook import steps
+
+    heads = [
+        steps.with_place(hunk, step).partition("\n")[0] for step in range(2, LAST + 1) for hunk in steps.hunks(step)
+    ]
+    assert heads[:3] == ["@@ -1,3 +1,3 @@", "@@ -37,4 +37,6 @@ in Handler.handle", "@@ -68,4 +70,13 @@ in Handler"]
+    assert [head for head in heads if head.endswith(("in ", "@@ in"))] == []
+
+
+# Larger, on purpose: every finding in every server, all of the index, and two whole programs side by side.
+LARGE_PAGES = ("report-card.html", "genindex-all.html", "node.html")
+
+
+def test_a_page_has_at_most_200_kb_without_its_pictures(site):
+    sizes = {}
+    for path in site.rglob("*.html"):
+        sizes[str(path.relative_to(site))] = len(re.sub(r"<svg.*?</svg>", "", path.read_text("utf-8"), flags=re.S))
+    assert {name: size for name, size in sizes.items() if size > 200_000 and name not in LARGE_PAGES} == {}
+
+
+def test_the_book_loads_nothing_from_elsewhere(site):
+    loads = re.compile(r"""<(?:script|img|link|iframe|source)\b[^>]*?\b(?:src|href)=["'](https?:|//)[^"']*["']""")
+    styles = re.compile(r"""url\(\s*["']?(?:https?:|//)|@import""")
+    found = {}
+    for path in site.rglob("*"):
+        if path.suffix in (".html", ".css"):
+            text = path.read_text("utf-8")
+            wrong = [match[0] for match in (loads if path.suffix == ".html" else styles).finditer(text)]
+            wrong = [element for element in wrong if 'rel="canonical"' not in element]
+            if wrong:
+                found[str(path.relative_to(site))] = wrong[:3]
+    assert found == {}
+
+
+chromium = driver  # the fixture
+
+
+class TestInABrowser:
+    """The built book, opened as files: no server, nothing from elsewhere."""
+
+    WIDTHS = (1280, 375)
+
+    def open(self, chromium, site: Path, page: str, width: int = 1280) -> None:
+        size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+        chromium.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        chromium.get(f"{site.as_uri()}/{page}")
+
+    @pytest.mark.parametrize(
+        ("number", "title"),
+        [("1006", "ABNORMAL"), ("1009", "TOO_BIG"), ("426", "Upgrade Required"), ("400", "key"), ("4001", "4000–4999")],
+    )
+    def test_the_search_answers_a_number(self, chromium, site, number, title):
+        self.open(chromium, site, f"search.html?q={number}")
+        answers = chromium.find_elements("css selector", ".number-answers a")
+        assert any(title in answer.text for answer in answers), [answer.text for answer in answers]
+        summaries = chromium.find_elements("css selector", "#search-results > .search-summary")
+        assert not any(summary.is_displayed() for summary in summaries)  # "did not match any documents"
+
+    def test_the_search_finds_words_without_an_error(self, chromium, site):
+        chromium.get_log("browser")
+        self.open(chromium, site, "search.html?q=masking")
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        WebDriverWait(chromium, DEADLINE).until(lambda _: chromium.find_elements("css selector", "ul.search li a"))
+        assert [entry["message"] for entry in chromium.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+    @pytest.mark.parametrize("width", WIDTHS)
+    @pytest.mark.parametrize(
+        "page",
+        [
+            *("index", "tutorial/index", "reference/close-codes", "benchmark", "report-card", "faq", "node"),
+            *(f"tutorial/{chapter.stem}" for chapter in CHAPTERS),
+        ],
+    )
+    def test_nothing_is_too_wide_and_all_that_moves_can_be_reached(self, chromium, site, page, width):
+        self.open(chromium, site, f"{page}.html", width)
+        script = """
+            const moves = (part) => part.scrollWidth > part.clientWidth + 1;
+            const named = (part) => `${part.tagName}.${part.className}: ${part.textContent.trim().slice(0, 60)}`;
+            const all = [...document.querySelectorAll(".content *")].filter((part) =>
+                moves(part) && ["auto", "scroll"].includes(getComputedStyle(part).overflowX));
+            return {
+              page: document.documentElement.scrollWidth - document.documentElement.clientWidth,
+              unreachable: all.filter((part) => part.tabIndex < 0).map(named),
+              output: all.filter((part) => part.matches(".wraps *, .exchange")).map(named),
+              code: all.filter((part) => part.matches(".highlight *")).map(named),
+            };"""
+        seen = chromium.execute_script(script)
+        assert seen["page"] == 0
+        assert seen["unreachable"] == []
+        assert seen["output"] == []
+        if width == 1280:
+            assert seen["code"] == []
+
+    def test_a_line_that_wraps_hides_none_of_its_neighbours(self, chromium, site):
+        self.open(chromium, site, "tutorial/06-frames.html")
+        script = """
+            const beside = [];
+            for (const line of document.querySelectorAll(".highlight .long")) {
+              const range = document.createRange();
+              if (!line.nextSibling) continue;
+              range.selectNode(line.nextSibling);
+              const next = [...range.getClientRects()].find((place) => place.height);
+              if (next && next.top < line.getBoundingClientRect().bottom - 1) beside.push(line.textContent);
+            }
+            return [document.querySelectorAll(".highlight .long").length, beside];"""
+        count, beside = chromium.execute_script(script)
+        assert count > 0
+        assert beside == []
+
+    def test_a_docstring_shows_its_first_line_and_the_rest_on_request(self, chromium, site):
+        self.open(chromium, site, "tutorial/06-frames.html")
+        button = chromium.find_element("css selector", ".unfold")
+        rest = chromium.execute_script("return arguments[0].nextSibling", button)
+        assert not rest.is_displayed()
+        button.send_keys("\n")
+        assert rest.is_displayed()
+        assert button.get_attribute("aria-expanded") == "true"
+
+    def test_the_first_screen_has_the_bytes_two_buttons_and_the_command(self, chromium, site):
+        self.open(chromium, site, "index.html")
+        for selector in ("h1", "figure.wire", "a.button.main", "a.button:not(.main)", ".highlight-sh"):
+            place = chromium.find_element("css selector", selector).rect
+            assert place["y"] + place["height"] <= 800, selector
+        links = chromium.find_elements("css selector", ".door .box-title a")
+        assert len(links) == 3
+        for link in links:  # the whole card is the link
+            script = """const card = arguments[0].closest(".door").getBoundingClientRect();
+                arguments[0].closest(".door").scrollIntoView({block: "center", behavior: "instant"});
+                const now = arguments[0].closest(".door").getBoundingClientRect();
+                return document.elementFromPoint(now.right - 4, now.bottom - 4) === arguments[0]"""
+            assert chromium.execute_script(script, link)

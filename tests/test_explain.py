@@ -18,6 +18,7 @@ from wsref.protocol.client_handshake import RESPONSE_RULES
 from wsref.protocol.connection import Closed
 from wsref.protocol.deflate import DeflateParameters, Deflater
 from wsref.protocol.handshake import RULES
+from wsref.wire.colours import COLOURS
 from wsref.wire.describe import Explainer, explain, explain_frames, explain_request, explain_response, recognise
 from wsref.wire.describe_http import REQUEST_RULE_FIELDS, RESPONSE_RULE_FIELDS
 from wsref.wire.layout import ROW, WHOLE_PAYLOAD, bit_rows
@@ -583,6 +584,16 @@ class TestNothingEscapes:
             again = json.loads(json.dumps(description.as_dict()))
             assert again["answer"] == description.answer
             assert bytes.fromhex(again["raw"]) == description.raw
+
+    def test_each_kind_of_field_has_one_colour_in_all_pictures(self):
+        hello = one(bytes.fromhex("8185 37fa213d 7f9f4d5158"))
+        shown = {"flag": "FIN", "opcode": "opcode", "mask": "masking key", "length": "length"}
+        for kind, field in shown.items():
+            assert f".{kind} {{ fill: {COLOURS[kind].css};" in hello.svg()
+            assert f"solid {COLOURS[kind].css};" in hello._repr_html_()
+            assert re.search(rf"\x1b\[{COLOURS[kind].ansi}m{field} *\x1b", hello.text(colour=True)), field
+        assert f".payload {{ fill: {COLOURS['payload'].css};" in hello.svg()
+        assert re.search(rf"\x1b\[{COLOURS['payload'].ansi}m +payload", hello.text(colour=True))
 
     def test_colour_is_all_that_colour_adds(self):
         for description in explain(REQUEST + text("Hello") + frame(3)):

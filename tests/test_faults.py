@@ -7,6 +7,7 @@ be left: no thread, no file, no handler (the ``serve`` fixture looks).
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import resource
 import select
@@ -187,6 +188,7 @@ class TestManyConnections:
         yield
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
+    @pytest.mark.skipif(not hasattr(select, "poll"), reason="on Linux select can watch no file number above 1023")
     def test_1000_connect_at_once_and_sit_idle_while_one_chats(self, serve):
         server = serve(limits=Limits(head_timeout=60, ping_interval=60, shutdown_timeout=2))
         clients = [RawClient(server.server_address) for _ in range(1000)]  # none waits to be accepted
@@ -398,6 +400,68 @@ class TestATapThatFails:
         assert len(calls) < 10
 
 
+class TestALogThatFails:
+    """A filter or a handler of the user that raises."""
+
+    @pytest.fixture(params=["filter", "handler"])
+    def broken_log(self, request, monkeypatch):
+        """The log of wsref, with a part that raises; yields the lines that reached it."""
+        lines = []
+
+        def fail(record):
+            lines.append(record.getMessage())
+            raise OSError(28, "no space left on device")
+
+        logger, part = logging.getLogger("wsref"), logging.Handler()
+        monkeypatch.setattr(part, "emit" if request.param == "handler" else "filter", fail)
+        monkeypatch.setattr(logger, "level", logging.DEBUG)
+        logger.addHandler(part)
+        yield lines
+        logger.removeHandler(part)
+
+    def test_every_line_may_fail_and_the_server_serves(self, serve, broken_log, capfd):
+        class Handler(Echo):
+            def on_message(self, message):
+                if message == "boom":
+                    raise ValueError(message)
+                super().on_message(message)
+
+        server = serve(Handler, limits=Limits(max_connections=2))
+        with connected(server) as healthy:
+            for wire, last in [(text("boom") + close(), 1011), (close(), 1000), (frame(TEXT, b"\xff"), 1007)]:
+                with connected(server) as client:
+                    client.send(wire)
+                    assert client.closed()[0] == last
+                wait_until(lambda: len(server._connection_threads) == 1)
+            for request, status in [
+                (b"BAD\r\n\r\n", "400"),
+                (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "426"),
+                (upgrade(origin="http://evil.example"), "403"),
+            ]:
+                with connected(server, None) as client:
+                    client.send(request)
+                    assert status in client.head().split("\r\n")[0]
+                wait_until(lambda: len(server._connection_threads) == 1)
+            with connected(server), connected(server, None) as third:
+                assert "503" in third.head()
+            healthy.send(text("well"))
+            assert healthy.frame() == (TEXT, b"well")
+        told = "\n".join(broken_log)
+        assert all(one in told for one in ("101:", "a hook failed", "400:", "426:", "403:", "503:", "closed by"))
+        assert "no space left on device" in capfd.readouterr().err
+        wait_until(lambda: server.counts.closed == server.counts.opened == 5)
+
+    def test_a_transport_that_cannot_be_made_is_counted(self, serve, broken_log, monkeypatch):
+        server = serve()
+        monkeypatch.setattr(server, "_make_transport", lambda *_: 1 / 0)
+        with connected(server, None) as client:
+            assert client.rest() == b""
+        wait_until(lambda: server.counts.refused == 1)
+        monkeypatch.undo()
+        with connected(server):
+            pass
+
+
 class TestTwoThreads:
     """What another thread does between two lines of ours."""
 
@@ -471,18 +535,6 @@ class TestTwoThreads:
             client.send(close())
             wait_until(lambda: reasons)
         assert reasons == [""]
-
-    def test_a_hook_may_change_batch_replies(self, serve):
-        class Changes(WebSocketHandler):
-            batch_replies = True
-
-            def on_message(self, message):
-                self.batch_replies = False
-                self.send("a reply")
-
-        with connected(serve(Changes)) as client:
-            client.send(text("x"))
-            assert client.frame() == (TEXT, b"a reply")
 
     def test_recv_without_waiting_finds_what_is_there(self, serve):
         with connect(serve(Echo).url) as ws:

@@ -125,9 +125,9 @@ def test_the_report_of_check(capsys):
     assert is_excerpt(shown_here, capsys.readouterr().out.replace(port, "9000"))
 
 
-@pytest.mark.parametrize("name", re.findall(r"\]\(([^)#:]+)\)", README.read_text("utf-8")))
+@pytest.mark.parametrize("name", re.findall(r'\]\(([^)#:]+)\)|(?:src|srcset)="([^":]+)"', README.read_text("utf-8")))
 def test_what_it_links_to_is_there(name):
-    assert (README.parent / name).exists()
+    assert (README.parent / max(name)).exists()
 
 
 class TestLongDescription:
@@ -145,8 +145,9 @@ class TestLongDescription:
 
     def test_its_links_and_images_lead_somewhere(self, metadata):
         targets = re.findall(r"\]\(([^)]+)\)", metadata.long_description)
+        targets += re.findall(r'(?:src|srcset)="([^"]+)"', metadata.long_description)
         assert [target for target in targets if not target.startswith(("https://", "http://"))] == []
-        assert f"events]({metadata.url}/raw/main/docs/_static/page.png)" in metadata.long_description
+        assert f'src="{metadata.url}/raw/main/docs/_static/page.png"' in metadata.long_description
         for target in targets:
             if target.startswith(metadata.url):
                 assert (README.parent / re.sub(r"^/(raw|blob)/main/", "", target.removeprefix(metadata.url))).exists()

@@ -6,6 +6,7 @@ import itertools
 import os
 import random
 import socket
+import ssl
 import sys
 import threading
 import weakref
@@ -409,8 +410,7 @@ class Wire:
 def wire(monkeypatch):
     """``wire(takes)``: a transport on such a socket, which is writable whenever it is asked."""
     made = []
-    writable = SimpleNamespace(register=lambda *_: None, poll=lambda *_: [1])
-    monkeypatch.setattr("wsref.network.transport.select.poll", lambda: writable)
+    monkeypatch.setattr("wsref.network.transport.wait", lambda *_, **__: True)
 
     def make(takes=(), kind=Transport):
         fake = Wire(takes)
@@ -448,7 +448,7 @@ class TestTwoParts:
         def interrupted(*_):
             raise KeyboardInterrupt
 
-        fake.sendmsg = interrupted
+        fake.send = fake.sendmsg = interrupted
         with pytest.raises(KeyboardInterrupt):
             transport.send(b"abc", b"DEF")
         with pytest.raises(ConnectionClosed, match="interrupted"):
@@ -595,17 +595,11 @@ class TestHolding:
             transport.send(b"a")
 
 
-class Batched(Echo):
-    """What it says in one batch leaves in one write."""
-
-    batch_replies = True
-
-
 class TestBatchedReplies:
-    """WebSocketHandler.batch_replies"""
+    """The replies to messages that came together leave together"""
 
     def test_every_message_is_answered_in_order_before_the_pong_and_the_close(self, serve):
-        server = serve(Batched)
+        server = serve(Echo)
         with connected(server) as client:
             client.send(b"".join(text(str(i)) for i in range(200)) + frame(9, b"?") + text("last") + close(1001))
             assert [client.frame() for _ in range(200)] == [(1, str(i).encode()) for i in range(200)]
@@ -613,15 +607,67 @@ class TestBatchedReplies:
             assert client.frame() == (1, b"last")
             assert client.closed()[0] == 1001
 
+    @pytest.mark.parametrize("tls", [False, True])
+    @pytest.mark.parametrize("end", [None, SystemExit])
+    def test_a_reply_does_not_wait_for_the_next_hook(self, serve, certificate, tls, end):
+        inside, go_on = threading.Event(), threading.Event()
+
+        class Slow(Echo):
+            def on_message(self, message):
+                if message == "slow":
+                    inside.set()
+                    assert go_on.wait(10)
+                    if end is not None:
+                        raise end
+                super().on_message(message)
+
+        ours = theirs = None
+        if tls:
+            ours, theirs = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=certificate[0])
+            ours.load_cert_chain(*certificate)
+        server = serve(Slow, ssl_context=ours)
+        with connected(server, context=theirs) as client:
+            for _ in range(3):  # the thread that bounds the delay starts, ticks, and sleeps
+                client.send(text("a") + text("b") + text("slow"))
+                assert inside.wait(10)
+                assert [client.frame(), client.frame()] == [(1, b"a"), (1, b"b")]
+                inside.clear()
+                go_on.set()
+                assert client.frame()[0] == (8 if end else 1)
+                go_on.clear()
+                if end:
+                    break
+                wait_until(lambda: server._backlog_writer._sleeps)
+
+    def test_a_connection_that_is_over_is_forgotten(self, serve):
+        server = serve(Echo)
+        with connected(server) as client:
+            client.send(text("a") + text("b") + close())
+            assert [client.frame(), client.frame()] == [(1, b"a"), (1, b"b")]
+            client.closed()
+        wait_until(lambda: not server.handlers)
+        assert not server._backlog_writer._batching
+
+    def test_without_a_thread_that_bounds_the_delay_nothing_is_held(self, serve, monkeypatch):
+        def none_left(thread):
+            raise RuntimeError("can't start new thread")
+
+        server = serve(Echo)
+        with connected(server) as client:
+            monkeypatch.setattr(threading.Thread, "start", none_left)
+            client.send(text("a") + text("b"))
+            assert [client.frame(), client.frame()] == [(1, b"a"), (1, b"b")]
+            assert not server._backlog_writer._batching
+
     def test_nothing_is_held_while_it_waits_for_the_client(self, serve):
-        server = serve(Batched)
+        server = serve(Echo)
         with connected(server) as client:
             for i in range(20):
                 client.send(text(str(i)))
                 assert client.frame() == (1, str(i).encode())
 
     def test_a_hook_that_fails_loses_no_reply_from_before(self, serve, log):
-        class Fails(Batched):
+        class Fails(Echo):
             def on_message(self, message):
                 if message == "fail":
                     raise RuntimeError("on purpose")
@@ -639,7 +685,7 @@ class TestBatchedReplies:
     def test_what_another_thread_sends_does_not_wait_for_the_hook(self, serve):
         inside, go_on = threading.Event(), threading.Event()
 
-        class Slow(Batched):
+        class Slow(Echo):
             def on_message(self, message):
                 self.send(message)
                 inside.set()
@@ -656,7 +702,7 @@ class TestBatchedReplies:
             go_on.set()
 
     def test_a_broadcast_from_the_hook_keeps_its_place(self, serve):
-        class Both(Batched):
+        class Both(Echo):
             def on_message(self, message):
                 self.send(message + "1")
                 self.server.broadcast(message + "2")
@@ -670,7 +716,7 @@ class TestBatchedReplies:
     def test_a_client_that_does_not_read_is_given_up_and_told_of_once(self, serve):
         ended = []
 
-        class Counts(Batched):
+        class Counts(Echo):
             def on_close(self, code, reason):
                 ended.append(code)
 
@@ -710,6 +756,17 @@ class TestReadSize:
             wait_until(lambda: sizes[-1] == 512)
         assert sizes[:2] == [4096, 512]  # the first is for the head
         assert max(sizes) == 256 * 1024
+
+    def test_a_connection_that_is_silent_waits_with_a_small_buffer_again(self, serve, monkeypatch):
+        monkeypatch.setattr("wsref.network.channel.CALM", 0.01)
+        server = serve(Echo)
+        with connected(server) as client:
+            client.send(frame(2, b"x" * 600000, key=ZERO))
+            assert client.frame() == (2, b"x" * 600000)
+            (handler,) = server.handlers
+            wait_until(lambda: handler._channel._read_size == 512)
+            client.send(text("still here"))
+            assert client.frame() == (1, b"still here")
 
     @pytest.mark.parametrize("size", [400, 700, 1000, 3000, 5000, 70_000])
     def test_messages_of_one_size_are_soon_read_in_one_go_each(self, size):
@@ -758,13 +815,11 @@ class TestKeeping:
             wait_until(lambda: handler._channel.connection._buffer == b"")
 
 
-def cost(batched, messages=100, payload=b"x" * 32):
+def cost(at_once, messages=100, payload=b"x" * 32):
     """Calls of Python functions and of the socket for one message, counted, not timed."""
-    data = text(payload, key=KEY) * messages
+    data = text(payload, key=KEY) * at_once
 
     class Handler(WebSocketHandler):
-        batch_replies = batched
-
         def on_message(self, message):
             self.send(message)
 
@@ -773,9 +828,10 @@ def cost(batched, messages=100, payload=b"x" * 32):
     transport = Transport(fake.real)
     transport._socket = fake
     channel = handler._channel = Channel(transport, FastConnection(Role.SERVER))
-    handler.server = SimpleNamespace(_mark_open=lambda handler: None)
+    writer = BacklogWriter()
+    handler.server = SimpleNamespace(_mark_open=lambda handler: None, _backlog_writer=writer)
     channel.read = lambda: channel.connection.receive(reads.pop(0))
-    reads = [data, b""]
+    reads = [data] * (messages // at_once) + [b""]
     calls = 0
 
     def count(frame, event, argument):
@@ -787,6 +843,7 @@ def cost(batched, messages=100, payload=b"x" * 32):
         handler._run_hooks(channel)
     finally:
         sys.setprofile(None)
+        writer.stop()
         fake.real.close()
     return calls / messages, len(fake.calls), fake.sent
 
@@ -794,17 +851,18 @@ def cost(batched, messages=100, payload=b"x" * 32):
 class TestCost:
     """A guard against slow creep that no busy machine can upset"""
 
-    def test_a_short_message_costs_six_calls_of_ours_and_one_of_the_kernel(self):
-        calls, writes, sent = cost(batched=False)
+    def test_a_short_message_alone_costs_eleven_calls_of_ours_and_one_of_the_kernel(self):
+        calls, writes, sent = cost(at_once=1)
         assert sent == frame(1, b"x" * 32, key=b"") * 100
         assert writes == 100
-        assert calls < 8  # messages, on_message, send, send, send_parts, send, _write, _try_send
+        # receive, messages (3), on_message, send, send, send_parts, send, _write, _try_send, next_event
+        assert calls < 12
 
     def test_batched_replies_cost_one_write_for_all(self):
-        calls, writes, sent = cost(batched=True)
+        calls, writes, sent = cost(at_once=100)
         assert sent == frame(1, b"x" * 32, key=b"") * 100
         assert writes == 1
-        assert calls < 10  # messages, on_message, send, send, send_parts, send, _send_in_turn, _can_batch, batch
+        assert calls < 10  # messages, on_message, send, send, send_parts, send, _add_to_batch
 
     def test_a_flusher_that_nobody_needs_has_no_thread(self):
         threads = threading.active_count()

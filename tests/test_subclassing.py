@@ -23,7 +23,7 @@ PUBLIC = {
     *("check_request", "on_open", "on_message", "on_pong", "on_close"),
     *("send", "ping", "close"),
     *("ready_state", "request", "subprotocol", "extensions", "server", "closed", "client_address"),
-    *("subprotocols", "paths", "batch_replies"),
+    *("subprotocols", "paths"),
 }
 
 #: What socketserver calls.
@@ -216,7 +216,7 @@ class TestHooks:
             subclass(**{name: value})
 
     def test_options_that_are_right(self):
-        subclass(subprotocols=["chat"], paths={"/", "/chat"}, batch_replies=True)
+        subclass(subprotocols=["chat"], paths={"/", "/chat"})
         subclass(subprotocols=(), paths=None)
 
 

@@ -204,6 +204,8 @@ class TestWire:
                 what = [self.message(watcher) for _ in range(4)]
                 assert [one["sent"] for one in what] == [False, True, False, True]
                 assert what[0]["what"].startswith("GET /echo?wire=")
+                assert {(one["connection"], one["path"]) for one in what} == {(1, "/echo")}
+                assert [one["data"] for one in what] == [False, False, True, True]
                 assert what[1]["what"] == "HTTP/1.1 101 Switching Protocols"
                 assert what[2]["what"] == "TEXT, FIN, masked, 2 bytes: 'hi'"
                 watcher.send(text(str(what[2]["number"])))
@@ -213,6 +215,23 @@ class TestWire:
                 client.send(frame(9, b"?"))
                 assert client.frame() == (PONG, b"?")
                 assert self.message(watcher)["what"].startswith("PING")
+            with connected(server, f"/chat?wire={TOKEN}") as second:
+                assert second.frame()[0] == TEXT
+                lines = [self.message(watcher) for _ in range(4)]
+                assert (2, "/chat") in {(one["connection"], one["path"]) for one in lines}
+
+    def test_the_token_is_shortened_in_all_that_is_shown(self, server):
+        with connected(server, f"/wire?of={TOKEN}") as watcher:
+            wait_until(lambda: server.handlers and server.handlers[0]._subscription)
+            head = upgrade(f"/echo?wire={TOKEN}").replace(b"\r\n\r\n", f"\r\nReferer: x{TOKEN}\r\n\r\n".encode())
+            with connected(server, None) as client:
+                client.send(head)
+                line = self.message(watcher)
+                watcher.send(text(str(line["number"])))
+                shown = json.dumps([line, self.message(watcher), self.message(watcher)])
+                assert f"/echo?wire={TOKEN[:4]}\\u2026" in shown
+                assert "Referer" in shown
+                assert TOKEN[4:20] not in shown
 
     def test_a_page_sees_no_other_connection(self, server):
         with connected(server, f"/wire?of={TOKEN}") as watcher:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import ClassVar
 
 from ..network.handler import WebSocketHandler
+from ..protocol.deflate import DeflateParameters
+from ..protocol.http11 import Request
 from ..protocol.spec import CloseCode
 
 
@@ -39,12 +41,9 @@ class Chat(WebSocketHandler):
 
     def on_open(self) -> None:
         """Find a free name, list the members to the newcomer, and tell the others."""
-        wanted = self.request.query.get("name", [""])[0]
-        wanted = "".join(filter(str.isprintable, wanted)).replace(":", "").strip(" *")[: self.MAX_NAME] or "guest"
-        candidates = itertools.chain([wanted], (f"{wanted} {n}" for n in itertools.count(2)))
         with self._lock:
             taken = {member.nick for member in self.room()}
-            self.nick = next(name for name in candidates if name not in taken)
+            self.nick = next(name for name in self.candidates() if name not in taken)
             self._members.append(self)
         self.send(f"* {self.nick} has joined; here: {', '.join(sorted(taken | {self.nick}))}")
         others = [member for member in self.room() if member is not self]
@@ -63,10 +62,16 @@ class Chat(WebSocketHandler):
             self._members.remove(self)
         self.say(f"* {self.nick} has left")
 
+    def candidates(self) -> Iterator[str]:
+        """Yield the name that the client asks for, then the same with a number."""
+        wanted = self.request.query.get("name", [""])[0]
+        wanted = "".join(filter(str.isprintable, wanted)).replace(":", "").strip(" *")[: self.MAX_NAME] or "guest"
+        return itertools.chain([wanted], (f"{wanted} {n}" for n in itertools.count(2)))
+
     def room(self) -> list[Chat]:
         """The members of the same chat: on this server, at this path."""
         path = self.request.path
-        members = tuple(self._members)  # a copy: another may leave meanwhile
+        members = tuple(self._members)  # a copy: another member may leave
         return [member for member in members if member.server is self.server and member.request.path == path]
 
     def say(self, line: str) -> None:
@@ -74,11 +79,21 @@ class Chat(WebSocketHandler):
         self.server.broadcast(line, to=self.room())
 
 
-class Demo(Chat):
-    """Both on one port: the chat at ``/chat``, the echo at ``/`` and ``/echo``."""
+class Demo(Chat, overrides_internals=True):
+    """Both on one port: the chat at ``/chat``, the echo at ``/`` and ``/echo``.
+
+    A browser always offers compression, and its script cannot change that.  The script chooses the
+    URL: with ``?compression=off`` the server declines, so that the page can show plain frames.
+    """
 
     paths: Collection[str] = ("/", "/echo", "/chat")
     subprotocols = ("chat", "echo")  # for trying out what a browser does with one
+
+    def _choose_extensions(self, request: Request) -> tuple[str | None, DeflateParameters | None]:
+        """Decline compression if the URL asks for that."""
+        if request.query.get("compression") == ["off"]:
+            return None, None
+        return super()._choose_extensions(request)
 
     def on_open(self) -> None:
         """Announce a client that joins the chat."""

@@ -1,11 +1,12 @@
 """Chapter 6: the page's wire panel: the bytes of a connection, as the server sees them.
 
 Browsers hide heads, frames, pings and pongs from scripts.  So the page asks the server.  It makes
-up a token, opens ``/wire?of=TOKEN`` (a *subscription*), and then the connection to watch, with
-``?wire=TOKEN``.  The server sends the trace of that connection to the subscription, in JSON.
+up a token, opens ``/wire?of=TOKEN`` (a *subscription*), and then the connections to watch, with
+``?wire=TOKEN``.  The server sends the trace of those connections to the subscription, in JSON.
 
 A trace shows everything that passes, so it must not reach another user.  The token is 128 random
-bits, known only to the page that made it; and by default the panel exists on loopback only.
+bits, known only to the page that made it; and by default the panel exists on loopback only.  What
+the panel shows may end in a screenshot: there the token is shortened.
 
 A server without a panel runs no code for it.  With a panel, a connection that no page watches
 pays for one more call in each direction: it echoes 91 pipelined messages of 32 bytes where a server
@@ -18,6 +19,8 @@ import json
 import re
 import threading
 from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 from ..network.tap import Tap, Tapped
@@ -41,23 +44,36 @@ MAX_REQUEST_LINE = 8 * 1024
 class Subscription:
     """A page's ``/wire`` connection, and the descriptions that were sent to it."""
 
-    def __init__(self, handler: WireDemo) -> None:
+    def __init__(self, handler: WireDemo, token: str) -> None:
         self._handler = handler
+        self._token = token
         self._lock = threading.Lock()
         self._kept: deque[tuple[int, Description]] = deque(maxlen=MAX_KEPT)
         self._count = 0
+        self._connections = 0
 
-    def on_record(self, record: Record) -> None:
-        """Send a record of the connection that the page watches."""
-        at = round(record.at * 1000)  # milliseconds, as in JavaScript
+    def begin(self, path: str) -> Callable[[Record], None]:
+        """Return the function for the records of a new connection that the page watches.
+
+        Args:
+            path: The path of the connection's request.
+        """
+        with self._lock:
+            self._connections += 1
+            connection = {"connection": self._connections, "path": path}
+        return lambda record: self._send_record(connection, record)
+
+    def _send_record(self, connection: dict[str, object], record: Record) -> None:
+        line = {**connection, "at": round(record.at * 1000), "sent": record.sent}  # milliseconds, as in JavaScript
         if record.is_end:
-            self._send({"at": at, "sent": False, "what": "the end of TCP"})
+            self._send({**line, "what": "the end of TCP"})
         for description in record.descriptions:
+            shown = without_token(description, self._token)
             with self._lock:
                 number, self._count = self._count, self._count + 1
-                self._kept.append((number, description))
-            line, wrong = description.one_line, bool(description.problems)
-            self._send({"number": number, "at": at, "sent": record.sent, "what": line, "wrong": wrong})
+                self._kept.append((number, shown))
+            about = {"what": shown.one_line, "wrong": bool(shown.problems), "data": is_data(shown)}
+            self._send({**line, "number": number, **about})
 
     def send_picture(self, number: int) -> None:
         """Send the picture of the head or frame of this number, if it is still kept."""
@@ -72,6 +88,28 @@ class Subscription:
             self._handler._send_nowait(frame)
         except ConnectionClosed:
             pass  # the page closed it, or does not read
+
+
+def without_token(description: Description, token: str) -> Description:
+    r"""Return the description with the token shortened in all texts that show it.
+
+    >>> from ..wire.describe import explain
+    >>> (request,) = explain(b"GET /echo?wire=0123456789abcdef0123456789abcdef HTTP/1.1\r\nHost: a\r\n\r\n")
+    >>> without_token(request, "0123456789abcdef" * 2).one_line
+    'GET /echo?wire=0123… HTTP/1.1'
+    """
+    if token.encode() not in description.raw:
+        return description
+    short = f"{token[:4]}…"
+    fields = tuple(replace(field, value=field.value.replace(token, short)) for field in description.fields)
+    one_line, title = (text.replace(token, short) for text in (description.one_line, description.title))
+    return replace(description, fields=fields, one_line=one_line, title=title)
+
+
+def is_data(description: Description) -> bool:
+    """Whether it is a frame of a message, and not a control frame or a head."""
+    opcode = next((field.value for field in description.fields if field.name == "opcode"), "")
+    return opcode in (Opcode.TEXT.name, Opcode.BINARY.name, Opcode.CONTINUATION.name)
 
 
 class Subscriptions:
@@ -118,10 +156,10 @@ class RequestLineTap:
             return
         self._transport.tap = None
         if not sent and newline and line.count(b" ") == 2:
-            query = parse_qs(urlsplit(line.split(b" ")[1].decode("latin-1")).query)
-            subscription = self._subscriptions.find(query.get("wire", [""])[0])
+            target = urlsplit(line.split(b" ")[1].decode("latin-1"))
+            subscription = self._subscriptions.find(parse_qs(target.query).get("wire", [""])[0])
             if subscription is not None:
-                self._transport.tap = tap = TraceTap(self._peer, subscription.on_record)
+                self._transport.tap = tap = TraceTap(self._peer, subscription.begin(target.path))
                 tap(False, self._head)
 
 
@@ -141,7 +179,7 @@ class WireDemo(Demo):
         self._is_wire = self.request.path == "/wire"
         if self._is_wire:
             self._token = self.request.query.get("of", [""])[0]
-            subscription = Subscription(self)
+            subscription = Subscription(self, self._token)
             if TOKEN.fullmatch(self._token) and self.subscriptions.add(self._token, subscription):
                 self._subscription = subscription
             else:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-import select
+import selectors
 import socket
 import ssl
 import struct
@@ -353,11 +353,10 @@ class Wire:
         Returns:
             The number of bytes sent.
         """
-        sent, ready = 0, select.poll()
-        ready.register(self._socket, select.POLLOUT)
+        sent = 0
         self._socket.setblocking(False)
         with contextlib.suppress(BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError, OSError):
-            while sent < len(data) and ready.poll(timeout * 1000):
+            while sent < len(data) and _wait(self._socket, selectors.EVENT_WRITE, timeout):
                 sent += self._socket.send(memoryview(data)[sent : sent + (1 << 16)])
         self._record(True, data[:sent])
         return sent
@@ -411,14 +410,13 @@ class Wire:
 
     def _wait(self, deadline: Deadline, *, writing: bool = False) -> bool:
         """Wait until bytes arrived, or with ``writing`` until bytes can be sent; False: the deadline passed."""
-        ready = select.poll()
-        wanted = 0 if self._ended else select.POLLIN  # after its FIN the socket is always readable
-        ready.register(self._socket, wanted | (select.POLLOUT if writing else 0))
+        wanted = 0 if self._ended else selectors.EVENT_READ  # after its FIN the socket is always readable
+        wanted |= selectors.EVENT_WRITE if writing else 0
         while left := deadline.remaining():
-            happened = ready.poll(left * 1000)
+            happened = _wait(self._socket, wanted, left)
             if not happened:
                 return False
-            if happened[0][1] & select.POLLOUT:
+            if happened & selectors.EVENT_WRITE:
                 return True
             before = len(self._buffer)
             if self._read_available() and (len(self._buffer) > before or self._ended):
@@ -722,6 +720,17 @@ class Wire:
                 raise Silence(f"{how} {failure.got}", "Close, or the end of TCP") from None
             raise
         return None
+
+
+#: ``epoll`` would need a file of its own for each wait; ``select`` is all that Windows has.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
+
+
+def _wait(sock: socket.socket, events: int, timeout: float) -> int:
+    """Wait until one of the events of :mod:`selectors`, and return those that happened; 0: the time is over."""
+    with _Selector() as selector:
+        selector.register(sock, events)
+        return sum(happened for _, happened in selector.select(timeout))
 
 
 def _walk_chunks(data: bytearray, at: int) -> tuple[int, bool]:

@@ -109,12 +109,9 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         The exit code.
     Raises:
-        CommandError: The key is not ASCII, or a file cannot be read or written.
+        CommandError: The key is not ASCII, or a file cannot be read.
     """
-    try:
-        return _replay(options) if options.replay is not None else _decode(options)
-    except KeyboardInterrupt:
-        return 130
+    return _replay(options) if options.replay is not None else _decode(options)
 
 
 def _decode(options: argparse.Namespace) -> int:
@@ -130,8 +127,7 @@ def _decode(options: argparse.Namespace) -> int:
         return 2
     _say(f"read as: {found.words}")
     drawn, ignored = explain_pieces(found, options)
-    with contextlib.suppress(BrokenPipeError):  # the reader, such as head, has ended
-        write_out(draw(drawn, options))
+    write_out(draw(drawn, options))
     if ignored:
         _say(f"wsref: {count(ignored, 'byte')} after a head that opens no WebSocket: not drawn")
     return int(any(description.problems for _, description in drawn))
@@ -267,21 +263,10 @@ def _width() -> int:
 
 
 def write_out(text: str) -> None:
-    """Write a line or a picture to standard output.
-
-    Raises:
-        CommandError: The disk is full, say.
-    """
-    try:
-        # A terminal without box drawing (LANG=C) gets question marks, not a traceback.
-        encoding = sys.stdout.encoding or "utf-8"
-        print(text.encode(encoding, "replace").decode(encoding), flush=True)
-    except OSError as error:
-        # Python flushes once more at exit, to the same file.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):
-            raise
-        raise CommandError(f"cannot write to standard output: {error.strerror}") from None
+    """Write a line or a picture to standard output."""
+    # A terminal without box drawing (LANG=C) gets question marks, not a traceback.
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), flush=True)
 
 
 # -- What was recorded ---------------------------------------------------------------------

@@ -7,15 +7,18 @@ Results go to standard output, the log and errors to standard error.  Exit codes
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from ..network.transport import require_supported_system
 from . import check, connect, decode, exercise, serve
 from .terminal import CommandError
+
+#: The disk is full, or broken.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -32,18 +35,31 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
         arguments.insert(0, "serve")  # "python -m wsref --port 9000" serves
-    options = build_parser().parse_args(arguments)
     try:
-        if options.run is not decode.run:
-            require_supported_system()
-        code: int = options.run(options)
-        return code
-    except (CommandError, NotImplementedError) as error:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()  # here, and not at the end of Python, where an error could not be told
+    except CommandError as error:
         print(f"wsref: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader, such as head, has ended
+    except KeyboardInterrupt:  # at a moment when the command does not expect it
+        print("\nwsref: interrupted", file=sys.stderr)
+        return 130
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, *FULL):
+            raise
+        if error.errno in FULL:
+            print(f"wsref: cannot write the output: {error.strerror}", file=sys.stderr)
+        # Python flushes standard output at its end once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def _run(arguments: Sequence[str]) -> int:
+    options = build_parser().parse_args(arguments)
+    code: int = options.run(options)
+    return code
 
 
 def build_parser() -> argparse.ArgumentParser:

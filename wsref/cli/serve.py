@@ -16,8 +16,10 @@ from dataclasses import fields
 from typing import Any, TextIO
 
 from ..apps.demo import Demo
+from ..apps.exchange import ExchangeError, RedisExchange
 from ..apps.panel import page_with_wire, with_wire
 from ..apps.running import StepServer
+from ..apps.shared_chat import with_exchange
 from ..network.server import PAGE, WebSocketServer
 from ..protocol.deflate import Compression
 from ..protocol.limits import Limits
@@ -79,12 +81,24 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "without --trace and --step)",
     )
     add(
+        "--exchange",
+        metavar="URL",
+        help="share the chat with other servers through Redis, such as redis://127.0.0.1:6379/0 (pip install "
+        "'wsref[redis]')",
+    )
+    add(
+        "--reuse-port",
+        action="store_true",
+        help="let several servers listen on this port; the system gives each connection to one of them",
+    )
+    add(
         "--no-compression",
         dest="compression",
         action="store_const",
         const=None,
         default=Compression(),
-        help="decline permessage-deflate",
+        help="decline permessage-deflate (with ?compression=off in its URL, as the page has it, a client declines for "
+        "itself)",
     )
     add(
         "--max-message-size",
@@ -175,6 +189,8 @@ def _make_step(options: argparse.Namespace) -> StepServer:
         "--wire": bool(options.wire),
         "--allow-origin": bool(options.allow_origin),
         "--no-compression": options.compression is None,
+        "--exchange": options.exchange is not None,
+        "--reuse-port": options.reuse_port,
         "--max-message-size": options.max_message_size != Limits().max_message_size,
         "--max-connections": options.max_connections != Limits().max_connections,
     }
@@ -212,8 +228,11 @@ def _make_server(options: argparse.Namespace) -> WebSocketServer[Any]:
     if options.wire:
         handler, subscriptions = with_wire()
         page, tap = page_with_wire(page), subscriptions.tap
+    if options.exchange is not None:
+        handler = _share(options.exchange, handler)
+    server = PortSharer if options.reuse_port else WebSocketServer
     try:
-        return WebSocketServer(
+        return server(
             (options.host, options.port),
             handler,
             page=page,
@@ -227,6 +246,20 @@ def _make_server(options: argparse.Namespace) -> WebSocketServer[Any]:
         raise CommandError(explain_bind_error(error, options.host, options.port)) from None
 
 
+def _share(url: str, handler: type[Demo]) -> type[Demo]:
+    """Return a handler whose chat goes through Redis."""
+    try:
+        return with_exchange(RedisExchange(url), handler)
+    except ExchangeError as error:
+        raise CommandError(str(error)) from None
+
+
+class PortSharer(WebSocketServer[Any]):
+    """A server that lets others listen on its port (``SO_REUSEPORT``)."""
+
+    allow_reuse_port = True
+
+
 def startup_message(url: str, step: int | None = None) -> str:
     """Return the first lines that ``serve`` prints: the one URL to open."""
     scheme, address = url.split("://")
@@ -235,7 +268,8 @@ def startup_message(url: str, step: int | None = None) -> str:
         address = "localhost:" + address.rpartition(":")[2]
     lines = [f"Open {scheme.replace('ws', 'http')}://{address}/ in a browser.  Ctrl-C ends it.", ""]
     if step is not None:
-        lines.append(f"  After chapter {step} of {LAST}: {SEEN[step]}.")
+        gets = "426 and a page" if step >= 5 else "200 and a line of text"
+        lines.append(f"  After chapter {step} of {LAST}: {SEEN[step]}.  A browser gets {gets}.")
     else:
         lines.append(f"  {scheme}://{address}/echo  sends back what you send")
         lines.append(f"  {scheme}://{address}/chat  sends it to everyone")
@@ -305,7 +339,7 @@ def stop_signals() -> Iterator[Callable[[], object]]:
     fd_before = signal.set_wakeup_fd(wake_w.fileno(), warn_on_full_buffer=False)
     # SIGHUP: the window of the terminal was closed.  nohup makes the process ignore it.
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # Windows has none
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:

@@ -6,6 +6,7 @@ A stub is a solution without its body, so the two cannot disagree.
 from __future__ import annotations
 
 import ast
+import importlib.resources
 import re
 from pathlib import Path
 
@@ -21,7 +22,8 @@ def path_of(chapter: int) -> Path:
 
 def solution_of(chapter: int) -> str:
     """Return the file with the solutions of a chapter."""
-    return (Path(__file__).parent / "solutions" / f"ch{chapter:02}.py").read_text("utf-8")
+    solutions = importlib.resources.files(__package__).joinpath("solutions")
+    return solutions.joinpath(f"ch{chapter:02}.py").read_text("utf-8")
 
 
 def title_of(chapter: int) -> str:

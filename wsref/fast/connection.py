@@ -82,6 +82,7 @@ class FastConnection(Connection):
             else:
                 message = bytes(payload)
             self._offset = offset = end
+            self.more_follows = end < available
             yield message
 
     def next_event(self) -> Event | None:

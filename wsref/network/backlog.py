@@ -1,26 +1,34 @@
-"""Chapter 10: one thread that writes to all clients that do not keep up.
+"""Chapter 10: one thread that writes what cannot, or should not, leave at once.
 
 A broadcast must not wait for a client that does not read.  So the frames that the kernel
 does not take now wait in the client's :class:`~wsref.network.send_queue.SendQueue`, and the
 :class:`BacklogWriter` sends them when the client reads again.
+
+And where several messages of a client are here, their replies leave together: one write
+costs more than all else that a short reply needs.  But a hook may be slow, so this thread
+sends replies that have waited for :data:`MAX_DELAY`.
 """
 
 from __future__ import annotations
 
-import logging
-import select
 import socket
 import threading
 import time
 
 from ..protocol.errors import ConnectionClosed
+from .log import logger
 from .transport import Transport
+from .waiting import wait_for_any
 
-logger = logging.getLogger("wsref")
+#: Seconds that a reply waits for the next one at most.
+MAX_DELAY = 0.002
+
+#: Times :data:`MAX_DELAY`: after this time without a batch the thread sleeps until it is woken, which costs more.
+IDLE_TICKS = 25
 
 
 class BacklogWriter:
-    """One thread that writes the queues of all clients that do not keep up.
+    """One thread that writes the queues of all clients that do not keep up, and batches that are late.
 
     The thread starts with the first such client and sleeps while there is none.  It aborts a
     client that takes nothing for as long as its send timeout.
@@ -28,6 +36,8 @@ class BacklogWriter:
 
     def __init__(self) -> None:
         self._waiting: set[Transport] = set()
+        self._batching: set[Transport] = set()
+        self._sleeps = True  # it looks at no batch until it is woken
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._wake_r, self._wake_w = socket.socketpair()  # a byte wakes the thread
@@ -38,18 +48,48 @@ class BacklogWriter:
     def add(self, transport: Transport) -> None:
         """Write this transport's queue until it is empty."""
         with self._lock:
-            if self._stopped or transport in self._waiting:
+            if transport in self._waiting or not self._has_thread():
                 return
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="wsref backlog", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError:  # "can't start new thread": the next client tries again
-                    return
-                self._thread = thread
             transport.progress = time.monotonic()
             self._waiting.add(transport)
         self._wake()
+
+    def start_batch(self, transport: Transport) -> bool:
+        """Let this transport gather the frames of this thread; see the transport's own method.
+
+        Returns:
+            True: :meth:`end_batch` must follow.  False: no thread can be started that bounds the delay.
+        """
+        self._batching.add(transport)
+        if self._sleeps:
+            with self._lock:
+                if not self._has_thread():
+                    self._batching.discard(transport)
+                    return False
+                self._sleeps = False
+            self._wake()
+        transport.start_batch()
+        return True
+
+    def end_batch(self, transport: Transport) -> None:
+        """Send what the transport has gathered; see the transport's own method."""
+        self._batching.discard(transport)
+        transport.end_batch()
+
+    def forget(self, transport: Transport) -> None:
+        """Look at no batch of this transport any more: its connection is over."""
+        self._batching.discard(transport)
+
+    def _has_thread(self) -> bool:
+        """Start the thread if it does not run yet; False: it cannot.  With the lock."""
+        if self._thread is None and not self._stopped:
+            thread = threading.Thread(target=self._run, name="wsref backlog", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # "can't start new thread": the next client tries again
+                return False
+            self._thread = thread
+        return not self._stopped
 
     def _wake(self) -> None:
         try:
@@ -69,11 +109,18 @@ class BacklogWriter:
         self._wake_w.close()
 
     def _run(self) -> None:
+        idle_ticks = 0
         while not self._stopped:
+            idle_ticks = 0 if self._batching else idle_ticks + 1
+            self._sleeps = idle_ticks > IDLE_TICKS
+            batching = tuple(self._batching)  # asked after _sleeps was set: start_batch asks in the other order
             with self._lock:
                 waiting = list(self._waiting)
             try:
-                self._wait(waiting)
+                self._wait(waiting, None if self._sleeps and not batching else MAX_DELAY)
+                for transport in batching:
+                    if transport in self._batching:
+                        self._write(transport)
                 busy = [transport for transport in waiting if not self._write(transport)]
             except Exception:  # one failure must not end the thread that serves all clients
                 logger.exception("the backlog writer failed; it goes on")
@@ -95,6 +142,9 @@ class BacklogWriter:
             done = True
         finally:
             transport.write_lock.release()
+        if not done and transport not in self._waiting:  # a batch
+            self.add(transport)
+            return True
         timeout = transport.limits.send_timeout
         if not done and time.monotonic() - transport.progress > timeout:
             transport.abort(f"the peer has not read for {timeout:g} s", reset=True)
@@ -103,21 +153,16 @@ class BacklogWriter:
             self._remove(transport)
         return True
 
-    def _wait(self, waiting: list[Transport]) -> None:
+    def _wait(self, waiting: list[Transport], timeout: float | None) -> None:
         """Wait until a client is writable, a client's time is over, or :meth:`add` wakes us."""
-        ready = select.poll()
-        ready.register(self._wake_r, select.POLLIN)
-        timeout = None
-        for transport in waiting:
-            fd = transport.fileno()  # asked once: another thread may close it at any time
-            if fd < 0:
-                timeout = 0.0
-            else:
-                ready.register(fd, select.POLLOUT)
-        if waiting and timeout is None:
+        fds = [transport.fileno() for transport in waiting]  # asked once: another thread may close it at any time
+        if -1 in fds:
+            timeout = 0.0
+        elif waiting:
             first = min(transport.progress + transport.limits.send_timeout for transport in waiting)
-            timeout = max(first - time.monotonic(), 0.0) + 0.001
-        ready.poll(None if timeout is None else timeout * 1000)
+            left = max(first - time.monotonic(), 0.0) + 0.001
+            timeout = left if timeout is None else min(timeout, left)
+        wait_for_any(self._wake_r, [fd for fd in fds if fd >= 0], timeout)
         try:
             self._wake_r.recv(4096)
         except BlockingIOError:

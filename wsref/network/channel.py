@@ -29,6 +29,9 @@ MIN_READ_SIZE = 512
 #: 96 KiB here and 1.46 ms with 256 KiB.
 MAX_READ_SIZE = 256 * 1024
 
+#: Seconds.  A connection that is silent for so long waits with a small buffer again: it may have thousands of kin.
+CALM = 1.0
+
 _OPEN = State.OPEN  # looked up once: each time takes 0.08 µs (CPython 3.11)
 
 
@@ -179,6 +182,8 @@ class Channel:
                 timeout = (self._limits.ping_timeout if self._pinged else self._limits.ping_interval) - self._silence
             if deadline != math.inf:
                 timeout = min(timeout, max(deadline - time.monotonic(), 0.0))
+            if self._read_size > MIN_READ_SIZE:
+                timeout = min(timeout, CALM)
             data = self.transport.receive(self._read_size, timeout)
             if data is not None:
                 self._silence, self._pinged = 0.0, False
@@ -186,6 +191,7 @@ class Channel:
                     self._choose_read_size(len(data))
                 self.connection.receive(data)
                 return True
+            self._read_size = MIN_READ_SIZE
             if self._close_deadline is None:
                 self._silence += timeout
             if self._has_run_out_of_time():

@@ -50,7 +50,7 @@ from ..protocol.url import URL, parse_url
 from .channel import Channel, make_connection
 from .tap import Tap, Tapped, TappedTLS
 from .tls import TLSTransport
-from .transport import Transport, require_supported_system
+from .transport import Transport
 
 logger = logging.getLogger("wsref")
 
@@ -104,11 +104,9 @@ def connect(
         ssl.SSLCertVerificationError: The server's certificate is not trusted, or not for this
             host.
         OSError: No answer: no such host, connection refused, no route.
-        NotImplementedError: This system is Windows.
     Source:
         RFC 6455 §4.1.
     """
-    require_supported_system()
     where = parse_url(url)
     if ssl_context is not None and not where.secure:
         raise ValueError("an ssl_context is for wss://; this is ws://")

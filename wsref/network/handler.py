@@ -26,10 +26,9 @@ from ..protocol.http11 import Request, Response, build_response, find_end_of_hea
 from ..protocol.origin import check_origin
 from ..protocol.spec import TOKEN, CloseCode, Role, State
 from .channel import Channel, make_connection
+from .log import logger
 from .server import WebSocketServer, name_of
 from .transport import Transport
-
-logger = logging.getLogger("wsref")
 
 #: Bytes that a read of the request's head asks for.
 HEAD_READ_SIZE = 4 * 1024
@@ -37,7 +36,7 @@ HEAD_READ_SIZE = 4 * 1024
 #: What a subclass may override: its hooks with the number of their arguments, and the calls.
 HOOKS = {"check_request": 1, "on_open": 0, "on_message": 1, "on_pong": 1, "on_close": 2}
 CALLS = {"send", "ping", "close"}
-OPTIONS = {"subprotocols", "paths", "batch_replies"}
+OPTIONS = {"subprotocols", "paths"}
 
 
 class WebSocketHandler(socketserver.BaseRequestHandler):
@@ -68,14 +67,6 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
 
     #: Paths that this handler serves, others get 404; None: all paths.
     paths: Collection[str] | None = None
-
-    #: Whether the messages that ``on_message`` and ``on_pong`` send are gathered: the replies to
-    #: one read leave in one write, when all of it is handled or 64 KiB are gathered.  With many
-    #: small messages that is two to four times as fast.  But :meth:`send` returns before the
-    #: kernel has the message, and while a hook waits for something, the client waits for the
-    #: replies before it.  The order is kept, also with broadcasts; other threads' messages leave
-    #: at once.
-    batch_replies: bool = False
 
     request: Request
     client_address: Any
@@ -123,8 +114,9 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
     def send(self, message: str | bytes | bytearray | memoryview, *, compress: bool = True) -> None:
         """Send one message: text for a ``str``, else binary.
 
-        When it returns, the kernel has all of it (unless :attr:`batch_replies` is set).  It
-        waits while the client does not read, at most for ``limits.send_timeout``.
+        When it returns, the kernel has all of it; while more messages of this client are here,
+        a hook's replies are gathered, for 2 ms at most, and leave in one write.  It waits while
+        the client does not read, at most for ``limits.send_timeout``.
 
         Args:
             message: To send.
@@ -189,7 +181,11 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
     def setup(self) -> None:
         """Called by socketserver, which calls the socket ``request``."""
         sock: Any = self.request
-        self._transport = self.server._make_transport(sock, self.client_address)
+        try:
+            self._transport = self.server._make_transport(sock, self.client_address)
+        except BaseException:  # the connection has ended already, say
+            self.server._count(refused=1)
+            raise
         self.server._register(self)
 
     def handle(self) -> None:
@@ -344,12 +340,14 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                 self._go_away()
             self._finish_close(channel, self._run_hooks(channel))
         finally:
+            self.server._backlog_writer.forget(self._transport)
             self.server._mark_closed(self)
             self.server._count(closed=1)
 
     def _run_hooks(self, channel: Channel) -> Closed:
         """Call ``on_open``, then a hook for each event, until the connection is over."""
-        connection, opened, deliver = channel.connection, False, True
+        connection, opened, deliver, batching = channel.connection, False, True, False
+        writer, transport = self.server._backlog_writer, channel.transport
         message: str | bytes | None
         while True:
             try:
@@ -357,15 +355,17 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                     opened = True
                     self.on_open()
                     self.server._mark_open(self)
-                if batches := self.batch_replies:  # a hook may change it
-                    channel.transport.start_batch()
                 while True:
                     for message in connection.messages():  # the most frequent events, sooner
+                        if not batching and connection.more_follows:
+                            batching = writer.start_batch(transport)
                         if deliver:
                             self.on_message(message)
                     event = connection.next_event()
                     if event is None:
                         break
+                    if not batching and connection.more_follows:
+                        batching = writer.start_batch(transport)
                     if isinstance(event, Closed):
                         return event
                     if event.reply:
@@ -375,8 +375,9 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                     elif deliver and isinstance(event, Pong):
                         self.on_pong(event.data)
                 message = event = None  # keep nothing while waiting
-                if batches:
-                    channel.transport.end_batch()
+                if batching:
+                    batching = False
+                    writer.end_batch(transport)
                 channel.read()
             except BaseException as error:  # a hook may raise anything, and the connection must end well
                 if isinstance(error, ConnectionClosed) and not channel.can_send:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 
-logger = logging.getLogger("wsref")
+from .log import logger
 
 
 class ConnectionThreads:

@@ -7,7 +7,8 @@ thread, and a handler that lives in it (:mod:`wsref.network.handler`).
 from __future__ import annotations
 
 import errno
-import logging
+import importlib.resources
+import os
 import socket
 import socketserver
 import ssl
@@ -15,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from ..fast.threads import ReusedThreads
@@ -29,15 +29,14 @@ from ..protocol.messages import opcode_and_payload
 from ..protocol.origin import is_loopback
 from .backlog import BacklogWriter
 from .channel import Channel
+from .log import logger
 from .overload import RefusedConnections
 from .tap import Tap, Tapped, TappedTLS
 from .tls import TLSTransport
-from .transport import Transport, require_supported_system
-
-logger = logging.getLogger("wsref")
+from .transport import Transport
 
 #: The client page of chapter 0: the body of the 426.
-PAGE = Path(__file__).parents[1] / "apps" / "page.html"
+PAGE = importlib.resources.files("wsref").joinpath("apps").joinpath("page.html")  # also from a zip
 
 
 class Served(Protocol):
@@ -112,7 +111,6 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
         tap: Called with each connection's transport and the client's address; returns a
             function that gets all bytes that pass (see :mod:`wsref.network.tap`), or None.
     Raises:
-        NotImplementedError: This system is Windows.
         OSError: The address cannot be bound.
         TypeError: An argument of the wrong type; the message says which.
 
@@ -123,7 +121,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
         url: ``ws://host:port``, as bound.
     """
 
-    allow_reuse_address = True  # a port is free again at once, TIME_WAIT or not
+    allow_reuse_address = os.name == "posix"  # a port is free again at once, TIME_WAIT or not; on Windows it always is
     daemon_threads = True  # server_close waits for the threads itself, with a bound
     request_queue_size = 1024  # connections that may wait to be accepted; socketserver's 5 lose a burst
 
@@ -139,7 +137,6 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
         page: bytes | None = None,
         tap: Callable[[Tapped, str], Tap | None] | None = None,
     ) -> None:
-        require_supported_system()
         if isinstance(address, (str, bytes)) or len(address) < 2:
             raise TypeError(f'the address is a pair of host and port, such as ("127.0.0.1", 8765), not {address!r}')
         if not isinstance(handler, type) or not hasattr(handler, "_send_nowait"):

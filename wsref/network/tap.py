@@ -5,13 +5,11 @@ These are separate classes, so that a connection without a tap pays nothing.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 
+from .log import logger
 from .tls import TLSTransport
 from .transport import Transport
-
-logger = logging.getLogger("wsref")
 
 #: Called with bytes as the protocol sees them, in order: whether we sent them, and the bytes.
 #: b"" received means the end of TCP.

@@ -12,12 +12,11 @@ A :class:`Transport` does not know what the bytes mean.  It promises:
 * :meth:`Transport.send_nowait` never waits: bytes that the kernel does not take at once stay
   in a queue (:mod:`wsref.network.send_queue`).
 
-It needs ``SO_RCVTIMEO`` as a timeval, ``MSG_DONTWAIT`` and ``poll``: Linux.
+How a call is bounded depends on the system, see :mod:`wsref.network.waiting`.
 """
 
 from __future__ import annotations
 
-import select
 import socket
 import struct
 import sys
@@ -27,9 +26,7 @@ import time
 from ..protocol.errors import ConnectionClosed
 from ..protocol.limits import Limits
 from .send_queue import MAX_WRITE, SendQueue
-
-#: Whether this system has what the transport needs; Windows does not.
-IS_SUPPORTED = hasattr(select, "poll") and hasattr(socket, "MSG_DONTWAIT")
+from .waiting import PER_CALL, wait
 
 #: Bytes.  A peer that takes fewer than these within the send timeout does not read.
 MIN_PROGRESS = 64 * 1024
@@ -43,19 +40,6 @@ NOTHING = memoryview(b"")
 
 #: Bytes that are read and discarded at most while the peer ends its side of TCP.
 MAX_DISCARDED = 1024 * 1024
-
-
-def require_supported_system() -> None:
-    """Fail in one clear sentence where the sockets below cannot work.
-
-    Raises:
-        NotImplementedError: This system has no ``poll`` or no ``MSG_DONTWAIT``: it is Windows.
-    """
-    if not IS_SUPPORTED:
-        raise NotImplementedError(
-            "wsref's server and client need Linux or macOS; on Windows, run them in WSL "
-            "(python -m wsref decode works here)"
-        )
 
 
 class Transport:
@@ -82,7 +66,7 @@ class Transport:
         self.aborted_locally = False  # the abort was our decision
 
         self._eof = False  # the peer has ended TCP
-        self._receive_timeout = 0.0  # seconds, as the kernel has it; 0: none
+        self._receive_timeout = -1.0  # seconds, as the kernel has it; below 0: none
 
         self.write_lock = threading.Lock()  # hold it to call send, drain or flush
         self.queue = SendQueue(limits.max_backlog)
@@ -93,8 +77,8 @@ class Transport:
         self.last_sent = False  # the kernel has the Close
         self.progress = time.monotonic()  # seconds: when the kernel last took bytes that had to wait
 
-        if sock.gettimeout() is not None:  # an accepted socket is blocking already
-            sock.setblocking(True)
+        if (sock.gettimeout() is None) is not PER_CALL:  # an accepted socket is blocking already
+            sock.setblocking(PER_CALL)
         # A frame is a whole: holding it back until the last one is acknowledged (Nagle's
         # algorithm) gains nothing and costs up to 40 ms.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -117,14 +101,15 @@ class Transport:
         Returns:
             b"" when the peer has ended TCP, by a FIN or a RST; None when nothing came in time.
         """
-        # The kernel counts the time: SO_RCVTIMEO costs nothing while it stays the same.
-        if timeout != self._receive_timeout:
-            seconds = max(timeout, 0.001)  # 0 would mean: no timeout
-            timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
-            self._receive_timeout = timeout
         try:
-            if _get_ident() == _MAIN_THREAD and not self._wait_to_read(timeout):
+            if PER_CALL:
+                # The kernel counts the time: SO_RCVTIMEO costs nothing while it stays the same.
+                if timeout != self._receive_timeout:
+                    self._set_receive_timeout(timeout)
+                # A signal starts the time of SO_RCVTIMEO again, but not that of ``wait``.
+                if _get_ident() == _MAIN_THREAD and not wait(self._socket, timeout):
+                    return None
+            elif not self._wait_to_read(timeout):
                 return None
             data = self._socket.recv(size)
         except BlockingIOError:  # EAGAIN: SO_RCVTIMEO has passed
@@ -135,11 +120,19 @@ class Transport:
             self._eof = True
         return data
 
+    def _set_receive_timeout(self, timeout: float) -> None:
+        seconds = max(timeout, 0.001)  # 0 would mean: no timeout
+        timeval = struct.pack("@ll", int(seconds), int(seconds % 1 * 1_000_000))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+        self._receive_timeout = timeout
+
     def _wait_to_read(self, timeout: float) -> bool:
-        """Wait for bytes.  A signal does not start the time again, as it does with SO_RCVTIMEO."""
-        readable = select.poll()
-        readable.register(self._socket, select.POLLIN)
-        return bool(readable.poll(min(max(timeout, 0.001) * 1000, 2**31 - 1)))
+        """Wait for bytes, and look now and then for an abort, which does not wake ``select`` everywhere."""
+        deadline = time.monotonic() + timeout
+        while not wait(self._socket, max(min(deadline - time.monotonic(), 1.0), 0.0)):
+            if time.monotonic() >= deadline or self.abort_reason:
+                return bool(self.abort_reason)
+        return True
 
     # -- Sending: any thread, with the write lock ------------------------------
 
@@ -229,11 +222,9 @@ class Transport:
         """Wait for the peer to read: the kernel's buffer is full."""
         timeout = self.limits.send_timeout
         deadline, progress = time.monotonic() + timeout, 0
-        writable = select.poll()
-        writable.register(self._socket, select.POLLOUT)
         while rest:
             left = deadline - time.monotonic()
-            if left <= 0 or not writable.poll(left * 1000):
+            if left <= 0 or not wait(self._socket, left, writing=True):
                 raise self.abort(f"the peer has not read for {timeout:g} s", reset=True)
             sent = self._try_send(rest)
             rest = rest[sent:]
@@ -249,6 +240,8 @@ class Transport:
             ConnectionClosed: The connection has ended.
         """
         try:
+            if not PER_CALL:
+                return self._socket.send(data)  # ``more`` has its own call: not every system has sendmsg
             if more:
                 return self._socket.sendmsg((data, more), (), socket.MSG_DONTWAIT)
             return self._socket.send(data, socket.MSG_DONTWAIT)
@@ -266,11 +259,10 @@ class Transport:
     def start_batch(self) -> None:
         """Gather the frames that *this* thread sends, to write them together.
 
-        They leave with :meth:`end_batch`; earlier when 64 KiB are gathered, when another
-        thread sends, or with a Close.  The order is kept.
+        They leave with :meth:`end_batch` or :meth:`flush`; earlier when 64 KiB are gathered, when
+        another thread sends, or with a Close.  The order is kept.
         """
-        with self.write_lock:
-            self._batcher = threading.get_ident()
+        self._batcher = _get_ident()
 
     def end_batch(self) -> None:
         """Send the gathered frames, waiting as :meth:`send` does, and gather no more.
@@ -278,9 +270,9 @@ class Transport:
         Raises:
             ConnectionClosed: As for :meth:`send`.
         """
-        with self.write_lock:
-            self._batcher = 0
-            if self._batch:
+        self._batcher = 0
+        if self._batch:
+            with self.write_lock:
                 self.drain()
 
     def _add_to_batch(self, data: bytes) -> bool:

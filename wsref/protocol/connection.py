@@ -138,6 +138,8 @@ class Connection:
         self.limits = limits
         self.state = State.OPEN
 
+        self.more_follows = False  # bytes were here behind the event that was taken last
+
         self._buffer = b""  # bytes received ...
         self._offset = 0  # ... of which this many are processed
         self._eof = False  # the peer has ended TCP
@@ -193,6 +195,7 @@ class Connection:
             self._buffer, self._offset = self._buffer[self._offset :], 0  # an idle connection keeps nothing
             if self._eof:
                 return self._tcp_ended()
+        self.more_follows = self._offset < len(self._buffer)
         return event
 
     def _next_event(self) -> Event | None:

@@ -26,9 +26,10 @@ step11_out_in_the_world   11        TLS, Origin, limits
 from __future__ import annotations
 
 import difflib
+import importlib.resources
 import importlib.util
 from collections.abc import Callable
-from pathlib import Path
+from importlib.resources.abc import Traversable
 from types import ModuleType
 
 #: What a client sees after each chapter.
@@ -49,8 +50,8 @@ SEEN = {
 LAST = max(SEEN)
 
 
-def path_of(step: int) -> Path:
-    """Return the file of a step's program.
+def path_of(step: int) -> Traversable:
+    """Return the file of a step's program: a path, or an entry of a zip.
 
     Args:
         step: The chapter, 1 to 11.
@@ -62,8 +63,8 @@ def path_of(step: int) -> Path:
     """
     if step not in SEEN:
         raise ValueError(f"a step is a chapter from 1 to {LAST}, not {step}")
-    (path,) = Path(__file__).parent.glob(f"step{step:02}_*.py")
-    return path
+    files = importlib.resources.files(__name__).iterdir()
+    return next(file for file in files if file.name.startswith(f"step{step:02}_"))
 
 
 def source_of(step: int) -> str:
@@ -93,8 +94,7 @@ def load(step: int, log: Callable[[str], None] | None = None) -> ModuleType:
         step: The chapter, 1 to 11.
         log: Gets each line that the program would print; None: it prints.
     """
-    path = path_of(step)
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    spec = importlib.util.find_spec(f"{__name__}.{path_of(step).name.removesuffix('.py')}")
     assert spec is not None and spec.loader is not None  # it is a .py file
     module = importlib.util.module_from_spec(spec)
     if log is not None:

@@ -5,6 +5,7 @@ module             chapter   in one line
 =================  ========  =============================================================
 words                        bytes and numbers as words: quoted, counted, wrapped
 parts                        the parts of a description: fields, payload, steps, problems
+colours                      one colour for each kind of field
 layout                       what the pictures share: bits in rows of 32, dumps, remarks
 text                         a description drawn for a terminal
 svg                          a description drawn as SVG, for a page or a file

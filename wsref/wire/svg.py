@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
+from .colours import COLOURS, kind_of
 from .layout import ROW, Cell, bit_range, bit_rows, dump, dump_title, remarks, width_in_bits
 from .parts import Parts
 from .words import wrap
@@ -24,28 +25,15 @@ _STYLE = """\
 .wsref-bits .strong { font-weight: 600; }
 .wsref-bits .cell { stroke: currentColor; stroke-opacity: .55; }
 .wsref-bits .rule { stroke: currentColor; stroke-opacity: .22; }
-.wsref-bits .flag { fill: #8a8f98; fill-opacity: .16; }
-.wsref-bits .opcode { fill: #1b8aa6; fill-opacity: .24; }
-.wsref-bits .mask { fill: #c98a1b; fill-opacity: .24; }
-.wsref-bits .length { fill: #4f9d57; fill-opacity: .24; }
-.wsref-bits .payload { fill: #8a6fc0; fill-opacity: .2; }
 .wsref-bits .missing { fill: none; stroke-dasharray: 3 3; }
-.wsref-bits .wrong { fill: #d4483a; fill-opacity: .2; }
-.wsref-bits .outline { fill: none; stroke: #d4483a; stroke-width: 2; }
-.wsref-bits .alarm { fill: #d4483a; font-weight: 700; }
 """
-
-_HUES = {
-    "FIN": "flag",
-    "RSV1": "flag",
-    "RSV2": "flag",
-    "RSV3": "flag",
-    "opcode": "opcode",
-    "MASK": "mask",
-    "masking key": "mask",
-    "length": "length",
-    "extended length": "length",
-}
+_STYLE += "".join(
+    f".wsref-bits .{kind} {{ fill: {colour.css}; fill-opacity: .22; }}\n" for kind, colour in COLOURS.items()
+)
+_STYLE += f"""\
+.wsref-bits .outline {{ fill: none; stroke: {COLOURS["wrong"].css}; stroke-width: 2; }}
+.wsref-bits .alarm {{ fill: {COLOURS["wrong"].css}; font-weight: 700; }}
+"""
 
 _UNIT = 22  # pixels: the width of one bit
 _LEFT = 40
@@ -148,7 +136,7 @@ def _bits(parts: Parts, top: float) -> tuple[list[str], float]:
 def _hue(cell: Cell) -> str:
     if all(set(digits) == {"·"} for digits in cell.digits):
         return "missing"
-    return _HUES.get(cell.field.name, "payload")
+    return kind_of(cell.field.name)
 
 
 def _cell(cell: Cell, top: float, *, with_value: bool) -> list[str]:

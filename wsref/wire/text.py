@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from .colours import COLOURS, kind_of
 from .layout import Cell, bit_range, bit_rows, dump, dump_title, remarks, width_in_bits
 from .parts import Parts, Step
 from .words import columns, pad, wrap
@@ -25,7 +26,13 @@ def text_of(parts: Parts, *, colour: bool = False, width: int = 80) -> str:
     return "\n".join(_lines(parts, _Pen(colour), max(width, MIN_WIDTH)))
 
 
-_STYLES = {"soft": "2", "strong": "1", "name": "36", "wrong": "31", "wait": "33"}
+_STYLES = {
+    "soft": "2",
+    "strong": "1",
+    "name": "36",  # of a header line
+    "wait": "33",
+    **{kind: colour.ansi for kind, colour in COLOURS.items()},
+}
 
 
 class _Pen:
@@ -80,7 +87,8 @@ def _bits(parts: Parts, pen: _Pen, row_bits: int) -> Iterator[str]:
             drawn = []
             for cell, lines in zip(cells, inside, strict=True):
                 line = lines[n] if n < len(lines) else ""
-                style = "wrong" if cell.field.name in parts.wrong_fields else "strong" if n == 0 else "name"
+                kind = "wrong" if cell.field.name in parts.wrong_fields else kind_of(cell.field.name)
+                style = "strong" if n == 0 and kind != "wrong" else kind
                 drawn.append(pen(line.center(cell.bits * 2 - 1), style))
             bar = pen("│", "soft")
             yield pen(margin, "soft") + bar + bar.join(drawn) + bar
@@ -144,7 +152,7 @@ def _table(parts: Parts, pen: _Pen, width: int) -> Iterator[str]:
             mark = pen("✗ ", "wrong") if wrong and first else "  "
             cells = (
                 pen(pad(bits if first else "", sizes[0]), "soft"),
-                pen(pad(name if first else "", sizes[1]), "soft" if heading else "wrong" if wrong else "name"),
+                pen(pad(name if first else "", sizes[1]), "soft" if heading else "wrong" if wrong else kind_of(name)),
                 pen(pad(value if first else "", sizes[2]), "soft" if heading else "strong"),
                 pen(pad(line, sizes[3]), "soft" if heading else ""),
                 pen(section if first else "", "soft"),
@@ -158,7 +166,7 @@ def _list(parts: Parts, pen: _Pen, width: int) -> Iterator[str]:
         wrong = f.name in parts.wrong_fields
         for n, line in enumerate(wrap(f"{bit_range(f)} {f.name}: {f.value}", width - 4)):
             mark = pen("✗ ", "wrong") if wrong and n == 0 else "  "
-            yield mark + ("  " if n else "") + pen(line, "wrong" if wrong else "name")
+            yield mark + ("  " if n else "") + pen(line, "wrong" if wrong else kind_of(f.name))
         for line in wrap(f"{f.meaning} ({f.section})" if f.section else f.meaning, width - 6):
             yield "      " + pen(line, "soft")
 

@@ -13,6 +13,7 @@
 :mod:`wsbook.labs`      runs the notebooks before the pages are read
 :mod:`wsbook.steps`     ``step-diff``: the change that a chapter makes to the server
 :mod:`wsbook.toc`       ``pages``: a toctree of the existing pages
+:mod:`wsbook.look`      the colours; lines that wrap, bars in tables, the numbers for the search
 :mod:`wsbook.links`     follows the links between the built pages
 ======================  =================================================================
 
@@ -26,8 +27,8 @@ from typing import Any
 
 def setup(app: Any) -> dict[str, Any]:
     """Register everything with Sphinx."""
-    from . import api, boxes, cases, google, js, labs, pictures, shown, steps, tables, toc
+    from . import api, boxes, cases, google, js, labs, look, pictures, shown, steps, tables, toc
 
-    for part in (api, boxes, cases, google, js, labs, pictures, shown, steps, tables, toc):
+    for part in (api, boxes, cases, google, js, labs, look, pictures, shown, steps, tables, toc):
         part.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

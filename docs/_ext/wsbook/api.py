@@ -49,6 +49,9 @@ PAGE = """# {name}
 #: Modules whose names are a table: list each name, even if the source has no docstring for it.
 ALL_NAMES = ("wsref.protocol.spec",)
 
+#: Names whose values would fill the page: it describes them without.
+LONG_VALUES = {"wsref.check.cases": ("CASES", "LARGE_CASES")}
+
 
 def modules() -> list[str]:
     """Return the names of all modules in reading order, without programs."""
@@ -65,7 +68,11 @@ def modules() -> list[str]:
 
 
 def _page(name: str) -> str:
-    return PAGE.format(name=name, options="   :undoc-members:\n" if name in ALL_NAMES else "")
+    options = "   :undoc-members:\n" if name in ALL_NAMES else ""
+    if long := LONG_VALUES.get(name):
+        options += f"   :exclude-members: {', '.join(long)}\n"
+        options += "".join(f"\n.. autodata:: {name}.{value}\n   :no-value:\n" for value in long)
+    return PAGE.format(name=name, options=options)
 
 
 def write(folder: Path = PAGES) -> None:

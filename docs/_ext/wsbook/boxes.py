@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import Any, ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
+
+from .runner import ROOT
 
 
 class solution(nodes.Element):  # noqa: N801  (docutils names its nodes so)
@@ -86,16 +90,69 @@ class Exercise(_Box):
 
 
 class Door(_Box):
-    """A card on the front page for one kind of reader."""
+    """A card; with ``:to: page.md``, the title is a link that fills the card."""
 
     classes = ("door",)
     heading = "{}"
+    option_spec: ClassVar[dict[str, Any]] = {**_Box.option_spec, "to": directives.unchanged_required}
+
+    def run(self) -> list[nodes.Node]:
+        """Make the title a link."""
+        if "to" in self.options:
+            self.heading = f"[{{}}]({self.options['to']})"
+        return super().run()
+
+
+class Chapter(SphinxDirective):
+    """The card of a chapter, given by its number: title, minutes, and the content: a reader's new skill."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        """Return the card."""
+        number = int(self.arguments[0])
+        (path,) = (ROOT / "docs" / "tutorial").glob(f"{number:02}-*.md")
+        self.env.note_dependency(str(path))
+        text = path.read_text("utf-8")
+        title = text.partition("\n")[0].removeprefix("# ")
+        words, messages = self.parse_inline(f"[{title}](/tutorial/{path.name})")
+        card = nodes.container(classes=["door", "chapter-card"])
+        self.set_source_info(card)
+        card += nodes.paragraph("", "", *words, classes=["box-title"])
+        card += nodes.paragraph("", f"about {minutes(text, number)} minutes", classes=["minutes"])
+        card += self.parse_content_to_nodes()
+        return [card, *messages]
+
+
+def minutes(text: str, number: int) -> int:
+    """Estimate the time for a chapter: 150 words a minute, and 6 lines a minute to type; to the next 5.
+
+    Output, code and the exercises are not counted.
+    """
+    from wsref.steps import diff_of, source_of
+
+    prose = re.sub(r"^(```+).*?^\1", "", text.partition("\n## Exercises")[0], flags=re.M | re.S)
+    if number == 0:
+        lines = 0
+    elif number == 1:
+        lines = len(source_of(1).splitlines())
+    else:
+        lines = len(re.findall(r"^\+(?!\+\+)", diff_of(number), re.M))
+    return 5 * math.ceil((len(prose.split()) / 150 + lines / 6) / 5)
 
 
 class Columns(_Box):
     """Parts that are side by side if there is room."""
 
     classes = ("columns",)
+
+    def run(self) -> list[nodes.Node]:
+        """Mark the code, which has less room."""
+        found = super().run()
+        for block in found[0].findall(nodes.literal_block):
+            block["classes"].append("in-column")
+        return found
 
 
 class Solution(SphinxDirective):
@@ -140,5 +197,6 @@ def setup(app: Any) -> None:
         "solution": Solution,
         "columns": Columns,
         "door": Door,
+        "chapter": Chapter,
     }.items():
         app.add_directive(name, directive)

@@ -3,30 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import escape
+from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
+from .runner import ROOT
+
+PAGES = ROOT / "docs" / "reference" / "cases"
+
+PAGE = """# {chapter}. {title}: {count} cases
+
+[The cases of `check`](../check-cases.md) explains the terms, and lists the other chapters.
+
+```{{check-cases}} {chapter}
+```
+"""
+
+
+def write(folder: Path = PAGES) -> None:
+    """Write the changed pages, one for each chapter, and remove the others."""
+    from wsref.check import CASES
+    from wsref.check.report import CHAPTERS
+
+    folder.mkdir(parents=True, exist_ok=True)
+    pages = {}
+    for chapter, (title, _) in CHAPTERS.items():
+        count = sum(case.chapter == chapter for case in CASES)
+        pages[f"chapter-{chapter:02}.md"] = PAGE.format(chapter=chapter, title=title, count=count)
+    for path in folder.glob("*.md"):
+        if path.name not in pages:
+            path.unlink()
+    for name, text in pages.items():
+        path = folder / name
+        if not path.exists() or path.read_text("utf-8") != text:
+            path.write_text(text, "utf-8")
+
 
 class CheckCases(SphinxDirective):
-    """A definition list of all cases, chapter by chapter."""
+    """A definition list of the cases of a chapter."""
+
+    required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Return a section for each chapter."""
+        """Return the list."""
         from wsref.check import CASES
-        from wsref.check.report import CHAPTERS
 
-        sections: list[nodes.Node] = []
-        for chapter, (title, _) in CHAPTERS.items():
-            cases = [case for case in CASES if case.chapter == chapter]
-            name = f"cases-of-chapter-{chapter}"
-            section = nodes.section(ids=[name], names=[name])
-            section += nodes.title("", f"{chapter}. {title}: {len(cases)} cases")
-            section += nodes.definition_list("", *(self.item(case) for case in cases), classes=["cases"])
-            self.state.document.note_explicit_target(section)
-            sections.append(section)
-        return sections
+        self.env.note_dependency(str(ROOT / "wsref" / "check" / "cases" / "__init__.py"))
+        cases = [case for case in CASES if case.chapter == int(self.arguments[0])]
+        return [nodes.definition_list("", *(self.item(case) for case in cases), classes=["cases"])]
 
     def item(self, case: Any) -> nodes.definition_list_item:
         """Return the item of one case."""
@@ -36,7 +63,10 @@ class CheckCases(SphinxDirective):
         rows = nodes.field_list()
         quote = "Why" if case.level.value == "INTEROP" else "Rule"
         for label, body in (
-            ("Sends", nodes.literal("", case.play.sends)),
+            (
+                "Sends",
+                nodes.raw("", f'<code class="literal">{escape(case.play.sends)}</code>', format="html"),
+            ),  # a page is long
             ("Accepts", nodes.Text(case.play.accepts)),
             (quote, nodes.Text(f"“{case.quote}”" if quote == "Rule" else case.quote)),
             ("Look at", nodes.Text(case.hint)),
@@ -75,6 +105,7 @@ class Gallery(SphinxDirective):
 
 
 def setup(app: Any) -> None:
-    """Register the directives."""
+    """Register the directives, and write the pages of the cases before Sphinx searches for pages."""
+    app.connect("config-inited", lambda app, config: write())
     app.add_directive("check-cases", CheckCases)
     app.add_directive("gallery", Gallery)

@@ -244,7 +244,7 @@ def _line(side: str, text: str) -> str:
     """Return a line of an exchange; a sign and a colour mark its side."""
     kind = {">": "sent", "<": "got"}.get(side, "note")
     sign = f'<span class="side">{html.escape(side)}</span> ' if side else ""
-    return f'<span class="{kind}">{sign}{html.escape(text)}</span>\n'
+    return f'<span class="{kind}">{sign}{html.escape(text)}\n</span>'
 
 
 def _no_empty_blocks(app: Any, doctree: nodes.document) -> None:

@@ -323,6 +323,20 @@ def errors_close() -> Rows:
     return rows
 
 
+def cases() -> Rows:
+    """Return how many cases of each kind ``check`` has for a chapter, with a link to their page."""
+    from wsref.check import CASES
+    from wsref.check.report import CHAPTERS
+
+    levels = ("MUST", "SHOULD", "INTEROP")
+    rows: Rows = [("Chapter", *levels)]
+    for chapter, (title, _) in CHAPTERS.items():
+        there = [case.level.value for case in CASES if case.chapter == chapter]
+        link = f"[{chapter}. {title}](cases/chapter-{chapter:02}.md)"
+        rows.append((link, *(str(there.count(level) or "–") for level in levels)))
+    return rows
+
+
 TABLES: dict[str, Callable[[], Rows]] = {
     "contents": contents,
     "folders": directions,
@@ -331,12 +345,24 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "limits": limits,
     "rules": rules,
     "answer-rules": answer_rules,
+    "cases": cases,
     "close-codes": close_codes,
     "transitions": transitions,
     "errors-http": errors_http,
     "errors-close": errors_close,
     "threads": threads,
 }
+
+
+def place_of(table: str, cell: str) -> str:
+    """Return the id of a row for links to it; "" if its table has none.
+
+    >>> place_of("close-codes", "1006"), place_of("rules", "`key`"), place_of("limits", "`max_depth`")
+    ('code-1006', 'rule-key', '')
+    """
+    kinds = {"close-codes": "code", "rules": "rule"}
+    words = re.sub(r"\W+", "-", cell).strip("-").lower()
+    return f"{kinds[table]}-{words}" if table in kinds and words else ""
 
 
 class Generated(SphinxDirective):
@@ -370,6 +396,8 @@ class Generated(SphinxDirective):
         for part, some in ((nodes.thead(), [heading]), (nodes.tbody(), rows)):
             for cells in some:
                 row = nodes.row()
+                if place := place_of(name, cells[0]):
+                    row["ids"].append(place)  # the search leads to it
                 for cell in cells:
                     words, wrong = self.parse_inline(cell)
                     row += nodes.entry("", nodes.paragraph("", "", *words))

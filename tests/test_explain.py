@@ -21,7 +21,7 @@ from wsref.protocol.handshake import RULES
 from wsref.wire.colours import COLOURS
 from wsref.wire.describe import Explainer, explain, explain_frames, explain_request, explain_response, recognise
 from wsref.wire.describe_http import REQUEST_RULE_FIELDS, RESPONSE_RULE_FIELDS
-from wsref.wire.layout import ROW, bit_rows
+from wsref.wire.layout import ROW, WHOLE_PAYLOAD, bit_rows
 from wsref.wire.svg import svg_of
 from wsref.wire.words import columns, quote_unicode, wrap
 
@@ -279,8 +279,23 @@ class TestFields:
             assert at == (header * 8 if n > 1 else 16)
             assert sum(field.missing for field in description.fields) == at - n * 8
             cells = [cell for cells in bit_rows(description) for cell in cells]
-            drawn = 0 if n < header else 8 * min(size, (-at % ROW + ROW) // 8)
+            drawn = 0 if n < header else 8 * (size if size <= WHOLE_PAYLOAD else (-at % ROW + ROW) // 8)
             assert sum(cell.bits for cell in cells) == at + drawn
+
+    @pytest.mark.parametrize("row_bits", [16, ROW])
+    @pytest.mark.parametrize("key", [KEY, b""], ids=["masked", "unmasked"])
+    @pytest.mark.parametrize("form", [7, 16, 64])
+    def test_the_picture_has_each_byte_of_a_short_payload_and_says_how_many_of_a_long_one(self, form, key, row_bits):
+        for size in range(126):
+            wire = frame(2, bytes(range(size)), form=form, key=key)
+            cells = [cell for cells in bit_rows(one(wire), row_bits) for cell in cells if "payload" in cell.field.name]
+            drawn = bytes.fromhex("".join(octets for cell in cells for octets in cell.digits))
+            assert drawn == wire[len(wire) - size :][: len(drawn)]
+            assert all(cell.column + cell.bits <= row_bits for cell in cells)
+            if size <= WHOLE_PAYLOAD:
+                assert len(drawn) == size
+            else:
+                assert cells[0].label == f"payload, {len(drawn)} of {size} bytes"
 
     @pytest.mark.parametrize("wire", [frame(1, b"x" * 5), frame(8, b"\x03\xe8"), frame(2, bytes(300), key=b"")])
     def test_raw_has_the_bits_of_the_field(self, wire):
@@ -552,7 +567,8 @@ class TestNothingEscapes:
         ET.fromstring(svg_of(descriptions))
 
     @prop
-    @given(HOSTILE, st.sampled_from([72, 80, 100]))
+    @given(HOSTILE, st.sampled_from([40, 47, 56, 66, 71, 72, 80, 100]))
+    @example(text("Hello, world"), 40)
     @example(bytes.fromhex("0082 0000000000"), 72)  # the title of the payload's dump: 81 columns
     @example(bytes.fromhex("0082 0000000000"), 80)
     def test_no_line_is_wider_than_the_terminal(self, data, width):

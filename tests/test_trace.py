@@ -19,6 +19,19 @@ from wsref.wire.trace import Printer, Recorder, replay, trace_lines
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
+#: A line that a Recorder wrote, and lines that none wrote.
+RECORD = {"at": 1.5, "peer": "x:1", "sent": False, "by_server": False, "data": "818000000000"}
+WRONG = {
+    "at": (float("inf"), float("nan"), -1e300, 1e18, 10**400, "1", None, True),
+    "peer": (1, None, {"x": 1}),
+    "sent": (0, "yes", None),
+    "by_server": (0, "yes", None),
+    "data": ("8", "zz", 1, None, [129]),
+}
+BROKEN = ["", "{}", "[]", "null", "1", '"x"', "[" * 100_000, '{"at":' * 100_000, "\x1b[31m", "1" * 5000]
+BROKEN += [json.dumps({**RECORD, name: wrong}) for name, values in WRONG.items() for wrong in values]
+BROKEN += [json.dumps(RECORD).replace("1.5", "1e999"), json.dumps(RECORD).replace('"at": 1.5, ', "")]
+
 
 def talk(server, context=None):
     with connected(server, None, context=context) as client:
@@ -141,10 +154,32 @@ class TestRecorder:
         assert main(["decode", "--replay", __file__]) == 1
         assert "line 1 is not a record of --trace" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("line", ["", "{}", "[]", '{"at": 1, "peer": "x", "sent": true, "data": "zz"}', "null"])
-    def test_a_line_that_is_not_a_record_is_named(self, line):
-        with pytest.raises(ValueError, match="line 1 is not a record of --trace"):
-            list(replay([line]))
+    @pytest.mark.parametrize("line", BROKEN, ids=lambda line: line[:40])
+    def test_a_line_that_is_not_a_record_is_named(self, line, tmp_path, capsys):
+        with pytest.raises(ValueError, match="line 2 is not a record of --trace"):
+            list(replay([json.dumps(RECORD), line]))
+        (tmp_path / "trace").write_text(line + "\n")
+        assert main(["decode", "--replay", str(tmp_path / "trace")]) == 1
+        err = capsys.readouterr().err
+        assert err.count("\n") == 1
+        assert err[:-1].isprintable()
+
+    def test_a_file_that_is_no_text_is_named(self, tmp_path, capsys):
+        (tmp_path / "trace").write_bytes(json.dumps(RECORD).encode() + b"\n\x81\x05\n")
+        assert main(["decode", "--replay", str(tmp_path / "trace")]) == 1
+        assert "is not a record of --trace: not UTF-8" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("peer", ["\x1b[31mx", "\x9b31m", "\u202ex", "a\nb", "\u0301", "x" * 5000])
+    def test_no_control_character_of_a_recorded_peer_gets_through(self, peer, tmp_path, capsys):
+        row = {**RECORD, "peer": peer, "data": "", "by_server": True}
+        (tmp_path / "trace").write_text(json.dumps({**RECORD, "peer": peer}) + "\n" + json.dumps(row) + "\n")
+        assert main(["decode", "--replay", str(tmp_path / "trace")]) == 0
+        printed = capsys.readouterr().out
+        assert all(character.isprintable() or character == "\n" for character in printed)
+        assert max(map(len, printed.split("\n"))) < 200
+        for colour in (True, False):
+            (record,) = replay([json.dumps({**RECORD, "peer": peer})])
+            assert peer not in "".join(trace_lines(record, colour=colour))
 
 
 class TestWire:

@@ -1,50 +1,54 @@
-r"""``python -m wsref decode``: pasted bytes, explained and drawn.
+"""``python -m wsref decode``: pasted bytes, explained and drawn.
 
-Every tool writes bytes in its own form: a hex stream, a dump, a list in a program.
-:func:`parse_paste` reads all of these forms, and :mod:`wsref.wire.describe` explains the bytes::
+Every tool writes bytes in its own form: a hex stream, a dump, a list in a program, a capture.
+:mod:`wsref.cli.forms` reads them, and :mod:`wsref.wire.describe` explains the bytes::
 
     $ python -m wsref decode 81 85 37 fa 21 3d 7f 9f 4d 51 58
-    $ xxd -p capture.bin | python -m wsref decode --client
+    $ python -m wsref decode seen.pcapng
     $ python -m wsref decode --svg 8105 48656c6c6f > hello.svg
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
-import binascii
 import contextlib
+import io
 import json
 import os
-import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 from ..protocol.deflate import DeflateParameters
 from ..protocol.errors import quote_ascii
 from ..protocol.http11 import Headers
-from ..wire.describe import explain
+from ..wire.describe import Explainer, recognise
 from ..wire.describe_http import negotiated
 from ..wire.description import Description
 from ..wire.svg import svg_of
-from ..wire.trace import replay, trace_lines
+from ..wire.trace import Record, replay, trace_lines
+from ..wire.words import count, wrap
+from .digits import read_base64
+from .forms import read_bytes, read_text
+from .pasted import Pasted, PasteError
 from .terminal import CommandError, wants_colour
 
 _HELP = """\
-The bytes may be written as: hex, with or without 0x, spaces, colons, commas or line
-ends; \\x81\\x05; b'\\x81\\x05Hello' and [0x81, 0x05] of Python, {0x81, 0x05} of C;
-[129, 5] of JavaScript, whose numbers are decimal; <Buffer 81 05> of Node; the dumps of
-xxd, hexdump -C, Wireshark and browsers, with their offsets and their letters; HTTP also as
-text.  Without bytes, or with "-", they are read from standard input.
+The bytes may be written as: hex, with or without 0x, spaces, colons, commas or line ends;
+binary digits; base64; strings with escapes and lists of numbers of C, Erlang, Go, Java,
+JavaScript, JSON, Python and Rust; dumps of xxd, hexdump, od, gdb, Wireshark, tcpdump -X,
+curl --trace and browsers; the output of curl -v and of strace; HTTP as text.  A file, or
+standard input, may also be raw bytes, or a capture (pcap, pcapng).  Without bytes, or with
+"-", they are read from standard input.  Standard error says how they were read.
 
-Exit code: 0, the bytes are valid; 1, they break a rule; 2, there are no bytes, or a wrong
-command line.
+Exit code: 0, the bytes are valid; 1, they break a rule, or a file cannot be read; 2, the
+bytes cannot be read, or a wrong command line; 130, Ctrl-C.
 """
 
-
-class PasteError(ValueError):
-    """A paste that cannot be read as bytes; the message names the character and its place."""
+#: A terminal passes no more bytes of a line, and drops the rest (N_TTY_BUF_SIZE of Linux).
+_MAX_TERMINAL_LINE = 4095
+_MAX_INPUT = 256 << 20  # bytes
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -58,8 +62,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     parser.set_defaults(run=run)
     add = parser.add_argument
-    add("bytes", metavar="HEX", nargs="*", help="the bytes, in one of the forms below")
-    add("--base64", action="store_true", help="the bytes are written in base64")
+    add("bytes", metavar="HEX", nargs="*", help="the bytes, in one of the forms below, or the name of a file")
+    notation = parser.add_mutually_exclusive_group()
+    notation.add_argument("--base64", action="store_true", help="the bytes are written in base64")
+    notation.add_argument("--raw", action="store_true", help="the file or standard input has the bytes themselves")
+    add("--port", type=_port, help="of a capture, only the connections from or to this port")
     side = parser.add_mutually_exclusive_group()
     masked = "(default: the MASK bit decides)"
     side.add_argument("--client", dest="masked", action="store_const", const=True, help=f"a client sent them {masked}")
@@ -90,244 +97,207 @@ def _deflate(text: str) -> DeflateParameters | None:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text[:6]) < 1 << 16:
+        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, not {text!a}")
+    return int(text)
+
+
 def run(options: argparse.Namespace) -> int:
     """Draw bytes.
 
     Returns:
         The exit code.
     Raises:
-        CommandError: The key is not ASCII, or the file of ``--replay`` cannot be read.
+        CommandError: The key is not ASCII, or a file cannot be read.
     """
-    if options.replay is not None:
-        return _replay(options)
-    text = " ".join(options.bytes)
-    if not options.bytes or options.bytes == ["-"]:
-        if sys.stdin.isatty():
-            print("Paste the bytes, then press Enter and Ctrl-D.", file=sys.stderr)
-        text = sys.stdin.buffer.read().decode("utf-8", "surrogateescape")
-    try:
-        data = _base64(text) if options.base64 else parse_paste(text)
-    except PasteError as error:
-        print(f"wsref: {error}", file=sys.stderr)
-        return 2
-    if not data:
-        print("wsref: no bytes; try: python -m wsref decode 81 05 48 65 6c 6c 6f", file=sys.stderr)
-        return 2
+    return _replay(options) if options.replay is not None else _decode(options)
+
+
+def _decode(options: argparse.Namespace) -> int:
     if options.key is not None and not options.key.isascii():
         raise CommandError("a key is ASCII: 24 characters of base64")
-    descriptions = explain(data, masked=options.masked, key=options.key, deflate=options.deflate)
-    draw(descriptions, options)
-    return 1 if any(description.problems for description in descriptions) else 0
+    try:
+        found = _read(options)
+    except PasteError as error:
+        _say(f"wsref: {error}")
+        return 2
+    if not found.data:
+        _say("wsref: no bytes; try: python -m wsref decode 81 05 48 65 6c 6c 6f")
+        return 2
+    _say(f"read as: {found.words}")
+    drawn, ignored = explain_pieces(found, options)
+    write_out(draw(drawn, options))
+    if ignored:
+        _say(f"wsref: {count(ignored, 'byte')} after a head that opens no WebSocket: not drawn")
+    return int(any(description.problems for _, description in drawn))
+
+
+def _say(line: str) -> None:
+    """Write a line to standard error, which may be closed or full."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
+
+
+# -- What is read ----------------------------------------------------------------------
+
+
+def _read(options: argparse.Namespace) -> Pasted:
+    """Return the bytes of the arguments, of a file or of standard input."""
+    if not options.bytes or options.bytes == ["-"]:
+        return _read_stream(options, *_standard_input())
+    name = options.bytes[0]
+    is_file = len(options.bytes) == 1 and os.path.exists(name)
+    if is_file and options.raw:
+        return _read_file(options, name)
+    if options.raw:
+        raise PasteError(f"--raw takes a file or standard input, and there is no file {quote_ascii(name)}")
+    text = " ".join(options.bytes)
+    try:
+        found = read_base64(text) if options.base64 else read_text(text)
+    except PasteError as error:
+        if is_file:
+            return _read_file(options, name)
+        if len(options.bytes) == 1 and len(name) < 256 and ("/" in name or "." in name) and name.isprintable():
+            raise PasteError(f"{error}; and there is no file of this name") from None
+        raise
+    if is_file:
+        _say(f"wsref: there is a file of this name, too: './{name}' reads it")
+    return found
+
+
+def _read_file(options: argparse.Namespace, name: str) -> Pasted:
+    try:
+        with open(name, "rb") as file:
+            return _read_stream(options, file, quote_ascii(name))
+    except OSError as error:
+        raise CommandError(f"cannot read {quote_ascii(name)}: {error.strerror}") from None
+
+
+def _standard_input() -> tuple[BinaryIO, str]:
+    if sys.stdin is None:
+        raise CommandError("standard input is closed: give the bytes as arguments, or the name of a file")
+    if sys.stdin.isatty():
+        _say("Paste the bytes, then press Enter and Ctrl-D.")
+    return sys.stdin.buffer, "standard input"
+
+
+def _read_stream(options: argparse.Namespace, stream: BinaryIO, name: str) -> Pasted:
+    try:
+        data = stream.read(_MAX_INPUT + 1)
+    except OSError as error:
+        raise CommandError(f"cannot read {name}: {error.strerror}") from None
+    if len(data) > _MAX_INPUT:
+        raise PasteError(f"{name} has more than {_MAX_INPUT >> 20} MiB: cut it, or filter the capture")
+    if stream.isatty() and any(len(line) >= _MAX_TERMINAL_LINE for line in data.split(b"\n")):
+        words = f"a terminal drops what follows the first {_MAX_TERMINAL_LINE} characters of a line"
+        raise PasteError(f"{words}: put the bytes into a file, and give its name")
+    return read_bytes(data, base64=options.base64, raw=options.raw, port=options.port)
+
+
+# -- What is drawn -----------------------------------------------------------------------
+
+
+def explain_pieces(found: Pasted, options: argparse.Namespace) -> tuple[list[tuple[str, Description]], int]:
+    """Explain the bytes of each sender.
+
+    Returns:
+        Pairs of the sender and a head or frame, and the number of bytes that nothing explains.
+    """
+    conversations: dict[int, dict[str, Explainer]] = {}
+    drawn = []
+    for piece in found.pieces:
+        by_client = piece.by_client
+        if by_client is None and piece.sender and (kind := recognise(piece.data)) in ("request", "response"):
+            by_client = kind == "request"
+        sides = conversations.setdefault(piece.conversation, {})
+        if piece.sender not in sides:
+            masked = options.masked if by_client is None else by_client
+            key = next((other.key for other in sides.values() if other.key), options.key)
+            sides[piece.sender] = Explainer(masked=masked, key=key, deflate=options.deflate, opening=True)
+        explainer = sides[piece.sender]
+        descriptions = explainer.feed(piece.data)
+        drawn += [(piece.sender, description) for description in descriptions]
+        # A request has the key that the answer needs; the answer says how both sides compress.
+        for other in sides.values():
+            other.key = explainer.key or other.key
+            if any(description.kind == "response" for description in descriptions):
+                other.deflate = explainer.deflate
+    explainers = [(sender, explainer) for sides in conversations.values() for sender, explainer in sides.items()]
+    for sender, explainer in explainers:
+        if (pending := explainer.pending()) is not None:
+            drawn.append((sender, pending))
+    return drawn, sum(explainer.ignored for _, explainer in explainers)
+
+
+def draw(drawn: Sequence[tuple[str, Description]], options: argparse.Namespace) -> str:
+    """Return descriptions as text, SVG or JSON.
+
+    Args:
+        drawn: Pairs of the sender and a head or frame, in order.
+        options: With ``svg`` and ``json``.
+    """
+    if options.svg:
+        return svg_of([description for _, description in drawn])
+    if options.json:
+        named = [({"sender": sender} if sender else {}) | description.as_dict() for sender, description in drawn]
+        return json.dumps(named, indent=2, ensure_ascii=False)
+    colour = wants_colour(sys.stdout)
+    return "\n\n".join(_pictures(drawn, colour, _width()))
+
+
+def _pictures(drawn: Sequence[tuple[str, Description]], colour: bool, width: int) -> Iterator[str]:
+    before = ""
+    for sender, description in drawn:
+        picture = description.text(colour, width)
+        if sender != before:
+            heading = "\n".join(wrap(f"━━ {sender} ━━", width))
+            picture = (f"\x1b[1m{heading}\x1b[0m" if colour else heading) + f"\n\n{picture}"
+        yield picture
+        before = sender
+
+
+def _width() -> int:
+    """Return the columns of the terminal, at most 100; 80 for a pipe or a file."""
+    return min(shutil.get_terminal_size().columns, 100) if sys.stdout.isatty() else 80
+
+
+def write_out(text: str) -> None:
+    """Write a line or a picture to standard output."""
+    # A terminal without box drawing (LANG=C) gets question marks, not a traceback.
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), flush=True)
+
+
+# -- What was recorded ---------------------------------------------------------------------
 
 
 def _replay(options: argparse.Namespace) -> int:
     """Draw each head and frame of a recorded trace, below its line of the trace."""
+    name = "standard input" if options.replay == "-" else quote_ascii(options.replay, 200)[1:-1]
     wrong = False
-    try:
-        with contextlib.ExitStack() as stack:
-            file = sys.stdin if options.replay == "-" else stack.enter_context(open(options.replay, encoding="utf-8"))
-            for record in replay(file):
-                if not (options.svg or options.json):
-                    for line in trace_lines(record, colour=wants_colour(sys.stdout)):
-                        if not line.startswith("    "):
-                            print(line)
-                if record.descriptions:
-                    draw(record.descriptions, options)
-                    wrong = wrong or any(description.problems for description in record.descriptions)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise CommandError(f"cannot read {options.replay}: {error.strerror}") from None
-    except ValueError as error:
-        raise CommandError(f"{options.replay}: {error}") from None
+    for record in _records(options.replay, name):
+        if not (options.svg or options.json):
+            for line in trace_lines(record, colour=wants_colour(sys.stdout)):
+                if not line.startswith("    "):
+                    write_out(line)
+        if record.descriptions:
+            write_out(draw([("", description) for description in record.descriptions], options))
+            wrong = wrong or any(description.problems for description in record.descriptions)
     return int(wrong)
 
 
-def draw(descriptions: Sequence[Description], options: argparse.Namespace) -> None:
-    """Write descriptions to standard output: as text, SVG or JSON.
-
-    Args:
-        descriptions: In order.
-        options: With ``svg`` and ``json``.
-    """
-    if options.svg:
-        text = svg_of(descriptions)
-    elif options.json:
-        text = json.dumps([description.as_dict() for description in descriptions], indent=2, ensure_ascii=False)
-    else:
-        colour = wants_colour(sys.stdout)
-        width = min(shutil.get_terminal_size().columns, 100) if sys.stdout.isatty() else 80
-        text = "\n\n".join(description.text(colour, width) for description in descriptions)
-    try:
-        # A terminal without box drawing (LANG=C) gets question marks, not a traceback.
-        encoding = sys.stdout.encoding or "utf-8"
-        print(text.encode(encoding, "replace").decode(encoding), flush=True)
-    except BrokenPipeError:
-        # The reader, such as head, has ended.  Python flushes once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-# -- From a paste to bytes -----------------------------------------------------------
-
-
-def parse_paste(text: str) -> bytes:
-    r"""Return the bytes of a paste, in the form of any common tool.
+def _records(file: str, name: str) -> Iterator[Record]:
+    """Yield the records of a trace.
 
     Raises:
-        PasteError: It cannot be read as bytes; the message names the character and its place.
-
-    >>> forms = ["8105", "81 05", "81:05", "0x81, 0x05", r"\x81\x05", "{0x81, 0x05};", "[129, 5]", "<Buffer 81 05>"]
-    >>> {parse_paste(form).hex() for form in forms}
-    {'8105'}
-    >>> parse_paste("0000   81 05 48 65 6c 6c 6f   ..Hello").hex()
-    '810548656c6c6f'
-    >>> parse_paste("81 0g")
-    Traceback (most recent call last):
-        ...
-    wsref.cli.decode.PasteError: this is not hex: 'g' at line 1, column 5
+        CommandError: The file cannot be read.
     """
-    if _is_http_text(text):
-        return _http_text(text)
-    if _DUMP_BEGINS.match(text):
-        return _dump(text)
-    if literal := _LITERAL.fullmatch(text.strip()):
-        hex_in_quotes = not literal["bytes"] and "\\" not in literal["inside"]
-        return _hex(literal["inside"]) if hex_in_quotes else _escapes(literal["inside"])
-    if _ESCAPES.fullmatch(text.strip()):
-        return _escapes(text.strip())
-    if (numbers := _NUMBERS.fullmatch(text.strip())) and not _HEX_INSIDE.search(numbers[1]):
-        return _decimals(numbers[1])
-    return _hex(text)
-
-
-def _base64(text: str) -> bytes:
-    letters = "".join(text.split())
     try:
-        # The alphabet of URLs too (RFC 4648 §5), and without the "=" at the end.
-        letters = letters.translate({ord("-"): "+", ord("_"): "/"})
-        return base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise PasteError(f"this is not base64: {error}") from None
-
-
-_HTTP_TEXT = re.compile(r"\s*(?:HTTP/[0-9]|[A-Z]{3,} [!-~]+ HTTP/[0-9])")
-
-
-def _is_http_text(text: str) -> bool:
-    return _HTTP_TEXT.match(text) is not None
-
-
-def _http_text(text: str) -> bytes:
-    """Return HTTP that was copied from a terminal or an editor, with CRLF and the empty line restored."""
-    lines = text.strip().replace("\r\n", "\n")
-    head, _, body = lines.partition("\n\n")
-    head = "\r\n".join(line.rstrip(" \t") for line in head.split("\n"))
-    return f"{head}\r\n\r\n{body}".encode("utf-8", "surrogateescape")
-
-
-#: The first line of a dump begins with offset 0: ``00000000:`` in xxd, ``0000`` and blanks in
-#: Wireshark, ``00000000`` and blanks in hexdump -C.
-_DUMP_BEGINS = re.compile(r"\s*0{4,16}(?::|[ \t]{2,})[ \t]*[0-9A-Fa-f]{2}")
-_DUMP_LINE = re.compile(r"[ \t]*([0-9A-Fa-f]{4,16})(:?)(?:[ \t]+|$)(.*)")
-
-
-def _dump(text: str) -> bytes:
-    """Read lines of offset, hex and letters.
-
-    Letters may look like hex, so the hex ends at a wide gap or after 16 bytes.
-    """
-    data = bytearray()
-    same = False  # hexdump writes "*" in place of lines that repeat the last one
-    for number, line in enumerate(text.splitlines(), 1):
-        if line.strip() == "*":
-            same = True
-            continue
-        found = _DUMP_LINE.fullmatch(line.rstrip())
-        if not found:
-            if line.strip():
-                raise PasteError(f"line {number} is not offset and hex, as in a dump: {quote_ascii(line.strip())}")
-            continue
-        offset, colon, rest = int(found[1], 16), found[2], found[3]
-        if same and len(data) >= 16:
-            data += data[-16:] * min((offset - len(data)) // 16, 1 << 16)
-        same = False
-        gap = r"[ \t]{2,}" if colon else r"[ \t]{3,}|[ \t]*\|"
-        hexes = re.split(gap, rest, maxsplit=1)[0]
-        octets = re.match(r"(?:[0-9A-Fa-f]{2}[ \t]{0,2}){0,16}", hexes)
-        data += bytes.fromhex(octets[0] if octets else "")
-    return bytes(data)
-
-
-_LITERAL = re.compile(r"""(?:[\w.]+\()?(?P<bytes>b?)(?P<quote>["'])(?P<inside>.*)(?P=quote)[,;)]*""", re.DOTALL)
-_ESCAPES = re.compile(r"(?:\\x[0-9A-Fa-f]{2}|[^\\])*\\x[0-9A-Fa-f]{2}.*", re.DOTALL)
-_ESCAPE = re.compile(r"\\x([0-9A-Fa-f]{2})|\\([0abtnvfre\\'\"])|(\\.?)|(.)", re.DOTALL)
-_NAMED = {"0": 0, "a": 7, "b": 8, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13, "e": 27, "\\": 92, "'": 39, '"': 34}
-
-
-def _escapes(text: str) -> bytes:
-    r"""Read ``\x81\x05Hello``, as C and Python write it."""
-    only_hex = re.fullmatch(r"(?:\\x[0-9A-Fa-f]{2}|\s|[\"'])*", text)
-    data = bytearray()
-    for found in _ESCAPE.finditer(text):
-        octet, named, unknown, letter = found.groups()
-        if unknown is not None:
-            raise PasteError(f"this escape is unknown: {quote_ascii(unknown)} {_place(text, found.start())}")
-        if octet is not None:
-            data += bytes.fromhex(octet)
-        elif named is not None:
-            data.append(_NAMED[named])
-        elif not only_hex:
-            data += letter.encode("utf-8", "surrogateescape")
-    return bytes(data)
-
-
-#: ``[129, 5]``, perhaps after the name of a type: numbers in brackets are decimal ...
-_NUMBERS = re.compile(r"[A-Za-z_0-9 \t]*(?:\([0-9]+\))?[ \t]*\(?[\[{(]([\s0-9A-Fa-fx,]*)[\]})][)}\];]*")
-#: ... unless one of them is not: ``0x81``, ``fa``, ``05``.
-_HEX_INSIDE = re.compile(r"[A-Fa-fx]|\b0[0-9]|[0-9]\s+[0-9]")
-
-
-def _decimals(text: str) -> bytes:
-    numbers = [int(word) for word in text.replace(",", " ").split()]
-    for number in numbers:
-        if number > 255:
-            raise PasteError(f"a byte is a number from 0 to 255, not {number}")
-    return bytes(numbers)
-
-
-_TOKEN = re.compile(
-    r"(?:0[xX]|\\?[xX])(?P<short>[0-9A-Fa-f])(?![0-9A-Fa-f])|(?:0[xX]|\\?[xX])?(?P<hex>[0-9A-Fa-f]+)[hu]?"
-)
-_BETWEEN = re.compile(r"""[\s,:;.\-_|{}()\[\]<>"'=]+""")
-_DECLARATION = re.compile(
-    r"\s*(?:[A-Za-z_][\w ]*\*?\s*(?:\[\w*\])?\s*=\s*|<?Buffer\s+|bytes(?:array)?\.?(?:fromhex)?\s*(?=\())"
-)
-
-
-def _hex(text: str) -> bytes:
-    """Read hex digits, with or without prefixes, separators and a declaration around them."""
-    digits, where = [], []
-    at = found.end() if (found := _DECLARATION.match(text)) else 0
-    while at < len(text):
-        if between := _BETWEEN.match(text, at):
-            at = between.end()
-            continue
-        token = _TOKEN.match(text, at)
-        if not token:
-            raise PasteError(f"this is not hex: {text[at]!a} {_place(text, at)}")
-        if token["short"]:
-            digits.append("0" + token["short"])
-        else:
-            digits.append(token["hex"])
-        where.append(at)
-        at = token.end()
-    joined = "".join(digits)
-    if len(joined) % 2:
-        word, start = next((word, start) for word, start in zip(digits, where, strict=True) if len(word) % 2)
-        raise PasteError(f"half a byte: {quote_ascii(word)} {_place(text, start)}; a byte is two hex digits")
-    return bytes.fromhex(joined)
-
-
-def _place(text: str, at: int) -> str:
-    line = text.count("\n", 0, at) + 1
-    return f"at line {line}, column {at - (text.rfind(chr(10), 0, at) + 1) + 1}"
+        stream = _standard_input()[0] if file == "-" else open(file, "rb")  # noqa: SIM115  (closed below)
+        with stream, io.TextIOWrapper(stream, encoding="utf-8") as lines:
+            yield from replay(lines)
+    except OSError as error:
+        raise CommandError(f"cannot read {name}: {error.strerror}") from None
+    except ValueError as error:
+        raise CommandError(f"{name}: {error}") from None

@@ -116,6 +116,8 @@ class Explainer:
 
     Attributes:
         key, deflate: As above; set them when they become known.
+        ignored: How many bytes came after a head that opens no WebSocket, or after another protocol's
+            beginning, and are in no description.
 
     >>> explainer = Explainer(masked=False)
     >>> explainer.feed(bytes.fromhex("8105 4865"))
@@ -136,6 +138,7 @@ class Explainer:
         from_start: bool = False,
     ) -> None:
         self.key = key
+        self.ignored = 0
         self._frames = FrameReader(masked, deflate, from_start=from_start)
         self._expected = "" if opening else "frames"  # or another answer of recognise(); "": not known yet
         self._head = b""  # the beginning of a handshake
@@ -158,6 +161,8 @@ class Explainer:
             Linear in the bytes, and in the size of inflated messages.
         """
         done: list[Description] = []
+        if self._expected == "nothing":
+            self.ignored += len(data)
         if self._expected not in ("frames", "nothing"):
             self._head += data
             if not self._expected:
@@ -205,6 +210,8 @@ class Explainer:
         self._head = b""
         upgraded = not description.problems and self._upgrades(description.raw, end)
         self._expected = "frames" if upgraded else "nothing"
+        if not upgraded and (description.payload is None or description.payload.received < len(rest)):
+            self.ignored += len(rest)
         return [description], rest
 
     def _end_of_head(self) -> int | None:

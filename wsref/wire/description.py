@@ -22,7 +22,7 @@ class Description(Parts):
 
         Args:
             colour: With ANSI colours.
-            width: Columns; at least 72 are used.
+            width: Columns; at least 40 are used.
         """
         return text_of(self, colour=colour, width=width)
 

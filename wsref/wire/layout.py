@@ -11,6 +11,9 @@ from .words import count
 #: Bits in one row of a picture, as in the RFC's.
 ROW = 32
 
+#: Bytes.  A payload up to this size is drawn whole; of a longer one, the beginning.
+WHOLE_PAYLOAD = 16
+
 
 # -- The bits, in rows ------------------------------------------------------------
 
@@ -35,19 +38,24 @@ class Cell(NamedTuple):
         return "" if self.continued or self.field.value == self.field.raw else self.field.value
 
 
-def bit_rows(parts: Parts) -> list[list[Cell]]:
-    """Cut the fields of a frame into rows, with as much of the payload as fills the next row."""
+def bit_rows(parts: Parts, row_bits: int = ROW) -> list[list[Cell]]:
+    """Cut the fields of a frame into rows, with a short payload, or as much of a long one as fills the next row.
+
+    Args:
+        parts: Of a frame.
+        row_bits: Bits in a row.
+    """
     rows: list[list[Cell]] = []
     for field in _with_payload(parts):
         digits = _digits(field)
         bits_per_digit = field.bits // len(digits) if digits else 1  # 1 or 8
         at, end = field.start, field.start + field.bits
         while at < end:
-            stop = min(end, (at // ROW + 1) * ROW)
+            stop = min(end, (at // row_bits + 1) * row_bits)
             part = tuple(digits[(at - field.start) // bits_per_digit : (stop - field.start) // bits_per_digit])
-            while len(rows) <= at // ROW:
+            while len(rows) <= at // row_bits:
                 rows.append([])
-            rows[at // ROW].append(Cell(field, at % ROW, stop - at, part, at > field.start))
+            rows[at // row_bits].append(Cell(field, at % row_bits, stop - at, part, at > field.start))
             at = stop
     return rows
 
@@ -65,7 +73,9 @@ def _with_payload(parts: Parts) -> Iterator[Field]:
     payload, end = parts.payload, sum(field.bits for field in parts.fields)
     if payload is None or not payload.length:
         return
-    drawn = min(payload.length, (-end % ROW + ROW) // 8)  # the rest of this row, and one more
+    drawn = payload.length
+    if drawn > WHOLE_PAYLOAD:
+        drawn = (-end % ROW + ROW) // 8  # the rest of this row, and one more
     name = "payload" if drawn == payload.length else f"payload, {drawn} of {payload.length} bytes"
     received = payload.wire[:drawn]
     yield Field(name, end, drawn * 8, received.hex(" "), "", "", "", (drawn - len(received)) * 8)
@@ -99,16 +109,17 @@ def dump_title(parts: Parts) -> str:
     return words
 
 
-def dump(payload: Payload | None, *, narrow: bool = False) -> list[str]:
+def dump(payload: Payload | None, *, width: int = 80) -> list[str]:
     """Return a payload in hex and ASCII, masked beside unmasked; the middle of a long one is left out.
 
     Args:
         payload: To dump; None: no lines.
-        narrow: 8 bytes a line; else 16, or 8 where both forms are shown.
+        width: Columns.  They decide whether a line has 16 bytes, 8 or 4.
     """
     if payload is None:
         return []
-    each = 8 if payload.masking_key or narrow else 16
+    octet = 7 if payload.masking_key else 4  # columns: its hex, perhaps twice, and its letter
+    each = next((n for n in (16, 8) if n * octet + 10 <= width and n * octet < 112), 4)
     lines = [_dump_line(payload, at, payload.wire, payload.plain, at, each) for at in range(0, len(payload.wire), each)]
     if payload.wire_end:
         left_out = payload.received - len(payload.wire) - len(payload.wire_end)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .colours import COLOURS, kind_of
-from .layout import ROW, Cell, bit_range, bit_rows, dump, dump_title, remarks, width_in_bits
+from .layout import Cell, bit_range, bit_rows, dump, dump_title, remarks, width_in_bits
 from .parts import Parts, Step
 from .words import columns, pad, wrap
 
-#: Columns.  32 bits and the lines around them take this many.
-MIN_WIDTH = 72
+#: Columns.  32 bits, the lines around them and the table take this many; in fewer, a row has 16 bits.
+WIDE = 72
+#: Columns.  16 bits and the lines around them take this many.
+MIN_WIDTH = 40
 
 
 def text_of(parts: Parts, *, colour: bool = False, width: int = 80) -> str:
@@ -51,15 +53,15 @@ def _lines(parts: Parts, pen: _Pen, width: int) -> Iterator[str]:
         yield pen(line, "strong")
     yield pen("─" * max(columns(line) for line in title), "soft")
     if parts.has_bits:
-        yield from _bits(parts, pen)
+        yield from _bits(parts, pen, 32 if width >= WIDE else 16)
         yield ""
-        yield from _table(parts, pen, width)
+        yield from _table(parts, pen, width) if width >= WIDE else _list(parts, pen, width)
     else:
         yield from _head(parts, pen, width)
     if dump_title(parts):
         yield ""
         yield from (pen(line, "strong") for line in wrap(dump_title(parts), width))
-        yield from ("  " + line for line in dump(parts.payload, narrow=width < 76))
+        yield from ("  " + line for line in dump(parts.payload, width=width - 2))
     if parts.steps:
         yield ""
         for step in parts.steps:
@@ -70,9 +72,9 @@ def _lines(parts: Parts, pen: _Pen, width: int) -> Iterator[str]:
 # -- The bits -------------------------------------------------------------------------
 
 
-def _bits(parts: Parts, pen: _Pen) -> Iterator[str]:
+def _bits(parts: Parts, pen: _Pen, row_bits: int) -> Iterator[str]:
     """Draw the RFC's picture, with the received bits."""
-    rows = bit_rows(parts)
+    rows = bit_rows(parts, row_bits)
     used = width_in_bits(rows)
     yield pen("      " + "".join(f"{n // 10 if n % 10 == 0 else ' '} " for n in range(used)).rstrip(), "soft")
     yield pen("      " + "".join(f"{n % 10} " for n in range(used)).rstrip(), "soft")
@@ -81,7 +83,7 @@ def _bits(parts: Parts, pen: _Pen) -> Iterator[str]:
         yield "     " + pen(_border(above, cells), "soft")
         inside = [_cell(cell) for cell in cells]
         for n in range(max(len(lines) for lines in inside)):
-            margin = f"{number * ROW // 8:4} " if n == 0 else "     "
+            margin = f"{number * row_bits // 8:4} " if n == 0 else "     "
             drawn = []
             for cell, lines in zip(cells, inside, strict=True):
                 line = lines[n] if n < len(lines) else ""
@@ -156,6 +158,17 @@ def _table(parts: Parts, pen: _Pen, width: int) -> Iterator[str]:
                 pen(section if first else "", "soft"),
             )
             yield (mark + "  ".join(cells)).rstrip()
+
+
+def _list(parts: Parts, pen: _Pen, width: int) -> Iterator[str]:
+    """Draw the fields one below the other, for a narrow terminal."""
+    for f in parts.fields:
+        wrong = f.name in parts.wrong_fields
+        for n, line in enumerate(wrap(f"{bit_range(f)} {f.name}: {f.value}", width - 4)):
+            mark = pen("✗ ", "wrong") if wrong and n == 0 else "  "
+            yield mark + ("  " if n else "") + pen(line, "wrong" if wrong else kind_of(f.name))
+        for line in wrap(f"{f.meaning} ({f.section})" if f.section else f.meaning, width - 6):
+            yield "      " + pen(line, "soft")
 
 
 def _head(parts: Parts, pen: _Pen, width: int) -> Iterator[str]:

@@ -18,9 +18,13 @@ from typing import TextIO
 from ..network.tap import Tap, Tapped
 from .describe import Explainer
 from .description import Description
+from .words import quote_unicode
 
 #: Bytes of a frame that a line shows in hex.
 MAX_HEX = 32
+
+#: Characters of ``host:port`` that a line shows.
+MAX_PEER = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +93,11 @@ def trace_lines(record: Record, *, colour: bool = False) -> Iterator[str]:
     """Yield a line for each head or frame, and below it its bytes, indented by four blanks."""
     clock = datetime.fromtimestamp(record.at).strftime("%H:%M:%S.%f")[:-3]
     verb = "sent" if record.sent else "got "
-    begin = f"{clock} {record.peer} {verb} "
+    plain = record.peer.isascii() and record.peer.isprintable() and len(record.peer) <= MAX_PEER
+    peer = record.peer if plain else quote_unicode(record.peer, MAX_PEER)
+    begin = f"{clock} {peer} {verb} "
     if colour:
-        begin = f"\x1b[2m{clock} {record.peer}\x1b[0m \x1b[1m{verb}\x1b[0m "
+        begin = f"\x1b[2m{clock} {peer}\x1b[0m \x1b[1m{verb}\x1b[0m "
     if record.is_end:
         yield begin + "the end of TCP"
     for description in record.descriptions:
@@ -175,15 +181,37 @@ def replay(rows: Iterable[str]) -> Iterator[Record]:
     """
     taps: dict[str, TraceTap] = {}
     records: list[Record] = []
-    for number, line in enumerate(rows, 1):
+    for number, line in enumerate(_lines(rows), 1):
         try:
-            row = json.loads(line)
-            peer, sent, at = str(row["peer"]), bool(row["sent"]), float(row["at"])
-            data = bytes.fromhex(row["data"])
-            is_server = bool(row["by_server"]) is sent
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"line {number} is not a record of --trace: {error}") from None
-        tap = taps.setdefault(peer, TraceTap(peer, records.append, is_server=is_server))
+            peer, sent, by_server, at, data = _record(line)
+        except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError) as error:
+            words = f"{error}" or type(error).__name__
+            raise ValueError(f"line {number} is not a record of --trace: {words}") from None
+        tap = taps.setdefault(peer, TraceTap(peer, records.append, is_server=by_server is sent))
         tap(sent, data, at)
         yield from records
         records.clear()
+
+
+def _lines(rows: Iterable[str]) -> Iterator[str]:
+    """Yield lines, with an error that names the first one that is not text."""
+    number = 1
+    try:
+        for row in rows:
+            yield row
+            number += 1
+    except UnicodeDecodeError:
+        raise ValueError(f"line {number} is not a record of --trace: not UTF-8") from None
+
+
+def _record(line: str) -> tuple[str, bool, bool, float, bytes]:
+    """Read a line that a :class:`Recorder` wrote."""
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise TypeError("not a JSON object")
+    for name, kinds in (("peer", str), ("sent", bool), ("by_server", bool), ("at", (int, float)), ("data", str)):
+        if not isinstance(row[name], kinds) or (name == "at" and isinstance(row[name], bool)):
+            raise TypeError(f"{name} is of type {type(row[name]).__name__}")
+    at = float(row["at"])
+    datetime.fromtimestamp(at)  # else a time that no calendar has fails later
+    return row["peer"], row["sent"], row["by_server"], at, bytes.fromhex(row["data"])

@@ -29,6 +29,7 @@ smartquotes = False  # quotation marks here are often those of code
 nitpicky = True
 nitpick_ignore = [
     ("py:class", "argparse._SubParsersAction"),  # private: argparse has no other name for it
+    ("py:class", "zlib._Compress"),  # private too: what zlib.compressobj returns
     # Attributes of an object that its class describes in a comment, not in a docstring:
     ("py:attr", "closed"),
     ("py:attr", "over"),
@@ -37,6 +38,7 @@ nitpick_ignore = [
     ("py:meth", "next_event"),  # inherited: of Connection, from a docstring of FastConnection
     ("py:class", "wsref.network.server.Handler"),  # a type variable
     ("py:class", "Handler"),  # a type variable
+    ("py:class", "wsref.check.clients.autobahn.AnyCase"),  # a type variable
 ]
 
 # -- Pages --------------------------------------------------------------------------

@@ -446,8 +446,8 @@ class TestALogThatFails:
                 assert "503" in third.head()
             healthy.send(text("well"))
             assert healthy.frame() == (TEXT, b"well")
-        told = "\n".join(broken_log)
-        assert all(one in told for one in ("101:", "a hook failed", "400:", "426:", "403:", "503:", "closed by"))
+        wanted = ("101:", "a hook failed", "400:", "426:", "403:", "503:", "closed by")
+        wait_until(lambda: all(words in "\n".join(broken_log) for words in wanted))
         assert "no space left on device" in capfd.readouterr().err
         wait_until(lambda: server.counts.closed == server.counts.opened == 5)
 

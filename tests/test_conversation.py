@@ -24,6 +24,7 @@ import socket
 import struct
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from conftest import DEADLINE, wait_until
@@ -738,6 +739,33 @@ class TestChat:
             echo.send(text("only me"))
             assert echo.frame() == (TEXT, b"only me")
             assert ann.buffer == b""
+
+    def test_of_many_that_join_at_once_each_learns_each_name_once(self, serve):
+        class Slow(Chat):
+            def room(self):
+                time.sleep(0.002)  # others come meanwhile
+                return super().room()
+
+        server, names = serve(Slow), [f"guest {n}" for n in range(12)]
+        ready = threading.Barrier(len(names))
+
+        def join(name):
+            with connect(f"{server.url}/?name={name.replace(' ', '%20')}") as ws:
+                heard = []
+                while len(heard) < len(names):
+                    line = str(ws.recv())
+                    _, listed, here = line.partition("; here: ")
+                    heard += here.split(", ") if listed else [line.removeprefix("* ").removesuffix(" has joined")]
+                ready.wait(DEADLINE)
+                ws.send("over")
+                while not (line := str(ws.recv())).endswith(": over"):
+                    heard.append(line)  # nobody is announced a second time
+                ready.wait(DEADLINE)
+                return heard
+
+        with ThreadPoolExecutor(len(names)) as pool:
+            for heard in pool.map(join, names):
+                assert sorted(heard) == sorted(names)
 
     def test_a_name_cannot_smuggle_lines_or_escapes(self, serve):
         with connected(serve(Chat), "/chat?name=%1b%5b31m%0aEve%0a%E2%80%AE") as client:

@@ -554,6 +554,55 @@ class TestForScripts:
         assert list(tmp_path.iterdir()) == []
 
 
+class TestOnATerminalWithoutSignals:
+    """As on Windows, whose consoles have no readline: a thread reads the lines."""
+
+    @pytest.fixture
+    def terminal_at(self, on_terminal):
+        folders = [str(Path(__file__).parent / "other_system"), os.environ.get("PYTHONPATH", "")]
+        system = {"PYTHONPATH": os.pathsep.join(filter(None, folders)), "WSREF_TEST_SYSTEM": "windows"}
+        return lambda url, *arguments: on_terminal(url, *arguments, **system)
+
+    def test_a_conversation(self, serve, terminal_at):
+        server = serve(Talker)
+        terminal = terminal_at(server.url)
+        terminal.until("/help lists the commands\r\n")
+        for typed, printed in [
+            ("hello", "< hello\r\n"),
+            ("/ping", r"Pong after [0-9]+\.[0-9] ms\r\n"),
+            ("/binary 00 ff68", r"< \(binary, 3 bytes\) 00 ff 68\r\n"),
+            ("/close 1005", "not done: close code 1005 may not be sent"),
+            ("/nonsense", "unknown command /nonsense"),
+        ]:
+            terminal.until("> ")
+            terminal.type(typed + "\r")
+            terminal.until(printed)
+        terminal.until("> ")
+        server.broadcast("some news")
+        terminal.until("\r< some news\r\n> ")
+        terminal.type("\x04")
+        terminal.until("we closed the connection: 1000 NORMAL")
+        assert terminal.ends() == 0
+        assert "Traceback" not in terminal.printed
+
+    @pytest.mark.parametrize(("typed", "code"), [("enough\rhalf a line", 0), ("kick\rhalf", 1), ("vanish\r", 1)])
+    def test_a_server_that_closes_ends_it(self, serve, terminal_at, typed, code):
+        terminal = terminal_at(serve(Talker).url)
+        terminal.until("> ")
+        terminal.type(typed)
+        terminal.until("the server closed the connection|TCP ended without a Close")
+        assert terminal.ends() == code
+        assert not re.search("Traceback|Fatal", terminal.printed)
+
+    def test_ctrl_c_is_130(self, serve, terminal_at):
+        terminal = terminal_at(serve().url)
+        terminal.until("> ")
+        terminal.type("half\x03")
+        terminal.until("we closed the connection: 1000 NORMAL")
+        assert terminal.ends() == 130
+        assert not re.search("Traceback|Fatal", terminal.printed)
+
+
 @pytest.mark.skipif(
     os.environ.get("WSREF_TEST_SYSTEM") == "windows", reason="a terminal of Linux needs termios and signals"
 )

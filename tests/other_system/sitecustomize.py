@@ -23,7 +23,8 @@ if SYSTEM == "windows":
         socket: ["MSG_DONTWAIT", "MSG_MORE", "MSG_NOSIGNAL", "SO_REUSEPORT"],
     }
     if sys.orig_argv[1:3] == ["-m", "wsref"]:  # the tests themselves need these
-        missing[signal] = ["SIGHUP", "SIGQUIT", "SIGALRM", "setitimer", "pthread_kill", "pthread_sigmask"]
+        missing[signal] = ["SIGHUP", "SIGQUIT", "SIGALRM", "SIGUSR1", "SIGCONT", "setitimer"]
+        missing[signal] += ["pthread_kill", "pthread_sigmask", "siginterrupt"]
         missing[os] = ["fork", "getuid", "geteuid", "sched_getaffinity"]
         for name in ("resource", "fcntl", "termios", "pty", "readline"):
             sys.modules[name] = None  # type: ignore[assignment]

@@ -29,7 +29,7 @@ from ..check.session import Target, parse_target
 from ..check.verdict import Level, Outcome
 from . import check_clients, check_options
 from .report_files import AutobahnFolder, Progress, ReportFiles, write_whole
-from .terminal import CommandError, wants_colour
+from .terminal import CommandError, wait, wants_colour
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser], version: str) -> None:
@@ -345,7 +345,7 @@ def serve_broken(name: str, port: int) -> int:
         with serving(BROKEN[name], port) as url:
             print(f"{url} is a broken server.  Symptom: {BROKEN[name].symptom}.")
             print(f"Find the bug: python -m wsref check {url}", flush=True)
-            threading.Event().wait()
+            wait(threading.Event())
     except OSError as error:
         raise CommandError(f"cannot listen on port {port}: {error.strerror}") from None
     except OverflowError:

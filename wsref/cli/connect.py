@@ -27,8 +27,8 @@ from ..protocol.limits import Limits
 from ..protocol.spec import TOKEN
 from ..protocol.url import URL, parse_url
 from .conversation import GRACE, TIMED_OUT, Filter, in_time, notify
-from .prompt import HELP, Terminal
-from .terminal import CommandError, open_trace, positive, print_to_stderr, seconds
+from .prompt import HELP, Prompt, Terminal
+from .terminal import HAS_SIGNALS, CommandError, open_trace, positive, print_to_stderr, seconds
 
 #: Seconds for finding out whether a port speaks TLS.
 PROBE_TIMEOUT = 3.0
@@ -204,7 +204,7 @@ def run(options: argparse.Namespace) -> int:
             return TIMED_OUT
         if as_filter or not (sys.stdin.isatty() and sys.stdout.isatty()):
             return Filter(ws, options, deadline).run()
-        output.terminal = Terminal(ws, options, deadline)
+        output.terminal = (Prompt if HAS_SIGNALS else Terminal)(ws, options, deadline)
         return output.terminal.run()
     except KeyboardInterrupt:
         return 130  # while connecting, or a second time: end without a closing handshake

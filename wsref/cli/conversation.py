@@ -33,7 +33,7 @@ from ..network.client import WebSocket, how_it_ended, is_normal
 from ..protocol.connection import Closed
 from ..protocol.errors import ConnectionClosed
 from ..protocol.spec import CloseCode
-from .terminal import print_to_stderr, wants_colour
+from .terminal import print_to_stderr, wait, wants_colour
 
 #: Characters of a text message, and bytes of a binary one, that are printed on a terminal.
 MAX_SHOWN = 2000
@@ -58,15 +58,19 @@ def in_time(action: Callable[[], Any], seconds: float) -> Any:
         TimeoutError: It takes longer.  It goes on until the process ends.
     """
     outcome: Future[Any] = Future()
+    done = threading.Event()
 
     def work() -> None:
         try:
             outcome.set_result(action())
         except BaseException as error:
             outcome.set_exception(error)
+        done.set()
 
     threading.Thread(target=work, name="wsref works", daemon=True).start()
-    return outcome.result(None if seconds == math.inf else seconds)
+    if not wait(done, seconds):
+        raise TimeoutError
+    return outcome.result()
 
 
 # -- Output ---------------------------------------------------------------------------
@@ -291,12 +295,12 @@ class Filter(Conversation):
     def converse(self) -> None:
         """Send the input; then wait for messages."""
         threading.Thread(target=self._send_input, name="wsref reads", daemon=True).start()
-        self._input_ended.wait()
-        wait = self.options.wait or (math.inf if self.options.count else WAIT)
-        wait = wait if self.problem is None else min(wait, WAIT)
+        wait(self._input_ended)
+        pause = self.options.wait or (math.inf if self.options.count else WAIT)
+        pause = pause if self.problem is None else min(pause, WAIT)
         since = time.monotonic()
-        while (left := max(self.last_message, since) + wait - time.monotonic()) > 0:
-            if self.ended.wait(None if wait == math.inf else min(left, wait)):
+        while (left := max(self.last_message, since) + pause - time.monotonic()) > 0:
+            if wait(self.ended, min(left, pause)):
                 return
 
     def wake(self) -> None:

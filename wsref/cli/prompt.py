@@ -1,7 +1,9 @@
 """Chapter 0: ``connect`` on a terminal: a prompt, with messages printed above the typed line.
 
-The main thread reads lines, and it alone may touch readline: a second thread that asks for the
-typed text while a key changes it makes the C library abort the process.  So a thread with a
+:class:`Terminal` runs typed lines and works on every system.  :class:`Prompt` needs signals.
+
+With signals, the main thread reads lines, and it alone may touch readline: a second thread that asks
+for the typed text while a key changes it makes the C library abort the process.  So a thread with a
 line to print hands it to the main thread and sends it a signal; the main thread runs the
 handler of the signal, also while it waits for a key.  The same signal ends the prompt.
 """
@@ -25,9 +27,10 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..network.client import WebSocket
+from ..protocol.errors import ConnectionClosed
 from ..wire.words import columns
 from .conversation import Conversation, escaped, message_line, notify, write
-from .terminal import wants_colour
+from .terminal import wait, wants_colour
 
 try:
     import readline  # gives input() history and editing, and has the text that was typed so far
@@ -57,34 +60,32 @@ HELP = """\
 
 
 class Terminal(Conversation):
-    """Sends typed lines, and prints messages above the line that is being typed."""
+    """Sends typed lines, and prints messages.
+
+    A thread reads the lines, and the main thread waits, as no signal could end its reading on Windows.
+    A line that is being typed when a message arrives is not drawn again.
+    """
 
     def __init__(self, ws: WebSocket, options: argparse.Namespace, deadline: float = math.inf) -> None:
         super().__init__(ws, options, deadline)
-        self._waiting: deque[tuple[str, SimpleQueue[None]]] = deque()  # lines for the main thread to print
         self._typing = False  # the last line of the screen is the prompt and the typed text
-        self._drawing = False  # readline is about to draw the prompt
-        self._may_end = False  # the main thread is in input(), and an exception would end that
-        self._done_reading = threading.Event()  # converse has ended
-        self._modes: list[Any] = []  # of the terminal while a line is typed
+        self._done_reading = threading.Event()
         self._colour = wants_colour(sys.stdout)
-        self._history = None if options.no_history else History.open()
-        signal.signal(signal.SIGUSR1, self._on_signal)
-        # The signal always ends select(), in which readline waits for a key, and must not end what it writes.
-        signal.siginterrupt(signal.SIGUSR1, readline is None)
-        signal.signal(signal.SIGCONT, self._come_back)
-        # The threads that run() starts inherit this: only the main thread takes the signal, which ends its wait.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})
 
     # -- Input
 
     def converse(self) -> None:
-        """Run each line as a command, until Ctrl-D."""
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCONT})
+        """Run each line as a command, until Ctrl-D (on Windows: Ctrl-Z, Enter)."""
         self.say("type a line to send it; /help lists the commands")
-        if HAS_HOOK:
-            readline.set_pre_input_hook(self._begin_typing)
+        threading.Thread(target=self._run_lines, name="wsref reads", daemon=True).start()
         try:
+            wait(self._done_reading)
+        finally:
+            if self._typing:
+                self._draw("\n")  # what follows is not behind the prompt
+
+    def _run_lines(self) -> None:
+        with contextlib.suppress(EOFError, ConnectionClosed):
             while not self.ended.is_set():
                 try:
                     line = self._input()
@@ -92,43 +93,19 @@ class Terminal(Conversation):
                     notify("not done: the line is not UTF-8", "33")
                 else:
                     self._run_line(line)
-        except EOFError:
-            pass
-        finally:
-            self._done_reading.set()
-            if HAS_HOOK:
-                readline.set_pre_input_hook(None)
+        self._done_reading.set()
 
     def _input(self) -> str:
         """Read a typed line.
 
         Raises:
-            EOFError: Ctrl-D, or the end of the conversation.
+            EOFError: There is no more.
         """
-        self._drawing = HAS_HOOK
-        try:
-            if not HAS_HOOK:
-                self._begin_typing()
-            line = input(PROMPT)
-        except (EOFError, KeyboardInterrupt):
-            self._typing = self._may_end = False
-            self._print("")
-            raise
-        finally:
-            self._drawing = self._typing = self._may_end = False
-        if self._history is not None:
-            self._history.save()
-        return line
-
-    def _begin_typing(self) -> None:
-        """The prompt is drawn: from now on messages are printed above it."""
         self._typing = True
-        self._drawing = False
-        if termios is not None:
-            with contextlib.suppress(termios.error):
-                self._modes = termios.tcgetattr(sys.stdin.fileno())
-        self._print_waiting()
-        self._may_end = True  # last: readline ignores an exception in this function
+        try:
+            return input(PROMPT)
+        finally:
+            self._typing = False
 
     def _run_line(self, line: str) -> None:
         if not line.startswith("/") or line.startswith("//"):
@@ -172,6 +149,84 @@ class Terminal(Conversation):
         self.print_above(f"\x1b[32m{line}\x1b[0m" if self._colour else line)
 
     def print_above(self, line: str) -> None:
+        """Print a line, and the prompt again (in any thread)."""
+        self._draw(f"\r{line}\n{PROMPT}" if self._typing else f"{line}\n")
+
+    def wake(self) -> None:
+        """End :meth:`converse`."""
+        self._done_reading.set()
+
+    def _draw(self, text: str) -> None:
+        with contextlib.suppress(OSError):  # the terminal has gone, and input() fails, too
+            write(text.encode(sys.stdout.encoding, "backslashreplace"))
+
+
+class Prompt(Terminal):
+    """Draws the line that is being typed again, below each message."""
+
+    def __init__(self, ws: WebSocket, options: argparse.Namespace, deadline: float = math.inf) -> None:
+        super().__init__(ws, options, deadline)
+        self._waiting: deque[tuple[str, SimpleQueue[None]]] = deque()  # lines for the main thread to print
+        self._drawing = False  # readline is about to draw the prompt
+        self._may_end = False  # the main thread is in input(), and an exception would end that
+        self._modes: list[Any] = []  # of the terminal while a line is typed
+        self._history = None if options.no_history else History.open()
+        signal.signal(signal.SIGUSR1, self._on_signal)
+        # The signal always ends select(), in which readline waits for a key, and must not end what it writes.
+        signal.siginterrupt(signal.SIGUSR1, readline is None)
+        signal.signal(signal.SIGCONT, self._come_back)
+        # The threads that run() starts inherit this: only the main thread takes the signal, which ends its wait.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCONT})
+
+    # -- Input
+
+    def converse(self) -> None:
+        """Run each line as a command, until Ctrl-D."""
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCONT})
+        self.say("type a line to send it; /help lists the commands")
+        if HAS_HOOK:
+            readline.set_pre_input_hook(self._begin_typing)
+        try:
+            self._run_lines()
+        finally:
+            self._done_reading.set()
+            if HAS_HOOK:
+                readline.set_pre_input_hook(None)
+
+    def _input(self) -> str:
+        """Read a typed line.
+
+        Raises:
+            EOFError: Ctrl-D, or the end of the conversation.
+        """
+        self._drawing = HAS_HOOK
+        try:
+            if not HAS_HOOK:
+                self._begin_typing()
+            line = input(PROMPT)
+        except (EOFError, KeyboardInterrupt):
+            self._typing = self._may_end = False
+            self._print("")
+            raise
+        finally:
+            self._drawing = self._typing = self._may_end = False
+        if self._history is not None:
+            self._history.save()
+        return line
+
+    def _begin_typing(self) -> None:
+        """The prompt is drawn: from now on messages are printed above it."""
+        self._typing = True
+        self._drawing = False
+        if termios is not None:
+            with contextlib.suppress(termios.error):
+                self._modes = termios.tcgetattr(sys.stdin.fileno())
+        self._print_waiting()
+        self._may_end = True  # last: readline ignores an exception in this function
+
+    # -- Output
+
+    def print_above(self, line: str) -> None:
         """Print a line above the one that is being typed, and draw that one again (in any thread)."""
         printed: SimpleQueue[None] = SimpleQueue()
         job = line, printed
@@ -212,10 +267,6 @@ class Terminal(Conversation):
         up = f"\x1b[{rows}A" if rows else ""  # to the first row of the typed text; clear from there
         text = f"{up}\r\x1b[J{line}\n{typed}" if self._typing else f"{line}\n"
         self._draw(text)
-
-    def _draw(self, text: str) -> None:
-        with contextlib.suppress(OSError):  # the terminal has gone, and input() fails, too
-            write(text.encode(sys.stdout.encoding, "backslashreplace"))
 
     def _typed(self) -> str:
         return PROMPT + (readline.get_line_buffer() if readline is not None else "")

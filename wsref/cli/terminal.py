@@ -6,7 +6,10 @@ import argparse
 import logging
 import math
 import os
+import signal
 import sys
+import threading
+import time
 from typing import TextIO
 
 from ..wire.trace import Printer, Recorder
@@ -14,6 +17,13 @@ from ..wire.trace import Printer, Recorder
 
 class CommandError(Exception):
     """The command failed: one line on standard error, and exit code 1."""
+
+
+#: Whether a signal can interrupt a thread at will, as on Linux and macOS, and not on Windows.
+HAS_SIGNALS = hasattr(signal, "pthread_kill")
+
+#: Seconds for which the main thread waits at once: on Windows Ctrl-C ends no wait before Python 3.14 (cpython#125541).
+STEP = math.inf if HAS_SIGNALS else 0.2
 
 
 def wants_colour(stream: TextIO) -> bool:
@@ -39,6 +49,19 @@ def print_to_stderr(line: str) -> None:
 def discard(stream: TextIO) -> None:
     """Send the output of a stream to nowhere, so that Python's last flush cannot fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def wait(event: threading.Event, seconds: float = math.inf) -> bool:
+    """Wait for an event in the main thread, so that Ctrl-C ends the wait.
+
+    Returns:
+        Whether the event is set.
+    """
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if event.wait(None if STEP == left == math.inf else min(left, STEP)):
+            return True
+    return event.is_set()
 
 
 def positive(text: str) -> int:

@@ -50,7 +50,12 @@ PAGE = """# {name}
 ALL_NAMES = ("wsref.protocol.spec",)
 
 #: Names whose values would fill the page: it describes them without.
-LONG_VALUES = {"wsref.check.cases": ("CASES", "LARGE_CASES")}
+LONG_VALUES = {
+    "wsref.check.baseline": ("EVERY",),
+    "wsref.check.cases": ("CASES", "LARGE_CASES"),
+    "wsref.check.clients.cases": ("CLIENT_CASES",),
+    "wsref.check.clients.gallery": ("BROKEN_CLIENTS",),
+}
 
 
 def modules() -> list[str]:

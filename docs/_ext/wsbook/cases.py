@@ -2,56 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from .runner import ROOT
+from .toc import write_pages
 
 PAGES = ROOT / "docs" / "reference" / "cases"
 
-PAGE = """# {chapter}. {title}: {count} cases
+PAGE = """# {chapter}. {title}: {count} cases{about}
 
-[The cases of `check`](../check-cases.md) explains the terms, and lists the other chapters.
+[The cases of `check{option}`](../{index}.md) explains the terms, and lists the other chapters.
 
-```{{check-cases}} {chapter}
+```{{check-cases}} {chapter}{kind}
 ```
 """
 
+#: For the pages about servers, and for those about clients.
+SERVERS = {"kind": "", "option": "", "about": "", "index": "check-cases"}
+CLIENTS = {"kind": " clients", "option": " --client", "about": " about clients", "index": "check-client-cases"}
 
-def write(folder: Path = PAGES) -> None:
-    """Write the changed pages, one for each chapter, and remove the others."""
+
+def page_of_case(case: Any) -> str:
+    """Return the page of a case, from the root of the book."""
+    return f"reference/cases/{'client-' * case.is_for_clients}chapter-{case.chapter:02}"
+
+
+def anchor_of_case(case: Any) -> str:
+    """Return the anchor of a case on its page."""
+    return "case-" + case.id.replace(".", "-")
+
+
+def write() -> None:
+    """Write a page for each chapter."""
     from wsref.check import CASES
+    from wsref.check.clients.cases import CLIENT_CASES
     from wsref.check.report import CHAPTERS
 
-    folder.mkdir(parents=True, exist_ok=True)
     pages = {}
-    for chapter, (title, _) in CHAPTERS.items():
-        count = sum(case.chapter == chapter for case in CASES)
-        pages[f"chapter-{chapter:02}.md"] = PAGE.format(chapter=chapter, title=title, count=count)
-    for path in folder.glob("*.md"):
-        if path.name not in pages:
-            path.unlink()
-    for name, text in pages.items():
-        path = folder / name
-        if not path.exists() or path.read_text("utf-8") != text:
-            path.write_text(text, "utf-8")
+    for words, every in ((SERVERS, CASES), (CLIENTS, CLIENT_CASES)):
+        for chapter, (title, _) in CHAPTERS.items():
+            if cases := [case for case in every if case.chapter == chapter]:
+                name = f"{page_of_case(cases[0]).rpartition('/')[2]}.md"
+                pages[name] = PAGE.format(chapter=chapter, title=title, count=len(cases), **words)
+    write_pages(PAGES, "*.md", pages)
 
 
 class CheckCases(SphinxDirective):
-    """A definition list of the cases of a chapter; with the argument ``client``, of all about clients, by chapter."""
+    """A definition list of the cases of a chapter; with the word ``clients``, of those about clients."""
 
     required_arguments = 1
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the list."""
         from wsref.check import CASES
         from wsref.check.clients.cases import CLIENT_CASES
-        from wsref.check.report import CHAPTERS
 
         from . import traced
 
@@ -59,25 +69,10 @@ class CheckCases(SphinxDirective):
         for name in traced.TABLES:
             self.env.note_dependency(str(traced.FOLDER / f"{name}.toml"))
         self.env.note_dependency(str(ROOT / "wsref" / "check" / "cases" / "__init__.py"))
-
-        if self.arguments[0] != "client":
-            return [self.items(case for case in CASES if case.chapter == int(self.arguments[0]))]
-        sections: list[nodes.Node] = []
-        for chapter, (title, _) in CHAPTERS.items():
-            cases = [case for case in CLIENT_CASES if case.chapter == chapter]
-            if not cases:
-                continue
-            name = f"client-cases-of-chapter-{chapter}"
-            section = nodes.section(ids=[name], names=[name])
-            section += nodes.title("", f"{chapter}. {title}: {len(cases)} cases")
-            section += self.items(cases)
-            self.state.document.note_explicit_target(section)
-            sections.append(section)
-        return sections
-
-    def items(self, cases: Iterable[Any]) -> nodes.definition_list:
-        """Return a definition list of these cases."""
-        return nodes.definition_list("", *(self.item(case) for case in cases), classes=["cases"])
+        self.env.note_dependency(str(ROOT / "wsref" / "check" / "clients" / "cases.py"))
+        every = CLIENT_CASES if "clients" in self.arguments else CASES
+        cases = [case for case in every if case.chapter == int(self.arguments[0])]
+        return [nodes.definition_list("", *(self.item(case) for case in cases), classes=["cases"])]
 
     def marks(self, case: Any) -> str:
         """Return what a case about clients needs, in words."""
@@ -88,11 +83,10 @@ class CheckCases(SphinxDirective):
 
     def item(self, case: Any) -> nodes.definition_list_item:
         """Return the item of one case."""
-        name = "case-" + case.id.replace(".", "-")
         term = nodes.term(
             "", "", nodes.literal("", case.id), nodes.Text(f" {case.level.value}, {case.section}{self.marks(case)}")
         )
-        term["ids"].append(name)
+        term["ids"].append(anchor_of_case(case))
         rows = nodes.field_list()
         quote = "Why" if case.level.value == "INTEROP" else "Rule"
         for label, body in (

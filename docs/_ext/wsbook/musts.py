@@ -17,6 +17,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from . import traced
 from .runner import ROOT
+from .toc import write_pages
 
 #: The kinds of requirements that the picture tells apart, each with the levels in it.
 KINDS = {
@@ -66,16 +67,26 @@ def anchor_of(section: traced.Section | tuple[int, str]) -> str:
     return f"rfc-{rfc}-{number.replace('.', '-')}"
 
 
+def page_of_section(rfc: int, number: str) -> str:
+    """Return the page of a section, from the root of the book.
+
+    >>> page_of_section(6455, "5.1"), page_of_section(9110, "7.8")
+    ('reference/musts/rfc6455-05', 'reference/musts/http')
+    """
+    part = int(number.partition(".")[0])
+    return f"reference/musts/{f'rfc{rfc}-{part:02}' if rfc in WHOLE else 'http'}"
+
+
 def page_of_row(row: traced.Row) -> str:
     """Return the page of a row, and its anchor, from the root of the book."""
-    rfc = row.place[0]
-    return f"reference/musts/{f'rfc{rfc}' if rfc in (6455, 7692) else 'http'}.html#{row_anchor(row.id)}"
+    return f"{page_of_section(*row.place)}.html#{row_anchor(row.id)}"
 
 
 def page_of_case(case: Any) -> str:
     """Return the page of a case of ``check``, and its anchor, from the root of the book."""
-    page = "check-client-cases" if case.is_for_clients else f"cases/chapter-{case.chapter:02}"
-    return f"reference/{page}.html#case-{case.id.replace('.', '-')}"
+    from . import cases
+
+    return f"{cases.page_of_case(case)}.html#{cases.anchor_of_case(case)}"
 
 
 def row_anchor(name: str) -> str:
@@ -152,10 +163,47 @@ def _said(text: str) -> nodes.paragraph:
 # -- Rules --------------------------------------------------------------------------------------
 
 
+#: The RFCs that the tables have as a whole.
+WHOLE = (6455, 7692)
+
+#: Sections without sentences of their own.
+TITLES = {
+    (6455, "4"): "Opening Handshake",
+    (6455, "5"): "Data Framing",
+    (6455, "6"): "Sending and Receiving Data",
+    (6455, "7"): "Closing the Connection",
+    (6455, "8"): "Error Handling",
+    (6455, "10"): "Security Considerations",
+    (6455, "11"): "IANA Considerations",
+}
+
+PAGE = """# RFC {rfc} §{part}, {title}
+
+Sentence by sentence.  [How to read a row](index.md#how-a-row-is-written).  Links lead to the line in the source.
+
+```{{musts}} rfc{rfc} {part}
+```
+"""
+
+
+def write() -> None:
+    """Write a page for each of the first-level sections that have rows."""
+    pages = {}
+    for rfc in WHOLE:
+        sections, _ = traced.read(traced.FOLDER / f"rfc{rfc}.toml")
+        titles = {section.number: section.title for section in sections}
+        for number in titles:
+            part = number.partition(".")[0]
+            name = f"{page_of_section(rfc, number).rpartition('/')[2]}.md"
+            pages[name] = PAGE.format(rfc=rfc, part=part, title=TITLES.get((rfc, part)) or titles[part])
+    write_pages(traced.FOLDER, "rfc*.md", pages)
+
+
 class Musts(_Traced):
-    """The rows of one table, section by section."""
+    """The rows of one table, section by section; with a number, those of a first-level section."""
 
     required_arguments = 1
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return a section for each section of the RFC."""
@@ -172,6 +220,8 @@ class Musts(_Traced):
                 cases.setdefault(row.id, []).append(case)
         made: list[nodes.Node] = []
         for section in sections:
+            if self.arguments[1:] not in ([], [section.number.partition(".")[0]]):
+                continue
             mine = [row for row in rows if row.place == (section.rfc, section.number)]
             name = anchor_of(section)
             one = nodes.section(ids=[name], names=[name])
@@ -232,7 +282,7 @@ def coverage_html(sections: Iterable[traced.Section], rows: Iterable[traced.Row]
             words = f"RFC {rfc}: {len(all_of_it)} requirements, {_tested(all_of_it)} tested"
             lines.append(f'<tr><th colspan="3" scope="rowgroup">{words}</th></tr>')
         mine = [row for row in rows if row.place == (section.rfc, section.number)]
-        page = f"rfc{section.rfc}.html" if section.rfc in (6455, 7692) else "http.html"
+        page = page_of_section(section.rfc, section.number).rpartition("/")[2] + ".html"
         title = html.escape(f"§{section.number} {section.title}")
         cells = "".join(_cell(row) for row in mine)
         lines.append(
@@ -330,7 +380,8 @@ def source_pages(app: Any) -> Iterator[tuple[str, dict[str, Any], str]]:
 
 
 def setup(app: Any) -> None:
-    """Register."""
+    """Register, and write the pages of the sections before Sphinx searches for pages."""
+    app.connect("config-inited", lambda app, config: write())
     app.add_directive("musts", Musts)
     app.add_directive("musts-coverage", Coverage)
     app.add_directive("threats", Threats)

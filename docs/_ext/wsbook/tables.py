@@ -326,14 +326,29 @@ def errors_close() -> Rows:
 def cases() -> Rows:
     """Return how many cases of each kind ``check`` has for a chapter, with a link to their page."""
     from wsref.check import CASES
+
+    return _counted(CASES)
+
+
+def client_cases() -> Rows:
+    """Return the same for ``check --client``."""
+    from wsref.check.clients.cases import CLIENT_CASES
+
+    return _counted(CLIENT_CASES)
+
+
+def _counted(every: Sequence[Any]) -> Rows:
     from wsref.check.report import CHAPTERS
+
+    from .cases import page_of_case
 
     levels = ("MUST", "SHOULD", "INTEROP")
     rows: Rows = [("Chapter", *levels)]
     for chapter, (title, _) in CHAPTERS.items():
-        there = [case.level.value for case in CASES if case.chapter == chapter]
-        link = f"[{chapter}. {title}](cases/chapter-{chapter:02}.md)"
-        rows.append((link, *(str(there.count(level) or "–") for level in levels)))
+        if there := [case for case in every if case.chapter == chapter]:
+            found = [case.level.value for case in there]
+            link = f"[{chapter}. {title}]({page_of_case(there[0]).removeprefix('reference/')}.md)"
+            rows.append((link, *(str(found.count(level) or "–") for level in levels)))
     return rows
 
 
@@ -346,6 +361,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "rules": rules,
     "answer-rules": answer_rules,
     "cases": cases,
+    "client-cases": client_cases,
     "close-codes": close_codes,
     "transitions": transitions,
     "errors-http": errors_http,

@@ -66,7 +66,7 @@ class TestCommand:
     @pytest.mark.slow
     def test_a_round_of_wsref_and_the_floor_leaves_figures_and_no_process(self, benchmark, tmp_path):
         file = tmp_path / "out.json"
-        arguments = ["--quick", "--seconds", "0.05", "--only", "wsref,floor,wsref-batched"]
+        arguments = ["--quick", "--seconds", "0.05", "--only", "wsref,floor,wsref-numpy"]
         mark = f"mark-{uuid.uuid4()}"
         arguments += ["--scenario", "ping,pipe32,bin64k,broadcast", "--json", str(file)]
         result = run(*arguments, env={**os.environ, "WSREF_TEST": mark})

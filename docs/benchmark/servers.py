@@ -54,7 +54,7 @@ def floor(port: int, mode: str) -> None:
     Server(("127.0.0.1", port), Floor).serve_forever()
 
 
-def wsref(port: int, mode: str, *, batched: bool = False) -> None:
+def wsref(port: int, mode: str) -> None:
     """As ``python -m wsref`` has it: all checks, all limits, keep-alive."""
     from wsref import Compression, Limits, WebSocketHandler, WebSocketServer
 
@@ -66,8 +66,6 @@ def wsref(port: int, mode: str, *, batched: bool = False) -> None:
         def on_message(self, message: str | bytes) -> None:
             self.server.broadcast(message)
 
-    if batched:
-        Echo.batch_replies = True
     limits = Limits(max_message_size=MAX_MESSAGE)
     compression = Compression(threshold=0) if mode == "deflate" else None
     handler = Broadcast if mode == "broadcast" else Echo
@@ -230,9 +228,6 @@ def main() -> None:
         wsref(int(port), mode)
     elif name == "wsref-numpy":
         wsref(int(port), mode)
-    elif name == "wsref-batched":
-        sys.modules["numpy"] = None  # type: ignore[assignment]
-        wsref(int(port), mode, batched=True)
     else:
         peers = (floor, websockets_sync, websockets_asyncio, simple_websocket, websocket_server, picows)
         {peer.__name__.replace("_", "-"): peer for peer in peers}[name](int(port), mode)

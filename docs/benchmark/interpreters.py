@@ -1,0 +1,108 @@
+#!/usr/bin/env python3
+"""wsref on several Pythons, side by side in one run: with and without the global lock (the GIL), say.
+
+It measures as benchmark.py does, with the same load generator:
+
+    python docs/benchmark/interpreters.py --python 3.13=PROGRAM --python '3.13 without the GIL=PROGRAM'
+
+The load generator runs on this Python.  --write is for the documentation: interpreters.json and
+interpreters.svg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from benchmark import HERE, SCENARIOS, SHORT, TEXT, Scenario, Server, _echo, many, record, run, text_table
+
+#: Connections that are busy at once; a thread each.
+COUNTS = (1, 2, 4, 8, 32, 100, 300, 1000)
+
+#: Rows of the benchmark that are measured too.
+OTHERS = ("pipe32", "bin1m", "handshakes", "idle", "broadcast")
+
+BUSY = tuple(
+    Scenario(f"conn{count}", f"{count:,} connection{'s' * (count > 1)}", "messages/s", _echo(many, TEXT, SHORT, count))
+    for count in COUNTS
+)
+
+
+def described(program: str) -> str:
+    """Return version and build of an interpreter, such as ``Python 3.13.15, no GIL``."""
+    code = (
+        "import sys, platform; gil = getattr(sys, '_is_gil_enabled', lambda: True)();"
+        "print(f'Python {platform.python_version()}' + ', no GIL' * (not gil))"
+    )
+    return subprocess.run([program, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def plot(data: dict[str, Any], path: Path) -> None:
+    """Draw messages per second over the number of connections, with the range of the rounds."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    mpl.rcParams.update({"svg.hashsalt": "wsref", "svg.fonttype": "none", "font.size": 9})
+    figure, axis = plt.subplots(figsize=(7.4, 3.6))
+    figure.set_facecolor("#fbfaf7")
+    axis.set_facecolor("none")
+    rows = {scenario["name"]: scenario["results"] for scenario in data["scenarios"]}
+    for number, server in enumerate(data["servers"]):
+        colour, dashes = ("#1f4e79", "-") if number else ("#8a5a00", "--")
+        results = [rows[scenario.name][server["name"]] for scenario in BUSY]
+        low, high = ([one(result["rounds"]) / 1000 for result in results] for one in (min, max))
+        medians = [result["median"] / 1000 for result in results]
+        axis.fill_between(COUNTS, low, high, color=colour, alpha=0.15, linewidth=0)
+        axis.plot(COUNTS, medians, dashes, color=colour, marker="o", markersize=4)
+        axis.annotate(server["title"], (COUNTS[-3], medians[-3]), (0, 9), textcoords="offset points", color=colour)
+    axis.set_xscale("log")
+    axis.set_xticks(COUNTS, [f"{count:,}" for count in COUNTS])
+    axis.minorticks_off()
+    axis.set_ylim(bottom=0)
+    axis.set_xlabel("busy connections, each with a thread")
+    axis.set_title("thousand messages of 32 bytes per second", loc="left", fontsize=9)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, metadata={"Date": None})
+    plt.close(figure)
+    path.write_text("".join(line.rstrip() + "\n" for line in path.read_text().splitlines()))
+
+
+def main() -> int:
+    """Measure, and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", action="append", required=True, metavar="NAME=PROGRAM", help="twice or more")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default %(default)s")
+    parser.add_argument("--seconds", type=float, default=0.4, metavar="S", help="for each figure; default %(default)s")
+    parser.add_argument("--write", action="store_true", help="write interpreters.json and interpreters.svg")
+    options = parser.parse_args()
+    servers, versions = [], {}
+    for number, text in enumerate(options.python):
+        title, _, program = text.partition("=")
+        if not program:
+            parser.error(f"--python is NAME=PROGRAM, not {text!r}")
+        servers.append(Server(f"wsref@{number}", title, "ours", python=program))
+        versions[f"wsref@{number}"] = described(program)
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    scenarios = [*BUSY, *(scenario for scenario in SCENARIOS if scenario.name in OTHERS)]
+    measured = run(servers, scenarios, options.rounds, options.seconds)
+    data = record(servers, scenarios, options.rounds, options.seconds, *measured)
+    for server in data["servers"]:
+        server["version"] = versions[server["name"]]
+    print(text_table(data))
+    if options.write:
+        (HERE / "interpreters.json").write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        plot(data, HERE / "interpreters.svg")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -94,8 +94,18 @@ class LogFormatter(logging.Formatter):
     """``12:34:56 127.0.0.1:50000 101: '/echo'``; warnings and errors begin with their level, in colour."""
 
     def __init__(self, colour: bool) -> None:
-        super().__init__("%(asctime)s %(message)s", "%H:%M:%S")
+        super().__init__("%(asctime)s %(message)s")
         self._colour = colour
+        self._clock = (0, "")  # the second, and its text: most lines share it with the line before
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        """Return the time of day, without a date."""
+        second, clock = self._clock
+        if int(record.created) != second:
+            second = int(record.created)
+            clock = time.strftime("%H:%M:%S", time.localtime(second))
+            self._clock = (second, clock)
+        return clock
 
     def format(self, record: logging.LogRecord) -> str:
         """Return one line for a record, and its traceback if it has one."""
@@ -109,7 +119,13 @@ class LogFormatter(logging.Formatter):
 
 
 def set_up_log(level: str, stream: TextIO) -> None:
-    """Send the log of the command line to a stream."""
+    """Send the log of the command line to a stream.
+
+    Cost:
+        8 µs of CPU for a line; 13 if each looked for what no line shows: the caller, the thread, the process.
+    """
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(stream)
     handler.setFormatter(LogFormatter(wants_colour(stream)))
     logger = logging.getLogger("wsref")

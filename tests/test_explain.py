@@ -615,6 +615,32 @@ class TestNothingEscapes:
         assert "".join(lines).replace(" ", "") == quote_unicode(words).replace(" ", "")
 
 
+class TestNarrow:
+    """The picture for a phone: 16 bits in a row, one column below"""
+
+    @pytest.mark.parametrize(
+        "wire",
+        [text("Hello"), frame(2, bytes(300)), frame(2, bytes(65536), key=b""), REQUEST, RESPONSE, b"\xf3\x85Hello"],
+    )
+    def test_it_says_the_same_and_nothing_leaves_the_sheet(self, wire):
+        for description in explain(wire):
+            wide, narrow = (ET.fromstring(description.svg(narrow=narrow)) for narrow in (False, True))
+            width = int(narrow.get("width"))
+            assert width == 408
+            assert [one.text for one in wide[:2]] == [one.text for one in narrow[:2]]  # what a screen reader says
+            for one in narrow.iter("{http://www.w3.org/2000/svg}rect"):
+                assert int(one.get("x")) + int(one.get("width")) <= width - 16
+            for one in narrow.iter("{http://www.w3.org/2000/svg}text"):
+                letter = 8.4 if one.get("class") == "title" else 7.8 if "small" not in one.get("class", "") else 6.6
+                if not one.get("text-anchor"):
+                    assert float(one.get("x")) + letter * columns(one.text or "") <= width, one.text
+
+    def test_a_frame_has_rows_of_16_bits(self):
+        picture = ET.fromstring(one(text("Hello")).svg(narrow=True, table=False))
+        boxes = picture.iter("{http://www.w3.org/2000/svg}rect")
+        assert [int(box.get("width")) // 22 for box in boxes] == [1, 1, 1, 1, 4, 1, 7, 16, 16, 16, 16, 8]
+
+
 class TestSize:
     """RFC 6455 §10.4: large lengths and payloads cost nothing"""
 

@@ -80,7 +80,8 @@ class Subscription:
         with self._lock:
             found = [description for kept, description in self._kept if kept == number]
         if found:
-            self._send({"number": number, "svg": found[0].svg(), "text": found[0].text()})
+            picture = {"svg": found[0].svg(), "narrow": found[0].svg(narrow=True), "text": found[0].text()}
+            self._send({"number": number, **picture})
 
     def _send(self, message: dict[str, object]) -> None:
         frame = build_frame(Frame(Opcode.TEXT, json.dumps(message).encode()))

@@ -26,13 +26,14 @@ class Description(Parts):
         """
         return text_of(self, colour=colour, width=width)
 
-    def svg(self, *, table: bool = True) -> str:
+    def svg(self, *, table: bool = True, narrow: bool = False) -> str:
         """Return a picture for a page or a file: without scripts, for light and dark.
 
         Args:
             table: With a title above the bits, and the fields, the payload and the problems below.
+            narrow: Half as wide, 16 bits in a row, for a phone.
         """
-        return svg_of([self], table=table)
+        return svg_of([self], table=table, narrow=narrow)
 
     def _repr_html_(self) -> str:
         """Notebooks call this."""

@@ -46,7 +46,7 @@ def bit_rows(parts: Parts, row_bits: int = ROW) -> list[list[Cell]]:
         row_bits: Bits in a row.
     """
     rows: list[list[Cell]] = []
-    for field in _with_payload(parts):
+    for field in _with_payload(parts, row_bits):
         digits = _digits(field)
         bits_per_digit = field.bits // len(digits) if digits else 1  # 1 or 8
         at, end = field.start, field.start + field.bits
@@ -68,14 +68,14 @@ def _digits(field: Field) -> list[str]:
     return octets + ["··"] * (field.bits // 8 - len(octets))
 
 
-def _with_payload(parts: Parts) -> Iterator[Field]:
+def _with_payload(parts: Parts, row_bits: int) -> Iterator[Field]:
     yield from parts.fields
     payload, end = parts.payload, sum(field.bits for field in parts.fields)
     if payload is None or not payload.length:
         return
     drawn = payload.length
     if drawn > WHOLE_PAYLOAD:
-        drawn = (-end % ROW + ROW) // 8  # the rest of this row, and one more
+        drawn = (-end % row_bits + row_bits) // 8  # the rest of this row, and one more
     name = "payload" if drawn == payload.length else f"payload, {drawn} of {payload.length} bytes"
     received = payload.wire[:drawn]
     yield Field(name, end, drawn * 8, received.hex(" "), "", "", "", (drawn - len(received)) * 8)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from typing import NamedTuple
 
 from .colours import COLOURS, kind_of
 from .layout import ROW, Cell, bit_range, bit_rows, dump, dump_title, remarks, width_in_bits
@@ -37,12 +38,29 @@ _STYLE += f"""\
 
 _UNIT = 22  # pixels: the width of one bit
 _LEFT = 40
-_WIDTH = _LEFT + ROW * _UNIT + 16
+
+
+class _Sheet(NamedTuple):
+    """What a picture is drawn on: as wide as 32 bits, or as 16, for a phone."""
+
+    bits: int
+    table: bool  # with a title above the bits, and the fields, the payload and the problems below
+
+    @property
+    def width(self) -> int:
+        """In pixels."""
+        return _LEFT + self.bits * _UNIT + 16
+
+    @property
+    def is_narrow(self) -> bool:
+        return self.bits < ROW
+
+
 _MIDDLE = ' text-anchor="middle"'
 _END = ' text-anchor="end"'
 
 
-def svg_of(descriptions: Sequence[Parts], *, table: bool = True) -> str:
+def svg_of(descriptions: Sequence[Parts], *, table: bool = True, narrow: bool = False) -> str:
     """Draw descriptions below each other, in one SVG document.
 
     It has a title and a description for screen readers, no scripts, and its own colours
@@ -51,11 +69,13 @@ def svg_of(descriptions: Sequence[Parts], *, table: bool = True) -> str:
     Args:
         descriptions: In order.
         table: With a title above the bits, and the fields, the payload and the problems below.
+        narrow: Half as wide, 16 bits in a row, for a phone.
     """
+    sheet = _Sheet(ROW // 2 if narrow else ROW, table)
     elements: list[str] = []
     top = 12.0
     for parts in descriptions:
-        drawn, top = _draw(parts, top, table)
+        drawn, top = _draw(parts, top, sheet)
         elements += drawn
         top += 20 if table else 4
     # A screen reader reads the title aloud, and the description on request.
@@ -64,7 +84,7 @@ def svg_of(descriptions: Sequence[Parts], *, table: bool = True) -> str:
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" class="wsref-bits" role="img" '
-            f'width="{_WIDTH}" height="{top:g}" viewBox="0 0 {_WIDTH} {top:g}">',
+            f'width="{sheet.width}" height="{top:g}" viewBox="0 0 {sheet.width} {top:g}">',
             f"<title>{escape(title)}</title>",
             f"<desc>{escape(words)}</desc>",
             f"<style>\n{_STYLE}</style>",
@@ -94,24 +114,25 @@ def _text(x: float, y: float, words: str, classes: str = "", attributes: str = "
 # Each function below returns the elements that it draws from ``top`` on, and where they end.
 
 
-def _draw(parts: Parts, top: float, table: bool) -> tuple[list[str], float]:
+def _draw(parts: Parts, top: float, sheet: _Sheet) -> tuple[list[str], float]:
     elements: list[str] = []
-    for line in wrap(parts.title, 90) if table else ():
+    for line in wrap(parts.title, 42 if sheet.is_narrow else 90) if sheet.table else ():
         top += 20
         elements.append(_text(16, top - 4, line, "title"))
-    top += 10 if table else 0
+    top += 10 if sheet.table else 0
     if parts.has_bits:
-        cells, top = _bits(parts, top)
+        cells, top = _bits(parts, top, sheet)
         elements += cells
-        top += 14 if table else 0
-    for draw in (_fields, _payload, _steps, _remarks) if table else ():
-        drawn, top = draw(parts, top)
+        top += 14 if sheet.table else 0
+    fields = _narrow_fields if sheet.is_narrow else _fields
+    for draw in (fields, _payload, _steps, _remarks) if sheet.table else ():
+        drawn, top = draw(parts, top, sheet)
         elements += drawn
     return elements, top
 
 
-def _bits(parts: Parts, top: float) -> tuple[list[str], float]:
-    rows = bit_rows(parts)
+def _bits(parts: Parts, top: float, sheet: _Sheet) -> tuple[list[str], float]:
+    rows = bit_rows(parts, sheet.bits)
     elements = [
         _text(_LEFT + (n + 0.5) * _UNIT, top + 10, str(n), "mono small soft", _MIDDLE)
         for n in range(width_in_bits(rows))
@@ -121,7 +142,7 @@ def _bits(parts: Parts, top: float) -> tuple[list[str], float]:
     for number, cells in enumerate(rows):
         one_bit = any(cell.bits == 1 for cell in cells)
         height = 68 if one_bit else 46
-        elements.append(_text(_LEFT - 8, top + 19, str(number * ROW // 8), "mono small soft", _END))
+        elements.append(_text(_LEFT - 8, top + 19, str(number * sheet.bits // 8), "mono small soft", _END))
         for cell in cells:
             box = f'<rect x="{_LEFT + cell.column * _UNIT}" y="{top:g}" width="{cell.bits * _UNIT}" height="{height}"'
             wrong = cell.field.name in parts.wrong_fields
@@ -156,11 +177,11 @@ def _cell(cell: Cell, top: float, *, with_value: bool) -> list[str]:
     return words
 
 
-def _fields(parts: Parts, top: float) -> tuple[list[str], float]:
+def _fields(parts: Parts, top: float, sheet: _Sheet) -> tuple[list[str], float]:
     """The fields, below each other; bit numbers only where bits are drawn."""
     elements: list[str] = []
     for field in parts.fields:
-        elements.append(f'<line x1="16" x2="{_WIDTH - 16}" y1="{top:g}" y2="{top:g}" class="rule"/>')
+        elements.append(f'<line x1="16" x2="{sheet.width - 16}" y1="{top:g}" y2="{top:g}" class="rule"/>')
         names = wrap(field.name, 26)
         values = wrap(field.value, 14 if parts.has_bits else 28)
         meaning = wrap(field.meaning, 56 if parts.has_bits else 40)
@@ -175,31 +196,58 @@ def _fields(parts: Parts, top: float) -> tuple[list[str], float]:
             (meaning_x, meaning, "small"),
         ):
             elements += [_text(x, top + 16 + 16 * n, line, classes) for n, line in enumerate(lines)]
-        elements.append(_text(_WIDTH - 16, top + 16, field.section, "small soft", _END))
+        elements.append(_text(sheet.width - 16, top + 16, field.section, "small soft", _END))
         top += 7 + 16 * max(len(meaning), len(values), len(names))
     return elements, top + 8
 
 
-def _payload(parts: Parts, top: float) -> tuple[list[str], float]:
+def _narrow_fields(parts: Parts, top: float, sheet: _Sheet) -> tuple[list[str], float]:
+    """The same in one column."""
+    elements: list[str] = []
+    for field in parts.fields:
+        elements.append(f'<line x1="16" x2="{sheet.width - 16}" y1="{top:g}" y2="{top:g}" class="rule"/>')
+        if field.name in parts.wrong_fields:
+            elements.append(_text(16, top + 16, "✗", "alarm"))
+        elements.append(_text(30, top + 16, field.name, "strong"))
+        elements.append(_text(sheet.width - 16, top + 16, field.section, "small soft", _END))
+        lines = [(line, "mono small") for line in wrap(field.value, 54)]
+        if max(len(field.name), len(field.value)) <= 14:  # both in one line
+            elements.append(_text(150, top + 16, field.value, "mono small"))
+            lines = []
+        lines += [(line, "small") for line in wrap(field.meaning, 56)]
+        for line, classes in lines:
+            top += 16
+            elements.append(_text(30, top + 16, line, classes))
+        top += 23
+    return elements, top + 8
+
+
+def _payload(parts: Parts, top: float, sheet: _Sheet) -> tuple[list[str], float]:
     if not dump_title(parts):
         return [], top
-    top += 14
-    elements = [_text(16, top, dump_title(parts), "strong")]
-    for line in dump(parts.payload):
+    elements: list[str] = []
+    top -= 3
+    for line in wrap(dump_title(parts), 48 if sheet.is_narrow else 95):
+        top += 17
+        elements.append(_text(16, top, line, "strong"))
+    for line in dump(parts.payload, width=sheet.width // 9):
         top += 17
         elements.append(_text(30, top, line, "mono"))
     return elements, top + 14
 
 
-def _steps(parts: Parts, top: float) -> tuple[list[str], float]:
+def _steps(parts: Parts, top: float, sheet: _Sheet) -> tuple[list[str], float]:
     elements: list[str] = []
     for step in parts.steps:
         top += 8
         elements.append(_text(30, top + 8, step.name, "strong"))
-        lines = [(line, "mono small") for line in wrap(step.value, 66)]
-        lines += [(line, "small soft") for line in wrap(f"{step.meaning} ({step.section})", 84)]
+        top += 15 if sheet.is_narrow else 0
+        lines = [(line, "mono small") for line in wrap(step.value, 54 if sheet.is_narrow else 66)]
+        lines += [
+            (line, "small soft") for line in wrap(f"{step.meaning} ({step.section})", 58 if sheet.is_narrow else 84)
+        ]
         for line, classes in lines:
-            elements.append(_text(212, top + 8, line, classes))
+            elements.append(_text(30 if sheet.is_narrow else 212, top + 8, line, classes))
             top += 15
     return elements, top + 8
 
@@ -207,12 +255,12 @@ def _steps(parts: Parts, top: float) -> tuple[list[str], float]:
 _REMARK_CLASSES = {"problem": "alarm", "missing": "strong", "note": "soft"}
 
 
-def _remarks(parts: Parts, top: float) -> tuple[list[str], float]:
+def _remarks(parts: Parts, top: float, sheet: _Sheet) -> tuple[list[str], float]:
     elements: list[str] = []
     for kind, mark, text in remarks(parts):
         top += 5
         elements.append(_text(16, top + 12, mark, _REMARK_CLASSES[kind]))
-        for line in wrap(text, 98):
+        for line in wrap(text, 50 if sheet.is_narrow else 98):
             elements.append(_text(34, top + 12, line))
             top += 17
     return elements, top

@@ -64,18 +64,27 @@ class Wire(SphinxDirective):
         descriptions = explain(octets, masked=masked, key=self.options.get("key"), deflate=agreed)
         if not descriptions:
             raise self.error("wire: no bytes")
-        svg = svg_of(descriptions, table="only-bits" not in self.options)
-        return figure(self, svg, descriptions[0].one_line, self.options.get("caption", ""))
+        wide, narrow = (
+            svg_of(descriptions, table="only-bits" not in self.options, narrow=narrow) for narrow in (False, True)
+        )
+        return figure(self, wide, descriptions[0].one_line, self.options.get("caption", ""), narrow)
 
 
-def figure(directive: SphinxDirective, svg: str, label: str, caption: str) -> list[nodes.Node]:
-    """Return an inline picture, which has the page's colours; on a narrow page it scrolls and does not shrink."""
-    opening = f'<figure class="wire"><div class="wire-moves" tabindex="0" role="group" aria-label="{escape(label)}">'
+def figure(directive: SphinxDirective, svg: str, label: str, caption: str, narrow: str = "") -> list[nodes.Node]:
+    """Return an inline picture, which has the page's colours.
+
+    On a narrow page the one for a narrow page is shown, if there is one; another scrolls and does not shrink.
+    """
+    where = ("wide", "narrow") if narrow else ("",)
+    drawn = "".join(
+        f'<div class="wire-moves {place}" tabindex="0" role="group" aria-label="{escape(label)}">{picture}</div>'
+        for place, picture in zip(where, (svg, narrow), strict=False)
+    )
     if not caption:
-        return [nodes.raw("", f"{opening}{svg}</div></figure>", format="html")]
+        return [nodes.raw("", f'<figure class="wire">{drawn}</figure>', format="html")]
     words, messages = directive.parse_inline(caption)
     return [
-        nodes.raw("", f"{opening}{svg}</div><figcaption>", format="html"),
+        nodes.raw("", f'<figure class="wire">{drawn}<figcaption>', format="html"),
         nodes.paragraph("", "", *words),
         nodes.raw("", "</figcaption></figure>", format="html"),
         *messages,

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from http import HTTPStatus
 from pathlib import Path
+from statistics import median
 from typing import Any, ClassVar
 
 from docutils import nodes
@@ -29,6 +30,7 @@ PACKAGE = ROOT / "wsref"
 
 #: The figures of the benchmark's page.
 RESULTS = ROOT / "docs" / "benchmark" / "results.json"
+INTERPRETERS = RESULTS.with_name("interpreters.json")
 
 
 def code(text: object) -> str:
@@ -205,6 +207,22 @@ def threads() -> Rows:
     return rows
 
 
+def interpreters() -> Rows:
+    """Return what one server does on several Pythons, from ``interpreters.json``: medians and ratios."""
+    data = json.loads(INTERPRETERS.read_text("utf-8"))
+    names = [server["name"] for server in data["servers"]]
+    titles = [f"{server['title']}: {server['version']}" for server in data["servers"]]
+    rows: Rows = [(f"{data['date']}, {data['rounds']} rounds", *titles, "ratio")]
+    for scenario in data["scenarios"]:
+        results = [scenario["results"][name] for name in names]
+        whole = scenario["lower_is_better"]
+        first, last = (result["rounds"] for result in (results[0], results[-1]))
+        ratio = median(there / here for here, there in zip(first, last, strict=True))
+        cells = (_figure(result, whole or scenario["unit"] == "MiB/s") for result in results)
+        rows.append((f"{scenario['title']}, {scenario['unit']}", *cells, f"{ratio:.2f}"))
+    return rows
+
+
 def _figure(result: dict[str, Any], whole: bool) -> str:
     """Return a median with its range, ``35 k (23-44)``; a median alone if it hardly varies."""
     if isinstance(result["median"], str):
@@ -367,6 +385,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "errors-http": errors_http,
     "errors-close": errors_close,
     "threads": threads,
+    "interpreters": interpreters,
 }
 
 

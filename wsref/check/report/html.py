@@ -31,6 +31,8 @@ tr { border-top: 1px solid var(--line); }
 .faint { opacity: .7; }
 .id { font-family: ui-monospace, monospace; font-size: .85rem; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
+.narrow { display: none; }
+@media (max-width: 40rem) { .wide { display: none; } .narrow { display: block; } }
 pre { background: var(--soft); padding: .6rem; font-size: .8rem; margin: .5rem 0; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem .8rem; margin: .5rem 0; }
 dd { margin: 0; overflow-wrap: anywhere; }
@@ -112,7 +114,8 @@ def _failure(verdict: Verdict, known: dict[str, str]) -> str:
     terms = "".join(f"<dt>{name}</dt><dd>{escape(printable(text))}</dd>" for name, text in rows.items() if text)
     wire = escape("\n".join(conversation(verdict, Ansi(False))))
     drawn = frame_to_draw(verdict) if case.chapter >= 6 else None
-    picture = f'<div class="scroll">{drawn.svg()}</div>' if drawn else ""
+    wide, narrow = (drawn.svg(), drawn.svg(narrow=True)) if drawn else ("", "")
+    picture = f'<div class="scroll wide">{wide}</div><div class="narrow">{narrow}</div>' if drawn else ""
     return (
         f'<article id="{escape(case.id)}"><h3>{escape(case.title)}</h3>'
         f'<div class="id {kind}">{MARKS[Outcome.FAIL][0]} {case.level.value} {escape(case.id)}</div><dl>{terms}</dl>'

@@ -163,7 +163,8 @@ class TestPage:
         assert [row["name"] for row in data["scenarios"]] == [row.name for row in benchmark.SCENARIOS]
         assert [row["name"] for row in data["servers"]] == [row.name for row in benchmark.SERVERS]
 
-    def test_there_is_a_picture_without_a_date_in_it(self):
-        picture = SCRIPT.with_name("results.svg").read_text("utf-8")
+    @pytest.mark.parametrize("name", ["results", "results-dark", "interpreters", "interpreters-dark"])
+    def test_there_is_a_picture_without_a_date_in_it(self, name):
+        picture = SCRIPT.with_name(f"{name}.svg").read_text("utf-8")
         assert picture.lstrip().startswith("<?xml")
         assert "<dc:date>" not in picture

@@ -962,28 +962,69 @@ def with_table(page: str, data: dict[str, Any]) -> str:
     return f"{before}{TABLE_BEGINS}\n\n{made}\n\n{TABLE_ENDS}{after}"
 
 
-def plot(data: dict[str, Any], path: Path) -> None:
-    """Small pictures, one for each scenario: bars with their names and figures beside them.
+@dataclass(frozen=True)
+class Colours:
+    """Of a picture, for a light page or a dark one."""
 
-    The picture brings its own paper, so that it can be read on a dark page too; what a bar is,
-    its label says, and no colour.
-    """
+    paper: str
+    ink: str
+    soft: str  # edges, and all that is not ours
+    ours: str
+    second: str  # where two lines are compared
+    threads: str
+    events: str
+
+
+LIGHT = Colours("#fbfaf7", "#22262a", "#5b6b7a", "#1f4e79", "#8a5a00", "#c8d3de", "#eceff2")
+DARK = Colours("#14171a", "#e6e3dc", "#93a1ae", "#6cb2e8", "#e0a83e", "#45525f", "#262e36")
+
+
+def drawing(colours: Colours, **settings: Any) -> Any:
+    """Return pyplot, which draws in these colours, and writes the same file for the same figures."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    mpl.rcParams.update({"svg.hashsalt": "wsref", "svg.fonttype": "none", "font.size": 8, "hatch.linewidth": 0.6})
+    names = ("text.color", "axes.labelcolor", "xtick.color", "ytick.color", "axes.edgecolor")
+    mpl.rcParams.update({"svg.hashsalt": "wsref", "svg.fonttype": "none", "font.size": 8, **settings})
+    mpl.rcParams.update(dict.fromkeys(names, colours.ink))
+    mpl.rcParams.update({"figure.facecolor": colours.paper, "axes.facecolor": "none", "savefig.facecolor": "auto"})
+    return plt
+
+
+def dark(path: Path) -> Path:
+    """Return the name of a picture's dark version.
+
+    >>> dark(Path("results.svg")).name
+    'results-dark.svg'
+    """
+    return path.with_stem(f"{path.stem}-dark")
+
+
+def save(plt: Any, figure: Any, path: Path) -> None:
+    """Write a picture without its date, and an SVG without blanks at the ends of lines."""
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=100)
+    plt.close(figure)
+    if path.suffix == ".svg":
+        path.write_text("".join(line.rstrip() + "\n" for line in path.read_text().splitlines()))
+
+
+def plot(data: dict[str, Any], path: Path, colours: Colours = LIGHT) -> None:
+    """Small pictures, one for each scenario: bars with their names and figures beside them.
+
+    What a bar is, its label says, and no colour.
+    """
+    plt = drawing(colours, **{"hatch.linewidth": 0.6})
     styles = {
-        "ours": {"facecolor": "#1f4e79", "edgecolor": "#1f4e79"},
-        "threads": {"facecolor": "#c8d3de", "edgecolor": "#5b6b7a"},
-        "events": {"facecolor": "#eceff2", "edgecolor": "#5b6b7a"},
-        "floor": {"facecolor": "white", "edgecolor": "#5b6b7a", "hatch": "////"},
+        "ours": {"facecolor": colours.ours, "edgecolor": colours.ours},
+        "threads": {"facecolor": colours.threads, "edgecolor": colours.soft},
+        "events": {"facecolor": colours.events, "edgecolor": colours.soft},
+        "floor": {"facecolor": colours.paper, "edgecolor": colours.soft, "hatch": "////"},
     }
     columns = 3
     rows = -(-len(data["scenarios"]) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(11, 2.2 * rows), squeeze=False)
-    figure.set_facecolor("#fbfaf7")
     for axis in axes.flat[len(data["scenarios"]) :]:
         axis.set_visible(False)
     for axis, scenario in zip(axes.flat, data["scenarios"], strict=False):
@@ -1005,13 +1046,8 @@ def plot(data: dict[str, Any], path: Path) -> None:
         axis.set_title(
             f"{scenario['title']}, {scenario['unit']}{less}", loc="left", x=-0.5, fontweight="bold", fontsize=9
         )
-        axis.set_facecolor("none")
     figure.tight_layout(h_pad=1.6)
-    metadata = {"Date": None} if path.suffix == ".svg" else None
-    figure.savefig(path, metadata=metadata, dpi=100)
-    plt.close(figure)
-    if path.suffix == ".svg":  # no blanks at the ends of lines
-        path.write_text("".join(line.rstrip() + "\n" for line in path.read_text().splitlines()))
+    save(plt, figure, path)
 
 
 def text_table(data: dict[str, Any]) -> str:
@@ -1103,6 +1139,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             as_json.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
         if as_plot:
             plot(data, as_plot)
+    if options.write:
+        plot(data, dark(HERE / "results.svg"), DARK)
     if options.write or options.targets:
         for words, here, met in targets(data):
             print(f"{'met    ' if met else 'NOT MET'} {words}: {here}")

@@ -6,7 +6,7 @@ It measures as benchmark.py does, with the same load generator:
     python docs/benchmark/interpreters.py --python 3.13=PROGRAM --python '3.13 without the GIL=PROGRAM'
 
 The load generator runs on this Python.  --write is for the documentation: interpreters.json and
-interpreters.svg.
+the pictures beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from benchmark import HERE, SCENARIOS, SHORT, TEXT, Scenario, Server, _echo, many, record, run, text_table
+from benchmark import (
+    DARK,
+    HERE,
+    LIGHT,
+    SCENARIOS,
+    SHORT,
+    TEXT,
+    Colours,
+    Scenario,
+    Server,
+    _echo,
+    dark,
+    drawing,
+    many,
+    record,
+    run,
+    save,
+    text_table,
+)
 
 #: Connections that are busy at once; a thread each.
 COUNTS = (1, 2, 4, 8, 32, 100, 300, 1000)
@@ -42,26 +60,18 @@ def described(program: str) -> str:
     return subprocess.run([program, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def plot(data: dict[str, Any], path: Path) -> None:
+def plot(data: dict[str, Any], path: Path, colours: Colours) -> None:
     """Draw messages per second over the number of connections, with the range of the rounds."""
-    import matplotlib as mpl
-
-    mpl.use("Agg")
-    import matplotlib.pyplot as plt
-
-    mpl.rcParams.update({"svg.hashsalt": "wsref", "svg.fonttype": "none", "font.size": 9})
+    plt = drawing(colours, **{"font.size": 9})
     figure, axis = plt.subplots(figsize=(7.4, 3.6))
-    figure.set_facecolor("#fbfaf7")
-    axis.set_facecolor("none")
     rows = {scenario["name"]: scenario["results"] for scenario in data["scenarios"]}
-    for number, server in enumerate(data["servers"]):
-        colour, dashes = ("#1f4e79", "-") if number else ("#8a5a00", "--")
+    lines = ((colours.second, "--", "s"), (colours.ours, "-", "o"))
+    for server, (colour, dashes, mark) in zip(data["servers"], lines, strict=False):
         results = [rows[scenario.name][server["name"]] for scenario in BUSY]
         low, high = ([one(result["rounds"]) / 1000 for result in results] for one in (min, max))
         medians = [result["median"] / 1000 for result in results]
         axis.fill_between(COUNTS, low, high, color=colour, alpha=0.15, linewidth=0)
-        axis.plot(COUNTS, medians, dashes, color=colour, marker="o", markersize=4)
-        axis.annotate(server["title"], (COUNTS[-3], medians[-3]), (0, 9), textcoords="offset points", color=colour)
+        axis.plot(COUNTS, medians, dashes, color=colour, marker=mark, markersize=4, label=server["title"])
     axis.set_xscale("log")
     axis.set_xticks(COUNTS, [f"{count:,}" for count in COUNTS])
     axis.minorticks_off()
@@ -69,10 +79,9 @@ def plot(data: dict[str, Any], path: Path) -> None:
     axis.set_xlabel("busy connections, each with a thread")
     axis.set_title("thousand messages of 32 bytes per second", loc="left", fontsize=9)
     axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False)
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None})
-    plt.close(figure)
-    path.write_text("".join(line.rstrip() + "\n" for line in path.read_text().splitlines()))
+    save(plt, figure, path)
 
 
 def main() -> int:
@@ -81,7 +90,7 @@ def main() -> int:
     parser.add_argument("--python", action="append", required=True, metavar="NAME=PROGRAM", help="twice or more")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default %(default)s")
     parser.add_argument("--seconds", type=float, default=0.4, metavar="S", help="for each figure; default %(default)s")
-    parser.add_argument("--write", action="store_true", help="write interpreters.json and interpreters.svg")
+    parser.add_argument("--write", action="store_true", help="write interpreters.json and its pictures")
     options = parser.parse_args()
     servers, versions = [], {}
     for number, text in enumerate(options.python):
@@ -100,7 +109,9 @@ def main() -> int:
     print(text_table(data))
     if options.write:
         (HERE / "interpreters.json").write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        plot(data, HERE / "interpreters.svg")
+        picture = HERE / "interpreters.svg"
+        plot(data, picture, LIGHT)
+        plot(data, dark(picture), DARK)
     return 0
 
 

@@ -100,7 +100,7 @@ class TestShown:
     """Figures in a table"""
 
     def test_the_examples_in_its_docstrings_hold(self, benchmark):
-        assert doctest.testmod(benchmark) == doctest.TestResults(failed=0, attempted=3)
+        assert doctest.testmod(benchmark) == doctest.TestResults(failed=0, attempted=4)
 
 
 class TestLoad:

@@ -684,7 +684,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("end", ["", "\r", "\r\n", "\r\n\r"])
     def test_a_101_without_its_empty_line_is_told_after_a_pause_and_not_by_the_deadline(self, fake, monkeypatch, end):
-        monkeypatch.setattr("wsref.network.client.HEAD_PAUSE", 0.5)
+        monkeypatch.setattr("wsref.network.dialing.HEAD_PAUSE", 0.5)
 
         def script(server, sock):
             sock.sendall(good_answer(server.request(sock)).removesuffix(b"\r\n\r\n") + end.encode())
@@ -749,7 +749,7 @@ class TestTheNetwork:
 
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (f"192.0.2.{n}", 80)) for n in range(3)]
         monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-        monkeypatch.setattr("wsref.network.client._dial", dial)
+        monkeypatch.setattr("wsref.network.client.dial", dial)
         with pytest.raises(TimeoutError, match=r"192\.0\.2\.0 port 80: timed out; .*192\.0\.2\.2 port 80: timed out"):
             connect("ws://three.example/", timeout=6)
         assert patiences == [2, 3, 6]
@@ -825,7 +825,7 @@ class TestTheNetwork:
             dialled.append(address)
             return socket.create_connection(("127.0.0.1", server.port))
 
-        monkeypatch.setattr("wsref.network.client._dial", dial)
+        monkeypatch.setattr("wsref.network.client.dial", dial)
         name = socket.if_nameindex()[0][1]
         with connect(f"ws://[fe80::1%25{name}]:81/") as ws:
             assert ws.url == f"ws://[fe80::1%25{name}]:81/"

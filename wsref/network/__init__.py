@@ -1,7 +1,7 @@
 """Sockets and threads: what carries the protocol's bytes, for a server and for a client.
 
 In the order in which to read them.  For the first reading leave out ``tls``, ``tap``,
-``overload`` and ``client``.
+``overload``, ``dialing`` and ``client``.
 
 ================  ========  ==============================================================
 module            chapter   in one line
@@ -17,6 +17,7 @@ overload          10        a thread for each connection, and an answer for too 
 channel           8, 10     an open connection: what server and client share
 server            10        accepts connections, knows them, broadcasts, ends them
 handler           1-11      one connection; ``handle()`` is the contents page
+dialing           0         a client's way to a WebSocket: address, TCP, TLS, the response
 client            0         the browser's ``WebSocket``, for Python
 ================  ========  ==============================================================
 """

@@ -26,8 +26,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import math
-import re
-import socket
 import ssl
 import threading
 import time
@@ -38,28 +36,18 @@ from types import TracebackType
 from typing import TypeVar
 
 from ..protocol import deflate
-from ..protocol.client_handshake import HandshakeFailed, build_handshake, check_response, new_key
+from ..protocol.client_handshake import build_handshake, check_response, new_key
 from ..protocol.connection import Closed, Message, Ping, Pong
 from ..protocol.deflate import Compression
-from ..protocol.errors import ConnectionClosed, HTTPError, quote_ascii
-from ..protocol.http11 import Response, build_request, parse_response, reason_phrase
+from ..protocol.errors import ConnectionClosed, quote_ascii
+from ..protocol.http11 import build_request
 from ..protocol.limits import MAX_SECONDS, Limits
 from ..protocol.spec import CloseCode, Role, State
-from ..protocol.url import URL, parse_url
+from ..protocol.url import parse_url
 from .channel import Channel, make_connection
+from .dialing import addresses_of, dial, make_transport, read_response, start_tls, turn
 from .log import logger
-from .tap import Tap, Tapped, TappedTLS
-from .tls import TLSTransport
-from .transport import Transport
-
-#: Bytes that a read of the response's head, or of a refusal's body, asks for.
-HEAD_READ_SIZE = 16 * 1024
-
-#: Seconds.  A server writes the head of a response at once; after this pause inside it the rest is missing.
-HEAD_PAUSE = 2.0
-
-#: Bytes of a refusal's body that are read.
-MAX_BODY = 16 * 1024
+from .tap import Tap
 
 #: Bytes that a kept message counts in addition to its own: an empty one takes memory, too.
 PER_MESSAGE = 64
@@ -129,24 +117,24 @@ def connect(
         ssl_context = ssl.create_default_context()
 
     deadline = time.monotonic() + timeout
-    addresses = _addresses(where)
+    addresses = addresses_of(where)
     failures = []
     for n, (family, address) in enumerate(addresses):
-        with _turn(address, deadline):
+        with turn(address, deadline):
             # An address that does not answer must not use up the time of the others.
             seconds = (deadline - time.monotonic()) / (len(addresses) - n)
             try:
-                sock = _dial(family, address, seconds)
+                sock = dial(family, address, seconds)
             except OSError as error:
                 failures.append((f"{address[0]} port {address[1]}: {error.strerror or error}", error.errno))
                 continue
             with contextlib.ExitStack() as on_failure:
                 on_failure.callback(sock.close)
-                transport = _make_transport(sock, where, ssl_context, limits, tap)
-                _tls_handshake(transport, where, deadline)
+                transport = make_transport(sock, where, ssl_context, limits, tap)
+                start_tls(transport, where, deadline)
                 with transport.write_lock, contextlib.suppress(ConnectionClosed):  # the first read notices
                     transport.send(wire)
-                response, early = _read_response(transport, deadline, limits)
+                response, early = read_response(transport, deadline, limits)
                 subprotocol, parameters = check_response(request, response, compression, secure=where.secure)
                 on_failure.pop_all()
         connection = make_connection(Role.CLIENT, limits, parameters=parameters, compression=compression)
@@ -156,160 +144,6 @@ def connect(
         return WebSocket(Channel(transport, connection, subprotocol=subprotocol, extensions=extensions), str(where))
     # By its number, OSError becomes a ConnectionRefusedError, a TimeoutError, ...
     raise OSError(failures[-1][1] or errno.ETIMEDOUT, f"cannot connect: {'; '.join(why for why, _ in failures)}")
-
-
-def _addresses(url: URL) -> list[tuple[socket.AddressFamily, tuple[str | int, ...]]]:
-    """Ask the system's resolver; keep its order.  (An IPv6 address has four parts: the last is its zone.)"""
-    try:
-        found = socket.getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        raise socket.gaierror(error.errno, f"no such host: {quote_ascii(url.host)} ({error.strerror})") from None
-    return [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]
-
-
-_connecting: set[tuple[str | int, ...]] = set()  # addresses to which a connection is in the state CONNECTING
-_connecting_changed = threading.Condition()
-
-
-@contextlib.contextmanager
-def _turn(address: tuple[str | int, ...], deadline: float) -> Iterator[None]:
-    """§4.1 item 2: "There MUST be no more than one connection in a CONNECTING state" to one
-    host and port, by its IP address; "the client MUST serialize them".
-
-    So a program cannot open a thousand connections to a server that answers none of them.
-    """
-    with _connecting_changed:
-        left = deadline - time.monotonic()
-        if not _connecting_changed.wait_for(lambda: address not in _connecting, max(left, 0.0)):
-            raise TimeoutError(f"another connection to {address[0]} port {address[1]} is still being opened (§4.1)")
-        _connecting.add(address)
-    try:
-        yield
-    finally:
-        with _connecting_changed:
-            _connecting.discard(address)
-            _connecting_changed.notify_all()
-
-
-def _dial(family: socket.AddressFamily, address: tuple[str | int, ...], timeout: float) -> socket.socket:
-    """Open a TCP connection."""
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.settimeout(max(timeout, 0.001))
-        sock.connect(address)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _make_transport(
-    sock: socket.socket, url: URL, context: ssl.SSLContext | None, limits: Limits, tap: Tap | None
-) -> Transport:
-    # §4.1 item 5: the TLS handshake names the host (SNI).  Certificates have no final dot, and no zone.
-    host = url.host.removesuffix(".").partition("%")[0]
-    if tap is None:
-        return Transport(sock, limits) if context is None else TLSTransport(sock, context, limits, server_hostname=host)
-    tapped: Tapped = Tapped(sock, limits)
-    if context is not None:
-        tapped = TappedTLS(sock, context, limits, server_hostname=host)
-    tapped.tap = tap
-    return tapped
-
-
-def _tls_handshake(transport: Transport, url: URL, deadline: float) -> None:
-    """§4.1 item 5: for wss, TLS comes first; if it fails, so does the connection."""
-    try:
-        transport.handshake(deadline)
-    except HTTPError as error:
-        if time.monotonic() >= deadline:
-            raise TimeoutError(str(error)) from None
-        plain = "" if "ALERT" in error.reason else f"; the port may not speak TLS: try {replace(url, secure=False)}"
-        raise HandshakeFailed(f"{error}{plain}") from None
-
-
-def _read_response(transport: Transport, deadline: float, limits: Limits) -> tuple[Response, bytes]:
-    """Read the response's head, in pieces of any size, and the body of a refusal.
-
-    Returns:
-        The response, and the bytes after the head of a 101.
-    Raises:
-        HandshakeFailed: It is not HTTP, or its head does not end.
-        TimeoutError: The deadline has passed.
-    """
-    data = b""
-    while True:
-        _check_is_http(data)
-        status = int(found[1]) if (found := re.match(rb"HTTP/1\.[01] ([1-5][0-9]{2})", data)) else 0
-        answered = f"the server answered {status} {reason_phrase(status)}, but its head" if status else "the response"
-        try:
-            parsed = parse_response(data, 0, limits)
-        except HTTPError as error:
-            ours = error.section == "RFC 6585 §5"
-            hint = "; to raise it: limits=Limits(max_header_line=..., max_headers=..., max_head=...)" if ours else ""
-            what = "exceeds our limit" if ours else "is invalid"
-            raise HandshakeFailed(f"{answered} {what}: {error}{hint}", status) from None
-        if parsed is not None:
-            response, end = parsed
-            data = data[end:]
-            if response.status == 101:
-                return response, data
-            if response.status >= 200:
-                return replace(response, body=_read_body(transport, response, data, deadline)), b""
-            continue  # RFC 9110 §15.2: "one or more 1xx responses", such as 103, may come before the response
-        left = deadline - time.monotonic()
-        piece = transport.receive(HEAD_READ_SIZE, min(left, HEAD_PAUSE) if data else left) if left > 0 else None
-        if piece is None:
-            if not data:
-                raise TimeoutError("no complete response to the opening handshake in time")
-            why = f"{answered} does not end: an empty line must follow {quote_ascii(data[-60:])} (RFC 9112 §2.1)"
-            raise TimeoutError(why) if left <= HEAD_PAUSE else HandshakeFailed(why, status)
-        if not piece:
-            when = f"in the middle of its response: {quote_ascii(data)}" if data else "without a response"
-            raise HandshakeFailed(f"the server ended the connection {when}", status)
-        data += piece
-
-
-def _check_is_http(data: bytes) -> None:
-    """Fail early: a server that speaks another protocol may go on for ever."""
-    if data[:2] == b"\x15\x03":  # RFC 8446 §5.1: an alert record
-        raise HandshakeFailed("the response is a TLS alert: this port speaks wss://, not ws://")
-    if not data.startswith(b"HTTP/"[: len(data)]):
-        raise HandshakeFailed(f"the server does not speak HTTP: it sent {quote_ascii(data)}")
-
-
-def _read_body(transport: Transport, response: Response, data: bytes, deadline: float) -> bytes:
-    """Read a refusal's body, or the part that comes in time.  RFC 9112 §6.3."""
-    if response.status in (204, 304):
-        return b""
-    codings = response.headers.elements("Transfer-Encoding")
-    chunked = codings != [] and codings[-1].lower() == "chunked"  # RFC 9112 §7: case-insensitive
-    lengths = response.headers.lines("Content-Length")
-    size = MAX_BODY
-    if not chunked and lengths and re.fullmatch("[0-9]{1,18}", lengths[0]):
-        size = min(size, int(lengths[0]))
-    while len(data) < size and not (chunked and data.endswith(b"0\r\n\r\n")):
-        left = deadline - time.monotonic()
-        piece = transport.receive(HEAD_READ_SIZE, left) if left > 0 else None
-        if not piece:
-            break  # the part that came must do
-        data += piece
-    return _without_chunks(data)[:size] if chunked else data[:size]
-
-
-def _without_chunks(data: bytes) -> bytes:
-    r"""RFC 9112 §7.1: "A recipient MUST be able to parse and decode the chunked transfer coding."
-
-    >>> _without_chunks(b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n")
-    b'abcde'
-    """
-    chunk_head = re.compile(rb"([0-9A-Fa-f]{1,8})[^\r\n]*\r\n")
-    body, at = b"", 0
-    while found := chunk_head.match(data, at):
-        begin, size = found.end(), int(found[1], 16)
-        body += data[begin : begin + size]
-        at = begin + size + 2
-    return body
 
 
 # -- The conversation -------------------------------------------------------------------

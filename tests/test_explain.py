@@ -601,6 +601,12 @@ class TestNothingEscapes:
             assert "\x1b[" in coloured
             assert re.sub(r"\x1b\[[0-9]*m", "", coloured) == description.text()
 
+    def test_the_digits_have_the_hue_of_their_field(self):
+        lines = one(text("Hello")).text(colour=True).splitlines()
+        digits = next(line for line in lines if "0 0 0 1" in line)
+        assert "\x1b[1;36m0 0 0 1\x1b[0m" in digits  # the opcode
+        assert "\x1b[1;32m0 0 0 0 1 0 1\x1b[0m" in digits  # the length
+
     def test_letters_stay_letters(self):
         assert "'Zürich 你好 🙂'" in one(text("Zürich 你好 🙂")).one_line
         assert quote_unicode(b"\xe2\x82") == r"'\xe2\x82'"

@@ -41,10 +41,10 @@ class _Pen:
     def __init__(self, colour: bool) -> None:
         self.colour = colour
 
-    def __call__(self, text: str, style: str) -> str:
+    def __call__(self, text: str, style: str, *, bold: bool = False) -> str:
         if not self.colour or not style or not text.strip():
             return text
-        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
+        return f"\x1b[{'1;' * bold}{_STYLES[style]}m{text}\x1b[0m"
 
 
 def _lines(parts: Parts, pen: _Pen, width: int) -> Iterator[str]:
@@ -88,8 +88,7 @@ def _bits(parts: Parts, pen: _Pen, row_bits: int) -> Iterator[str]:
             for cell, lines in zip(cells, inside, strict=True):
                 line = lines[n] if n < len(lines) else ""
                 kind = "wrong" if cell.field.name in parts.wrong_fields else kind_of(cell.field.name)
-                style = "strong" if n == 0 and kind != "wrong" else kind
-                drawn.append(pen(line.center(cell.bits * 2 - 1), style))
+                drawn.append(pen(line.center(cell.bits * 2 - 1), kind, bold=n == 0))
             bar = pen("│", "soft")
             yield pen(margin, "soft") + bar + bar.join(drawn) + bar
         above = cells

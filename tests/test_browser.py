@@ -24,9 +24,11 @@ import pytest
 from conftest import DEADLINE, free_port
 
 import wsref
-from wsref import Compression, Limits, WebSocketServer, running
+from wsref import Compression, Limits, WebSocketServer, connect, running
 from wsref.apps.demo import Demo
+from wsref.apps.exchange import Exchange
 from wsref.apps.panel import page_with_wire, with_wire
+from wsref.apps.shared_chat import page_for_exchange, with_exchange
 from wsref.cli.serve import startup_message
 from wsref.network.server import PAGE
 from wsref.steps import SEEN
@@ -54,9 +56,9 @@ MISSING = [
 
 
 @contextlib.contextmanager
-def started(handler: type[Demo] = Demo, **options: object) -> Iterator[WebSocketServer]:
+def started(handler: type[Demo] = Demo, port: int = 0, **options: object) -> Iterator[WebSocketServer]:
     """What ``python -m wsref`` serves, on a free port, in this process."""
-    with WebSocketServer(("127.0.0.1", 0), handler, **options) as server:
+    with WebSocketServer(("127.0.0.1", port), handler, **options) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="wsref server")
         thread.start()
         try:
@@ -441,6 +443,34 @@ def test_after_a_stop_reconnect_says_so_and_after_a_restart_it_connects(
                 assert "connection 2: /echo" in page.wire()
             driver.get("about:blank")
         driver.get_log("browser")
+
+
+def test_in_a_shared_chat_reconnect_shows_each_missed_line_once(driver: webdriver.Chrome) -> None:
+    handler, page = with_exchange(Exchange()), page_for_exchange(PAGE.read_bytes())
+    with free_port() as port:
+        with started(handler, page=page, port=port) as server:
+            shown = Page(driver, address(server, "/chat?name=Ann")).is_open()
+            shown.sees("message", "Ann has joined")
+            shown.fill("text", "before", Keys.ENTER)
+            shown.sees("message", "Ann: before")
+        shown.sees("close", "code 1001")
+        with started(handler) as other, connect(f"ws://{other.host_and_port}/chat?name=Bob") as bob:
+            bob.send("while you were away")
+            while not str(bob.recv()).endswith("while you were away"):
+                pass
+        with started(handler, page=page, port=port):
+            shown.click("reconnect")
+            shown.sees("message", "Bob: while you were away")
+            shown.fill("text", "after", Keys.ENTER)
+            shown.sees("message", "Ann: after")
+            lines = [detail.strip("'\"“”") for what, detail in shown.log() if what == "message"]
+            assert [line for line in lines if ": " in line and "here" not in line] == [
+                "Ann: before",
+                "Bob: while you were away",
+                "Ann: after",
+            ]
+            driver.get("about:blank")
+    driver.get_log("browser")
 
 
 def test_a_wire_that_never_answers_does_not_keep_the_page_from_its_server(driver: webdriver.Chrome) -> None:

@@ -143,6 +143,11 @@ def with_exchange(exchange: Exchange, demo: type[Demo] = Demo) -> type[Demo]:
     return type("SharedDemo", (demo, SharedChat), {"rooms": Rooms(exchange)})
 
 
+def page_for_exchange(page: bytes) -> bytes:
+    """Return the page with its chat shared: it reconnects with the place of the last line that it saw."""
+    return page.replace(b'<meta name="shared-chat" content="off">', b'<meta name="shared-chat" content="on">')
+
+
 def _before(item: Line | Gap) -> tuple[int, int]:
     """Return the place in the order before this item."""
     return (item.id[0], item.id[1] - 1) if isinstance(item, Line) else (0, 0)

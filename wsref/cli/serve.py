@@ -19,7 +19,7 @@ from ..apps.demo import Demo
 from ..apps.exchange import ExchangeError, RedisExchange
 from ..apps.panel import page_with_wire, with_wire
 from ..apps.running import StepServer
-from ..apps.shared_chat import with_exchange
+from ..apps.shared_chat import page_for_exchange, with_exchange
 from ..network.server import PAGE, WebSocketServer
 from ..protocol.deflate import Compression
 from ..protocol.limits import Limits
@@ -229,7 +229,7 @@ def _make_server(options: argparse.Namespace) -> WebSocketServer[Any]:
         handler, subscriptions = with_wire()
         page, tap = page_with_wire(page), subscriptions.tap
     if options.exchange is not None:
-        handler = _share(options.exchange, handler)
+        handler, page = _share(options.exchange, handler), page_for_exchange(page)
     server = PortSharer if options.reuse_port else WebSocketServer
     try:
         return server(

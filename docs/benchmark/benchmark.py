@@ -120,9 +120,9 @@ def version_of(server: Server) -> str | None:
 class Running:
     """A server in a process of its own, on a free port of loopback, until the ``with`` block ends."""
 
-    def __init__(self, server: Server, mode: str) -> None:
+    def __init__(self, server: Server, mode: str, port: int = 0) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port: int = free.getsockname()[1]
+            self.port: int = port or free.getsockname()[1]
         python = [server.python or sys.executable, "servers.py", server.name.partition("@")[0]]
         program = ["node", "ws.mjs"] if server.name == "ws" else python
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed in __exit__

@@ -54,9 +54,12 @@ def floor(port: int, mode: str) -> None:
     Server(("127.0.0.1", port), Floor).serve_forever()
 
 
-def wsref(port: int, mode: str) -> None:
-    """As ``python -m wsref`` has it: all checks, all limits, keep-alive."""
+def wsref(port: int, mode: str, *, shared: bool = False) -> None:
+    """As ``python -m wsref`` has it: all checks, all limits, keep-alive; perhaps with other processes on its port."""
     from wsref import Compression, Limits, WebSocketHandler, WebSocketServer
+
+    class Server(WebSocketServer[WebSocketHandler]):
+        allow_reuse_port = shared
 
     class Echo(WebSocketHandler):
         def on_message(self, message: str | bytes) -> None:
@@ -69,7 +72,7 @@ def wsref(port: int, mode: str) -> None:
     limits = Limits(max_message_size=MAX_MESSAGE)
     compression = Compression(threshold=0) if mode == "deflate" else None
     handler = Broadcast if mode == "broadcast" else Echo
-    with WebSocketServer(("127.0.0.1", port), handler, limits=limits, compression=compression) as server:
+    with Server(("127.0.0.1", port), handler, limits=limits, compression=compression) as server:
         server.serve_forever()
 
 
@@ -226,6 +229,9 @@ def main() -> None:
     if name == "wsref":
         sys.modules["numpy"] = None  # type: ignore[assignment]  # the standard library only
         wsref(int(port), mode)
+    elif name == "wsref-shared":
+        sys.modules["numpy"] = None  # type: ignore[assignment]
+        wsref(int(port), mode, shared=True)
     elif name == "wsref-numpy":
         wsref(int(port), mode)
     else:

@@ -31,6 +31,7 @@ PACKAGE = ROOT / "wsref"
 #: The figures of the benchmark's page.
 RESULTS = ROOT / "docs" / "benchmark" / "results.json"
 INTERPRETERS = RESULTS.with_name("interpreters.json")
+PROCESSES = RESULTS.with_name("processes.json")
 
 
 def code(text: object) -> str:
@@ -209,16 +210,25 @@ def threads() -> Rows:
 
 def interpreters() -> Rows:
     """Return what one server does on several Pythons, from ``interpreters.json``: medians and ratios."""
-    data = json.loads(INTERPRETERS.read_text("utf-8"))
+    return _side_by_side(INTERPRETERS)
+
+
+def processes() -> Rows:
+    """Return what several processes do on one port, from ``processes.json``."""
+    return _side_by_side(PROCESSES)
+
+
+def _side_by_side(path: Path) -> Rows:
+    data = json.loads(path.read_text("utf-8"))
     names = [server["name"] for server in data["servers"]]
-    titles = [f"{server['title']}: {server['version']}" for server in data["servers"]]
-    rows: Rows = [(f"{data['date']}, {data['rounds']} rounds", *titles, "ratio")]
+    titles = [": ".join(filter(None, (server["title"], server["version"]))) for server in data["servers"]]
+    rows: Rows = [(f"{data['date']}, {data['rounds']} rounds", *titles, "last to first")]
     for scenario in data["scenarios"]:
         results = [scenario["results"][name] for name in names]
-        whole = scenario["lower_is_better"]
+        whole = scenario["lower_is_better"] or scenario["unit"] == "MiB/s"
         first, last = (result["rounds"] for result in (results[0], results[-1]))
         ratio = median(there / here for here, there in zip(first, last, strict=True))
-        cells = (_figure(result, whole or scenario["unit"] == "MiB/s") for result in results)
+        cells = (_figure(result, whole) for result in results)
         rows.append((f"{scenario['title']}, {scenario['unit']}", *cells, f"{ratio:.2f}"))
     return rows
 
@@ -386,6 +396,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "errors-close": errors_close,
     "threads": threads,
     "interpreters": interpreters,
+    "processes": processes,
 }
 
 

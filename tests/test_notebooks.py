@@ -29,7 +29,7 @@ import lab  # noqa: E402
 import run  # noqa: E402
 
 LABS = sorted(NOTEBOOKS.glob("*.ipynb"))
-CHAPTERS = range(12)
+CHAPTERS = range(13)
 
 
 def cells_of(path: Path) -> list[dict]:

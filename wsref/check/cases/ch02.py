@@ -70,7 +70,7 @@ CASES = cases_of(
             ("tabs", "keep-alive\t,\tUpgrade", "between tabs"),
         )
     ]),
-    Rule(MUST, "RFC 9110 §5.6.1",
+    Rule(MUST, "RFC 9110 §5.6.1.2",
          "a recipient MUST parse and ignore a reasonable number of empty list elements", IS_A_LIST, cases=[
         ("2.connection.empty-elements", "Empty elements of the list are ignored",
          upgraded(upgrade(Connection=", keep-alive,, Upgrade,"))),

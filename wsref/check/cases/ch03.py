@@ -23,8 +23,8 @@ from .common import LENGTH, MUST, NOT_NAMED, SHOULD, STATUS_LINE, right_length, 
 A_KEY = "A |Sec-WebSocket-Key| header field with a base64-encoded ... value that, when decoded, is 16 bytes in length."
 A_VERSION = "A |Sec-WebSocket-Version| header field, with a value of 13."
 FRAMING = (
-    "If this is in a request message, the server MUST respond with a 400 (Bad Request) status code and then close the "
-    "connection."
+    "If the unrecoverable error is in a request message, the server MUST respond with a 400 (Bad Request) status code "
+    "and then close the connection."
 )
 LISTED = (
     "the server MUST abort the WebSocket handshake ... and instead send an appropriate HTTP error code (such as 426 "

@@ -131,7 +131,7 @@ PING_CASES = cases_of(
         ("7.ping.byte-by-byte", "A Ping that arrives one byte at a time is answered",
          _ping(b"Hello", packet_size=1), "Wait for the whole frame, however it is split."),
     ]),
-    Rule(MUST, "RFC 6455 §5.5.2",
+    Rule(MUST, "RFC 6455 §5.5.3",
          "the endpoint MAY elect to send a Pong frame for only the most recently processed Ping frame.", cases=[
         ("7.ping.three", "Of three Pings in one packet, at least the last is answered, in order",
          _several(b"".join(frame(PING, payload) for payload in PINGS[:3]), PINGS[:3]),

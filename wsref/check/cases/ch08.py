@@ -167,7 +167,7 @@ def _fails_with(data: bytes, *codes: int) -> Play:
 
 
 def _bad_codes(quote: str, *rows: tuple[int, str]) -> Rule:
-    return Rule(SHOULD, "RFC 6455 §7.4", quote,
+    return Rule(SHOULD, "RFC 6455 §7.4.2", quote,
                 "Check the code against the table of §7.4, and answer 1002 to any other code.", cases=[
         (f"8.code.bad-{code}", f"A Close with the code {code} ({why}) is a protocol error",
          _fails_with(close(code), 1002))
@@ -331,8 +331,8 @@ AFTER_CASES = cases_of(
          _ends_tcp(close(1000) + bytes.fromhex("ff ff ff ff 00 00 00")), "Read no more frames after a Close."),
     ]),
     Rule(SHOULD, "RFC 6455 §7.1.1",
-         "An endpoint SHOULD use a method that cleanly closes the TCP connection ..., discarding any trailing bytes "
-         "that may be received.", cases=[
+         "An endpoint SHOULD use a method that cleanly closes the TCP connection, ... discarding any trailing bytes "
+         "that may have been received.", cases=[
         ("8.tcp.trailing-bytes", "Bytes after the client's Close are discarded, and TCP ends with FIN",
          reaction(close(1000) + frame(TEXT, letters(60_000)) * 16, "Close, then FIN", _ends_cleanly,
                   sends="a Close, and behind it 16 text messages of 60,000 bytes"),

@@ -107,8 +107,8 @@ CHECK_EACH = (
 )
 SAME_OR_SMALLER = (
     'A server accepts an extension negotiation offer with this parameter by including the "server_max_window_bits" '
-    "extension parameter in the corresponding extension negotiation response to send back to the client with the same "
-    "or smaller value as the offer."
+    "extension parameter in the extension negotiation response to send back to the client with the same or smaller "
+    "value as the offer."
 )
 REPEAT_WINDOW = "Include it in the answer with the same value or a smaller one; if you cannot, decline the offer."
 
@@ -174,11 +174,11 @@ NEGOTIATION_CASES = cases_of(
          _legal(f"{NAME}; server_no_context_takeover"),
          "Include it in the answer, and compress each message with an empty window; or decline the offer."),
     ]),
-    Rule(MUST, "RFC 7692 §7.1.1.2", UNSUPPORTED, cases=[
+    Rule(MUST, "RFC 7692 §7", UNSUPPORTED, cases=[
         ("9.offer.client-no-context", "An offer of client_no_context_takeover gets a legal answer",
          _legal(f"{NAME}; client_no_context_takeover"), "The parameter is a hint: repeat it, or leave it out."),
     ]),
-    Rule(MUST, "RFC 7692 §7.1", SAME_OR_SMALLER, cases=[
+    Rule(MUST, "RFC 7692 §7.1.2.1", SAME_OR_SMALLER, cases=[
         ("9.offer.everything", "An offer with all four parameters gets a legal answer",
          _legal(f"{NAME}; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10; "
                 "client_max_window_bits"),
@@ -216,9 +216,9 @@ NEGOTIATION_CASES = cases_of(
         ("9.offer.two-lines", "Offers on two header lines are one list",
          _legal("x-unknown", NAME), "Join the lines of the header with commas before you parse the list."),
     ]),
-    Rule(MUST, "RFC 7692 §6",
-         "A server MUST NOT accept a PMCE extension negotiation offer together with another extension if the PMCE "
-         "conflicts with the extension on their use of the RSV1 bit.", cases=[
+    Rule(MUST, "RFC 7692 §5",
+         "A server MUST NOT accept a PMCE extension negotiation offer together with another extension if the PMCE will "
+         "conflict with the extension on their use of the RSV1 bit.", cases=[
         ("9.offer.two-good", "The server answers one of two offers, not both",
          _legal(f"{NAME}; server_max_window_bits=10, {NAME}"), "Stop at the first offer that you accept."),
     ]),
@@ -443,7 +443,7 @@ MESSAGE_CASES = cases_of(
          _raw(_fragmented(_compressed(EUROS)[:4], _compressed(EUROS)[4:]), (TEXT, EUROS)),
          "Check text after inflating it; compressed bytes are not text."),
     ]),
-    Rule(MUST, "RFC 7692 §6", RSV1, cases=[
+    Rule(MUST, "RFC 7692 §6.1", RSV1, cases=[
         ("9.rsv1.own", "The server sets RSV1 only on the first frame of a message",
          deflated("a long compressed text and a Ping", "no RSV1 on a continuation or a Pong", _own_bits),
          "Set RSV1 only on frames with opcode 1 or 2."),
@@ -453,7 +453,7 @@ MESSAGE_CASES = cases_of(
          deflated("a Ping whose payload is valid DEFLATE", "PONG with the same bytes", _plain_pong),
          "Compress and inflate only data frames, never control frames."),
     ]),
-    Rule(MUST, "RFC 7692 §6", RSV1, "RSV1 with opcodes 8 to 10 is an error.", cases=[
+    Rule(MUST, "RFC 7692 §6.1", RSV1, "RSV1 with opcodes 8 to 10 is an error.", cases=[
         ("9.rsv1.continuation", "RSV1 on a continuation fails the connection",
          _fails(frame(TEXT, HELLO[:3], fin=False, rsv=4) + frame(CONTINUATION, HELLO[3:], rsv=4)),
          "RSV1 with opcode 0 is an error, even with permessage-deflate."),

@@ -281,7 +281,7 @@ NEGOTIATION = (
     *rule(
         "c9.response",
         MUST,
-        "RFC 7692 §6",
+        "RFC 7692 §5",
         BOTH_RSV1,
         "Accept permessage-deflate once.",
         {"two": ("permessage-deflate twice is refused", _refused(f"{NAME}, {NAME}", instead=f"{NAME}, {NAME}"))},
@@ -452,7 +452,7 @@ MESSAGES = (
     *rule(
         "c9.rsv",
         MUST,
-        "RFC 7692 §6",
+        "RFC 7692 §6.1",
         RSV1,
         "Accept RSV1 only in the first frame of a text or binary message.",
         {
@@ -577,7 +577,7 @@ MESSAGES = (
     *rule(
         "c9.sends",
         MUST,
-        "RFC 7692 §6",
+        "RFC 7692 §6.1",
         RSV1,
         "Set RSV1 only in the first frame of a message.",
         {

@@ -71,6 +71,28 @@ def _half_a_frame(peer: Peer) -> None:
         slow.expect(TEXT, letters(1000))
 
 
+def _others_beside(stop: Callable[[Peer], None], sends: str) -> Play:
+    """Expect that an open connection and two new ones work beside clients that stopped in the middle."""
+
+    def run(peer: Peer) -> None:
+        other = peer.open()
+        stop(peer)
+        for wire in (other, peer.open(), peer.open()):
+            works(peer, wire)
+
+    return Play(f"{sends}; messages on other connections", "immediate answers to the messages", run, Needs.OPEN, True)
+
+
+def _stop_in_head(peer: Peer) -> None:
+    for size in (1, len(upgrade()) - 2):
+        peer.connect().send(upgrade()[:size])
+
+
+def _stop_in_frame(peer: Peer) -> None:
+    for size in (1, 500):
+        peer.open().send(frame(TEXT, letters(1000))[:size])
+
+
 def _pipelined(count: int) -> tuple[bytes, list[tuple[int, bytes]]]:
     """Return messages as bytes to send, and as the expected ones."""
     messages = [b"message %d" % i for i in range(count)]
@@ -115,6 +137,12 @@ CLIENT_CASES = cases_of(
          Play("half a frame; half a head; a message on another connection", "an immediate answer to the message",
               _half_a_frame, Needs.OPEN),
          "Read each connection in its own thread or task, also during the handshake; never in the accepting thread."),
+        ("10.clients.one-stops-in-head", "Clients that stop inside their handshake do not keep others out",
+         _others_beside(_stop_in_head, "the first byte of a handshake; another without its last empty line"),
+         "The accepting thread only accepts: read the head in the thread or task of its connection."),
+        ("10.clients.one-stops-in-frame", "Clients that stop inside a frame do not delay others",
+         _others_beside(_stop_in_frame, "the first byte of a frame; 500 bytes of another"),
+         "An event loop keeps the incomplete frame and waits for events; it does not read until the frame is whole."),
     ]),
     Rule(INTEROP, "RFC 6455 §6.2",
          "No rule defines the order of answers; but an echo in another order shows a race between messages.", cases=[

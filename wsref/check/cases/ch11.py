@@ -79,13 +79,13 @@ ORIGIN_CASES = cases_of(
 # -- Limits ---------------------------------------------------------------------------------------------
 
 
+def _fails_early(wire: Wire) -> None:
+    """Expect a failed connection for the beginning of a frame, even if more of its payload arrives."""
+    wire.expect_failure(b"\0" * 16)
+
+
 def _too_long(sends: str, data: bytes) -> Play:
-    """Expect a failed connection for this beginning of a frame, even if more of its payload arrives."""
-
-    def judge(wire: Wire) -> None:
-        wire.expect_failure(b"\0" * 16)
-
-    return reaction(data, "Close, or the end of TCP", judge, sends=sends)
+    return reaction(data, "Close, or the end of TCP", _fails_early, sends=sends)
 
 
 def _endless_fragments(peer: Peer) -> None:
@@ -102,6 +102,10 @@ def _ten_times_two_gib(peer: Peer) -> None:
         if not peer.concurrent:
             wire.close()
     works(peer, peer.open())
+
+
+# Half a character at the end of the first packet, and an invalid byte in the second, of a frame of 1,000 bytes.
+INVALID_EARLY = frame(TEXT, letters(99) + "ö".encode() + b"\xff" + letters(898))[: 2 * 108]
 
 
 LIMIT_CASES = cases_of(
@@ -124,6 +128,14 @@ LIMIT_CASES = cases_of(
          Play("a first fragment and 100,000 more, all empty and without FIN", "Close, or the end of TCP",
               _endless_fragments, Needs.OPEN, alone=True),
          "Limit the number of fragments, at least of empty ones."),
+    ]),
+    Rule(INTEROP, "RFC 6455 §8.1",
+         "No rule says when.  A server that waits for the end of the frame collects an invalid text, up to its limit.",
+         cases=[
+        ("11.utf8.fail-fast", "Invalid bytes in a text frame fail the connection before the rest of the frame arrives",
+         reaction(INVALID_EARLY, "Close, or the end of TCP", _fails_early, packet_size=108,
+                  sends="the header of a text frame of 1,000 bytes, and 208 of them, with the byte ff"),
+         "Unmask and decode the bytes of a text frame as they arrive, with an incremental decoder."),
     ]),
     Rule(MUST, "RFC 6455 §10.4", LIMITS, cases=[
         ("11.limits.survives", "Ten clients that each declare 2 GiB do the server no harm",

@@ -40,6 +40,9 @@ class AnyText(ReferenceServer):
     def check_text(self, piece: bytes, last: bool) -> None:
         pass
 
+    def check_beginning(self, payload: bytes) -> None:
+        pass
+
 
 class TextByFrame(ReferenceServer):
     symptom = "long messages in Chinese sometimes close the connection with 1007; messages in English never do"
@@ -59,6 +62,9 @@ class LateText(ReferenceServer):
         if last:
             self.decoder.reset()
             super().check_text(self.message if not self.compressed else piece, True)
+
+    def check_beginning(self, payload: bytes) -> None:
+        pass
 
 
 class Surrogates(ReferenceServer):

@@ -55,6 +55,33 @@ class OneLock(ReferenceServer):
             super().send(data)
 
 
+class HeadsInTurn(ReferenceServer):
+    symptom = "if one client hangs while it connects, no other client gets in; the connected ones do not notice"
+    bug = "it reads the head in the accepting thread, before it starts a thread for the client"
+    case = "10.clients.one-stops-in-head"
+
+    HEAD_TIMEOUT = 60.0  # seconds
+    accepting = threading.Lock()
+
+    def read_head(self) -> bytes:
+        with self.accepting:
+            return super().read_head()
+
+
+class WaitsForTheFrame(ReferenceServer):
+    symptom = "the chat freezes for all users while one on a bad line sends a long message"
+    bug = "when a socket is readable, its event loop reads a whole frame with blocking calls"
+    case = "10.clients.one-stops-in-frame"
+
+    loop = threading.Lock()
+
+    def read_exactly(self, size: int) -> bytes:
+        if size and not self.buffer:
+            self.buffer = self.receive()
+        with self.loop:
+            return super().read_exactly(size)
+
+
 class DiesOnReset(ReferenceServer):
     symptom = "after some time the server ends, with ConnectionResetError in the log"
     bug = "an exception of one connection ends the loop that serves all clients"

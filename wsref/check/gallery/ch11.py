@@ -60,3 +60,12 @@ class NoFragmentLimit(ReferenceServer):
     case = "11.limits.fragments"
 
     MAX_FRAGMENTS = 1 << 62
+
+
+class WholeFrames(ReferenceServer):
+    symptom = "no symptom: it is legal, but the server collects the rest of a text that is invalid from its first byte"
+    bug = "it checks the UTF-8 of a frame when the whole frame is there"
+    case = "11.utf8.fail-fast"
+
+    def check_beginning(self, payload: bytes) -> None:
+        pass

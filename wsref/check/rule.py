@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .case import Case, Play
@@ -14,25 +14,28 @@ Row = tuple[str, str, Play] | tuple[str, str, Play, str]
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule, and the cases that differ in what they send or in the answers that they accept.
+    """One rule.
 
     Attributes:
         level, section, quote: As for a :class:`~wsref.check.case.Case`.
         hint: As for a case; for the rows that have none.
-        cases: The rows.
     """
 
     level: Level
     section: str
     quote: str
     hint: str = ""
-    cases: Sequence[Row] = ()
 
 
-def cases_of(*rules: Rule) -> tuple[Case, ...]:
-    """Return the cases of these rules, in order."""
-    return tuple(
-        Case(row[0], rule.level, rule.section, row[1], rule.quote, row[2], row[3] if len(row) == 4 else rule.hint)
-        for rule in rules
-        for row in rule.cases
-    )
+def cases_of(*rows: Rule | Row) -> tuple[Case, ...]:
+    """Return the cases of a table: a rule, then the rows that test it, then the next rule."""
+    return tuple(_cases(rows))
+
+
+def _cases(rows: tuple[Rule | Row, ...]) -> Iterator[Case]:
+    for row in rows:
+        if isinstance(row, Rule):
+            rule = row
+        else:
+            name, title, play, hint = (*row, rule.hint)[:4]
+            yield Case(name, rule.level, rule.section, title, rule.quote, play, hint)

@@ -5,10 +5,9 @@ sockets, one thread for each client.  It passes every case.  A broken server is 
 overrides a method.  Its :attr:`~ReferenceServer.symptom` is the complaint of its users, and its
 :attr:`~ReferenceServer.case` is the one that is for this bug::
 
-    class GuidWithSpace(ReferenceServer):
+    class GuidWithSpace(ReferenceServer, case="4.accept.value"):
         symptom = "every browser reports a failed handshake, although the answer is 101"
         bug = "it puts a blank between the key and the GUID"
-        case = "4.accept.value"
 
         def accept_value(self, key: str) -> str:
             return super().accept_value(key + " ")
@@ -96,6 +95,9 @@ class ReferenceServer(socketserver.BaseRequestHandler):
     MAX_MESSAGE = 1024 * 1024  # bytes
     MAX_FRAGMENTS = 16 * 1024  # of one message
     HEAD_TIMEOUT = 5.0  # seconds
+
+    def __init_subclass__(cls, case: str = "") -> None:
+        cls.case = case
 
     # -- The connection ------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 from .case import Case, Play
 from .verdict import Level
@@ -27,15 +28,24 @@ class Rule:
     hint: str = ""
 
 
-def cases_of(*rows: Rule | Row) -> tuple[Case, ...]:
-    """Return the cases of a table: a rule, then the rows that test it, then the next rule."""
-    return tuple(_cases(rows))
+AnyRule = TypeVar("AnyRule", bound=Rule)
 
 
-def _cases(rows: tuple[Rule | Row, ...]) -> Iterator[Case]:
+def with_rules(rows: Iterable[AnyRule | Row]) -> Iterator[tuple[AnyRule, Row]]:
+    """Yield each row of a table with its rule.  A table is a rule, then the rows that test it, then the next rule."""
     for row in rows:
         if isinstance(row, Rule):
             rule = row
         else:
-            name, title, play, hint = (*row, rule.hint)[:4]
-            yield Case(name, rule.level, rule.section, title, rule.quote, play, hint)
+            yield rule, row
+
+
+def case_fields(rule: Rule, row: Row) -> tuple[str, Level, str, str, str, Play, str]:
+    """Return the fields of a case, in order."""
+    name, title, play, hint = (*row, rule.hint)[:4]
+    return name, rule.level, rule.section, title, rule.quote, play, hint
+
+
+def cases_of(*rows: Rule | Row) -> tuple[Case, ...]:
+    """Return the cases of a table."""
+    return tuple(Case(*case_fields(rule, row)) for rule, row in with_rules(rows))

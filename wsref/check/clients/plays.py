@@ -1,7 +1,4 @@
-"""The rows of cases about clients, and the plays of most of them.
-
-A rule has its section, quote and hint once; its cases are rows: the variant, the title, and the play.
-"""
+"""The tables of cases about clients, and the plays of most cases."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from dataclasses import dataclass, field
 
 from ..case import Case, Play
 from ..codec import BINARY, CLOSE, OPCODE_NAMES, PING, PONG, TEXT, Frame
+from ..rule import Row, Rule, case_fields, with_rules
 from ..session import Silence
 from ..verdict import Failed, Level, Skipped
 from .session import Client, ClientWire, as_server
@@ -33,32 +31,20 @@ class ClientCase(Case):
     deflate: bool = field(default=False, kw_only=True)
 
 
-Rows = Mapping[str, tuple[str, Play]]
+@dataclass(frozen=True)
+class ClientRule(Rule):
+    """A rule for clients, whose cases get its flags: see :class:`ClientCase`."""
+
+    opens: bool = field(default=True, kw_only=True)
+    echo: bool = field(default=False, kw_only=True)
+    deflate: bool = field(default=False, kw_only=True)
 
 
-def rule(
-    subject: str,
-    level: Level,
-    section: str,
-    quote: str,
-    hint: str,
-    rows: Rows,
-    *,
-    opens: bool = True,
-    echo: bool = False,
-    deflate: bool = False,
-) -> tuple[ClientCase, ...]:
-    """Return the cases of one rule.
-
-    Args:
-        subject: Chapter and subject: ``c4.accept``.
-        rows: Variant to title and play.
-    """
+def client_cases_of(*rows: ClientRule | Row) -> tuple[ClientCase, ...]:
+    """Return the cases of a table: a rule, then the rows that test it, then the next rule."""
     return tuple(
-        ClientCase(
-            f"{subject}.{name}", level, section, title, quote, play, hint, opens=opens, echo=echo, deflate=deflate
-        )
-        for name, (title, play) in rows.items()
+        ClientCase(*case_fields(rule, row), opens=rule.opens, echo=rule.echo, deflate=rule.deflate)
+        for rule, row in with_rules(rows)
     )
 
 

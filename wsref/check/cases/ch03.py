@@ -108,6 +108,7 @@ CASES = cases_of(
      not_upgraded(WITHOUT_KEY), "Without a key, the server cannot compute the accept value of a 101."),
     ("3.key.empty", "An empty key is refused", not_upgraded(upgrade(Sec_WebSocket_Key="")),
      "Match [+/0-9A-Za-z]{22}==, or decode strictly and count 16 bytes: counting 24 characters is not enough."),
+
     # SHOULD, because §4.2.2 adds: "It is not necessary for the server to base64-decode" the key.
     Rule(SHOULD, "RFC 6455 §4.2.1", A_KEY,
          "Match [+/0-9A-Za-z]{22}==, or decode strictly and count 16 bytes: counting 24 characters is not enough."),
@@ -121,6 +122,7 @@ CASES = cases_of(
           ("no-padding", KEY.rstrip("="), "A key without its padding is refused"),
           ("blank-inside", f"{KEY[:10]} {KEY[11:]}", "A key that contains a blank is refused"),
       )),
+
     # SHOULD, because the sentence binds the client, and no sentence says how the server treats a second line.
     Rule(SHOULD, "RFC 6455 §11.3.1",
          "The |Sec-WebSocket-Key| header field MUST NOT appear more than once in an HTTP request."),
@@ -170,6 +172,7 @@ CASES = cases_of(
     ("3.protocol.malformed", "A subprotocol that is not a token is refused",
      not_upgraded(upgrade("Sec-WebSocket-Protocol: chat, su per")),
      "Each name is a token, without blanks or separators."),
+
     # SHOULD: a server without extensions may not read this header at all.
     Rule(SHOULD, "RFC 6455 §9.1",
          "If a value is received by either the client or the server during negotiation that does not conform to the "

@@ -206,7 +206,8 @@ CASES = cases_of(
     ("4.protocol.case", "The name of a subprotocol keeps its case",
      accepted(upgrade("Sec-WebSocket-Protocol: ECHO, CHAT"),
               "no Sec-WebSocket-Protocol, or one of the two, in upper case", _one_of("ECHO", "CHAT"),
-              or_refusal=True), "Compare names of subprotocols with their case."),
+              or_refusal=True),
+     "Compare names of subprotocols with their case."),
 
     Rule(MUST, "RFC 6455 §4.2.2", DERIVED),
     ("4.protocol.two-lines", "Subprotocols on two header lines are one list",
@@ -219,7 +220,8 @@ CASES = cases_of(
          "The value is 'the subprotocol the server is ready to use': a client relies on it."),
     ("4.protocol.unknown", "The server does not agree on an unknown subprotocol",
      accepted(upgrade("Sec-WebSocket-Protocol: x-wsref.check-unknown"), "not that name", _not_agreed,
-              or_refusal=True), "Choose a name that your application supports, not the first name of the offer."),
+              or_refusal=True),
+     "Choose a name that your application supports, not the first name of the offer."),
 
     Rule(MUST, "RFC 6455 §4.2.2", "Extensions not listed by the client MUST NOT be listed."),
     ("4.extensions.unasked", "The server uses no extension if the client offers none",
@@ -230,5 +232,6 @@ CASES = cases_of(
          "A server that agrees on an extension must use it: do not send the offer back unread."),
     ("4.extensions.unknown", "The server does not agree on an unknown extension",
      accepted(upgrade("Sec-WebSocket-Extensions: x-wsref-check-unknown; a=1"), "no Sec-WebSocket-Extensions",
-              _has_no(EXTENSIONS), or_refusal=True), "Answer with the extensions that you support."),
+              _has_no(EXTENSIONS), or_refusal=True),
+     "Answer with the extensions that you support."),
 )  # fmt: skip

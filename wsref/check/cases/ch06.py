@@ -279,7 +279,8 @@ STREAM_CASES = cases_of(
          "An application may do anything with binary messages; but an echo server sends all bytes back."),
     ("6.echo.all-bytes", "Binary messages of all 256 byte values come back",
      echoes(b"".join(frame(BINARY, piece) for piece in ALL_BYTES), *((BINARY, piece) for piece in ALL_BYTES),
-            needs=Needs.ECHO), "Binary messages are bytes: do not decode, strip or cut them."),
+            needs=Needs.ECHO),
+     "Binary messages are bytes: do not decode, strip or cut them."),
 
     Rule(INTEROP, "RFC 6455 §6.1",
          "An application may send any answer; but an echo server sends the same type of message back."),

@@ -326,7 +326,8 @@ UTF8_CASES = cases_of(
     Rule(MUST, "RFC 6455 §5.4", IN_THE_MIDDLE),
     ("7.utf8.split-by-ping", "A character may be split by a Ping",
      _several(frame(TEXT, b"\xe2", fin=False) + frame(PING, b"\xff") + frame(CONTINUATION, b"\x82\xac"),
-              [b"\xff"], (TEXT, b"\xe2\x82\xac")), "Do not pass the payload of a Ping to the text decoder."),
+              [b"\xff"], (TEXT, b"\xe2\x82\xac")),
+     "Do not pass the payload of a Ping to the text decoder."),
 
     Rule(MUST, "RFC 6455 §5.6",
          'The "Payload data" is arbitrary binary data whose interpretation is solely up to the application layer.'),

@@ -122,7 +122,8 @@ CLOSE_CASES = cases_of(
          "When sending a Close frame in response, the endpoint typically echos the status code it received."),
     ("8.close.same-code", "The answer to a Close has the same code",
      Play("Closes with 1000, 3000 and 4999, each on a separate connection", "the same code", _same_code,
-          Needs.OPEN), "Send the first two bytes of the payload back.  The close event of a browser shows them."),
+          Needs.OPEN),
+     "Send the first two bytes of the payload back.  The close event of a browser shows them."),
 )  # fmt: skip
 
 # -- Codes -----------------------------------------------------------------------------------

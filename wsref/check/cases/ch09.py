@@ -160,7 +160,8 @@ NEGOTIATION_CASES = cases_of(
          "extension parameter."),
     ("9.offer.client-window-not-offered", "The server sends client_max_window_bits only to a client that offered it",
      Play("offers without client_max_window_bits", "an answer without client_max_window_bits", _not_asked,
-          Needs.DEFLATE), "A client that does not offer client_max_window_bits need not understand it in the answer."),
+          Needs.DEFLATE),
+     "A client that does not offer client_max_window_bits need not understand it in the answer."),
 
     Rule(MUST, "RFC 7692 §7.1.1.1",
          'A server accepts an extension negotiation offer that includes the "server_no_context_takeover" extension '
@@ -426,7 +427,8 @@ MESSAGE_CASES = cases_of(
     Rule(MUST, "RFC 6455 §5.4", IN_THE_MIDDLE),
     ("9.message.ping-between", "A Ping inside a compressed message is answered, and the message comes back whole",
      deflated("a compressed message in two fragments, with a Ping between them", "the Pong and the message",
-              _pings_between), "Control frames are never compressed, and do not change the message."),
+              _pings_between),
+     "Control frames are never compressed, and do not change the message."),
 
     Rule(MUST, "RFC 7692 §7.2.2", INFLATE),
     ("9.message.utf8-split", "A character may be split between compressed fragments",
@@ -594,7 +596,8 @@ CONTEXT_CASES = cases_of(
               _hello_twice_past_plain, takes_over=True), KEEP_INFLATER + "  Pass only compressed messages to it."),
     ("9.context.far-back", "A message may refer to an earlier one at the largest distance in the window",
      deflated("two messages, the second a reference to the start of the first", "both messages back", _far_back,
-              takes_over=True), KEEP_INFLATER),
+              takes_over=True),
+     KEEP_INFLATER),
 
     Rule(MUST, "RFC 7692 §7.2.2", WHOLE_WINDOW),
     ("9.window.client-32768",
@@ -614,7 +617,8 @@ CONTEXT_CASES = cases_of(
     ("9.context.client-starts-anew",
      "With an offer of client_no_context_takeover, independently compressed messages come back",
      deflated("three similar messages, each compressed independently", "all messages back", _client_starts_anew,
-              "; client_no_context_takeover"), "A message without references inflates with any window, kept or new."),
+              "; client_no_context_takeover"),
+     "A message without references inflates with any window, kept or new."),
 
     Rule(MUST, "RFC 7692 §7.2.1", ANEW),
     ("9.context.both-start-anew",

@@ -115,7 +115,8 @@ CLIENT_CASES = cases_of(
          "concatenation of the payloads of the fragments in order"),
     ("10.clients.fragments", "The server keeps the fragments of two connections apart",
      Play("two fragmented messages, interleaved on two connections", "both messages, whole", _fragments_apart,
-          Needs.ECHO), "Keep the collected fragments with the connection, not in a global or a class attribute."),
+          Needs.ECHO),
+     "Keep the collected fragments with the connection, not in a global or a class attribute."),
 
     Rule(INTEROP, "RFC 6455 §1.1", APART),
     ("10.clients.many", "The server serves 32 clients at once",

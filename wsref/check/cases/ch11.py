@@ -124,7 +124,8 @@ LIMIT_CASES = cases_of(
          "Its size stays 0, so a limit in bytes does not apply; but a list of the fragments grows."),
     ("11.limits.fragments", "A message of 100,000 empty fragments fails the connection",
      Play("a first fragment and 100,000 more, all empty and without FIN", "Close, or the end of TCP",
-          _endless_fragments, Needs.OPEN, alone=True), "Limit the number of fragments, at least of empty ones."),
+          _endless_fragments, Needs.OPEN, alone=True),
+     "Limit the number of fragments, at least of empty ones."),
 
     Rule(INTEROP, "RFC 6455 §8.1",
          "No rule says when.  A server that waits for the end of the frame collects an invalid text, up to its limit."),

@@ -146,9 +146,9 @@ class ReferenceServer(socketserver.BaseRequestHandler):
     def read_exactly(self, size: int) -> bytes:
         """Return exactly this number of bytes."""
         while len(self.buffer) < size:
-            self.buffer += self.receive()
             if self.text_key:
-                self.check_beginning(self.buffer[:size])
+                self.check_beginning(self.buffer)
+            self.buffer += self.receive()
         data, self.buffer = self.buffer[:size], self.buffer[size:]
         return data
 

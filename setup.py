@@ -37,7 +37,12 @@ setup(
     license="MIT",
     license_files=["LICENSE"],
     packages=find_packages(include=["wsref", "wsref.*"]),
-    package_data={"wsref": ["py.typed"], "wsref.apps": ["page.html"], "wsref.check.clients": ["page.html"]},
+    package_data={
+        "wsref": ["py.typed"],
+        "wsref.apps": ["page.html"],
+        "wsref.check.clients": ["page.html"],
+        "wsref.check.report": ["page.css"],
+    },
     python_requires=">=3.11",
     install_requires=[],
     extras_require={

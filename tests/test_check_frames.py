@@ -413,11 +413,6 @@ DRIPS = {
         frame(CONTINUATION, b"x", fin=False, key=None),
     ),
     "an echo after Pings": (lambda wire: wire.expect(TEXT, b"Hello"), b"", frame(PING, b"?", key=None)),
-    "an echo past Pongs": (
-        lambda wire: (ask(wire, b"?"), wire.expect(TEXT, b"Hello", ignore=(PONG,))),
-        b"",
-        pong(b"?"),
-    ),
     "a Close": (
         lambda wire: next(received for received in wire.frames() if received.opcode == CLOSE),
         b"",

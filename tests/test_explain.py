@@ -364,7 +364,7 @@ class TestEverythingWrong:
     def test_of_a_header(self):
         description = one(bytes.fromhex("70 fe 0005"), masked=False)  # RSV1-3, opcode 0, masked, 5 in 16 bits
         sections = [problem.section for problem in description.problems]
-        assert sections == ["RFC 6455 §5.2", "RFC 7692 §6", "RFC 6455 §5.1", "RFC 6455 §5.2"]
+        assert sections == ["RFC 6455 §5.2", "RFC 7692 §6.1", "RFC 6455 §5.1", "RFC 6455 §5.2"]
         description = one(bytes.fromhex("79 7f 8000000000000000"), masked=True, deflate=None)
         assert len(description.problems) == 5
         assert {name for problem in description.problems for name in problem.fields} == {

@@ -71,7 +71,7 @@ class TestFirstByte:
         for first in range(256):
             fin, rsv, opcode = first >> 7, first & 0x70, first & 15
             data = bytes([first, 0x80 if masked else 0]) + (KEY if masked else b"")
-            allowed = rsv_allowed if opcode in (1, 2) else 0  # RFC 7692 §6: on the first frame of a message
+            allowed = rsv_allowed if opcode in (1, 2) else 0  # RFC 7692 §6.1: on the first frame of a message
             good = (rsv | allowed) == allowed and opcode in (0, 1, 2, 8, 9, 10) and (fin or opcode < 8)
             if good:
                 taken += 1
@@ -83,7 +83,7 @@ class TestFirstByte:
                 code, section, at = fails(data, masked=masked, rsv_allowed=rsv_allowed)
                 assert (code, at) == (1002, 2), "both bytes are judged before the third is there"
                 unknown = opcode not in (0, 1, 2, 8, 9, 10) or rsv & ~rsv_allowed
-                assert section == ("§5.2" if unknown else "RFC 7692 §6" if rsv else "§5.5")
+                assert section == ("§5.2" if unknown else "RFC 7692 §6.1" if rsv else "§5.5")
         assert taken == 2 + 4 * {0: 1, 0x40: 2, 0x70: 8}[rsv_allowed] + 3
 
 

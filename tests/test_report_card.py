@@ -26,8 +26,10 @@ def test_the_page_matches_the_results_and_the_notes():
 
 
 def test_the_results_are_of_these_cases():
-    assert RESULTS["ids"] == [case.id for case in CASES], "run report_card.py"
     ids = set(RESULTS["ids"])
+    assert RESULTS["ids"] == [case.id for case in CASES if case.id in ids], "run report_card.py"
+    newer = [case.id for case in CASES if case.id not in ids]
+    assert len(newer) <= 10, "run report_card.py: the page names the cases that it lacks, and they are many"
     for server in RESULTS["servers"]:
         assert {case["id"] for case in server["cases"]} <= ids
         counts = [count for level in server["summary"].values() for count in level.values()]

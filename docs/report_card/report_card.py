@@ -198,6 +198,8 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
         f"of them have newer releases.  The runtimes: {runtimes}.",
         "",
     ]
+    if newer := [case.id for case in CASES if case.id not in results["ids"]]:
+        lines += [f"Newer cases, which these runs did not have: {', '.join(f'`{name}`' for name in newer)}.", ""]
     if results["missing"]:
         lines += [f"Not graded: {', '.join(f'{name} ({why})' for name, why in results['missing'].items())}.", ""]
     lines += [

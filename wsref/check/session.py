@@ -637,26 +637,18 @@ class Wire:
 
     # -- Expectations ------------------------------------------------------------
 
-    def expect(self, opcode: int, payload: bytes, *, ignore: tuple[int, ...] = ()) -> None:
+    def expect(self, opcode: int, payload: bytes) -> None:
         """Check that the next message is this one; on a server that sends by itself, that this one arrives.
 
-        Args:
-            ignore: Opcodes to ignore before the message: ``(PONG,)``.
         Raises:
             Failed: Another message, a Close or nothing arrived before the deadline.
             Skipped: The server may refuse this message: see :meth:`message_for` and :meth:`compare`.
         """
         wanted = Frame(opcode, payload)
         deadline = self.deadline_for(len(payload))
-        while self._is_beside(received := self.message_for(wanted, deadline), wanted, ignore):
+        while self.answers_nothing(received := self.message_for(wanted, deadline), wanted):
             pass
         self.compare(received, wanted)
-
-    def _is_beside(self, received: Frame, wanted: Frame, ignore: tuple[int, ...]) -> bool:
-        """Return whether a message is to be passed over: its kind, or it answers nothing."""
-        return (received.opcode in ignore and received.opcode != wanted.opcode) or (
-            self.answers_nothing(received, wanted)
-        )
 
     def answers_nothing(self, received: Frame, *wanted: Frame) -> bool:
         """Return whether this is a message that the server may have sent by itself, and count it."""

@@ -350,7 +350,7 @@ class Connection:
                 payload = deflater.compress(payload, last=False)
             if payload:
                 yield self._frame(kind if first else Opcode.CONTINUATION, payload, fin=False, rsv=rsv)
-                first, rsv = False, 0  # RFC 7692 §6: RSV1 on the first frame only
+                first, rsv = False, 0  # RFC 7692 §6.1: RSV1 on the first frame only
         if kind is None:
             raise ValueError("a message has at least one piece, which may be empty: it says whether this is text")
         payload = b"" if deflater is None else deflater.compress(b"")

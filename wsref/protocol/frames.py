@@ -101,7 +101,7 @@ def parse_header(
     if opcode is None:
         raise ProtocolError(f"opcode {first & OPCODE:#x} is reserved", "§5.2")
     if rsv and (opcode & CONTROL or opcode is Opcode.CONTINUATION):
-        raise ProtocolError(f"RSV1 belongs on the first frame of a message, not on {opcode.name}", "RFC 7692 §6")
+        raise ProtocolError(f"RSV1 belongs on the first frame of a message, not on {opcode.name}", "RFC 7692 §6.1")
     if opcode & CONTROL and not fin:
         raise ProtocolError(f"a control frame ({opcode.name}) must not be fragmented", "§5.5")
     if opcode & CONTROL and length > MAX_CONTROL_PAYLOAD:

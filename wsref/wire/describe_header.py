@@ -212,7 +212,7 @@ def _problems_of_first_byte(first: int, rsv_allowed: int) -> Iterator[Problem]:
         yield _wrong(f"opcode {first & OPCODE:#x} is reserved", "§5.2", "opcode")
     if rsv & rsv_allowed and (control or opcode is Opcode.CONTINUATION):
         name = opcode_name(first)
-        yield _wrong(f"RSV1 is for the first frame of a message, not for {name}", "RFC 7692 §6", "RSV1")
+        yield _wrong(f"RSV1 is for the first frame of a message, not for {name}", "RFC 7692 §6.1", "RSV1")
     if control and not first & FIN:
         yield _wrong(f"a control frame ({opcode_name(first)}) must not be fragmented", "§5.5", "FIN")
 

@@ -232,6 +232,25 @@ def _quotes(row: Row, piece: str) -> bool:
     return any(len(part) > 40 and part in piece for part in map(_plain, row.quote.split(" ... ")))
 
 
+def lost_sentences(case: Any, rows: Iterable[Row]) -> list[str]:
+    """The sentences of a case's quote that no row of its section, or of a part of that section, has word for word.
+
+    >>> from wsref.check import CASES
+    >>> [lost_sentences(case, read_all()[1]) for case in CASES if case.id == "6.mask.missing"]
+    [[]]
+    """
+    if not (found := re.match(r"RFC (\d+) §(\S+)", case.section)):
+        return [case.quote]
+    rfc, section = found.groups()
+    words = [
+        f" {_plain(row.quote)} "
+        for row in rows
+        if row.place[0] == int(rfc) and f"{row.place[1]}.".startswith(f"{section}.")
+    ]
+    pieces = re.split(r"\.\.\.|(?<=\.)\s+(?=[A-Z])", case.quote)
+    return [piece for piece in pieces if _plain(piece) and not any(f" {_plain(piece)} " in one for one in words)]
+
+
 # -- What can be wrong with a table -------------------------------------------------------------
 
 

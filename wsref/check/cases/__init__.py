@@ -51,17 +51,18 @@ def select(*, until: int | None = None, only: Sequence[str] = (), large: bool = 
     """
     every = sorted((*CASES, *LARGE_CASES), key=lambda case: case.chapter)
     for pattern in only:
-        if not any(_matches(case.id, pattern) for case in every):
+        if not any(matches(case.id, pattern) for case in every):
             raise ValueError(f"no case is called {pattern!a}; check --list lists all of them")
-    named = [pattern for pattern in only if not any(_matches(case.id, pattern) for case in CASES)]
+    named = [pattern for pattern in only if not any(matches(case.id, pattern) for case in CASES)]
     return [
         case
         for case in every
-        if (large or case not in LARGE_CASES or any(_matches(case.id, p) for p in named))
+        if (large or case not in LARGE_CASES or any(matches(case.id, p) for p in named))
         and (until is None or case.chapter <= until)
-        and (not only or any(_matches(case.id, p) for p in only))
+        and (not only or any(matches(case.id, p) for p in only))
     ]
 
 
-def _matches(name: str, pattern: str) -> bool:
+def matches(name: str, pattern: str) -> bool:
+    """Return whether an id equals a pattern, matches it as a glob, or begins with it and a dot."""
     return fnmatchcase(name, pattern) or name.startswith(pattern + ".")

@@ -95,51 +95,48 @@ LENGTH_CASES = cases_of(
     Rule(MUST, "RFC 6455 §5.2",
          "if 0-125, that is the payload length.  If 126, the following 2 bytes ... If 127, the following 8 bytes",
          "In both directions, 126 means that two bytes of length follow, and 127 that eight follow, in network byte "
-         "order.  One read is not one frame: read until the whole payload arrives.", cases=[
-        (f"6.{name}.{size}", f"A {kind} message of {size} byte{'s' * (size != 1)} comes back: {why}",
-         echoes(frame(opcode, content(size)), (opcode, content(size))))
-        for name, kind, opcode, content in (
-            ("length", "binary", BINARY, pattern), ("text-length", "text", TEXT, letters),
-        )
-        for size, why in LENGTHS
-    ]),
-    Rule(MUST, "RFC 6455 §5.2", MINIMAL, cases=[
-        ("6.length.shortest-form", "The server writes its lengths in the shortest form",
-         _server_frames("fits in fewer", "frames with lengths in the shortest form"),
-         "Write lengths up to 125 in the second byte, up to 65535 in two more bytes, and larger ones in eight."),
-    ]),
+         "order.  One read is not one frame: read until the whole payload arrives."),
+    *((f"6.{name}.{size}", f"A {kind} message of {size} byte{'s' * (size != 1)} comes back: {why}",
+       echoes(frame(opcode, content(size)), (opcode, content(size))))
+      for name, kind, opcode, content in (
+          ("length", "binary", BINARY, pattern), ("text-length", "text", TEXT, letters),
+      )
+      for size, why in LENGTHS),
+
+    Rule(MUST, "RFC 6455 §5.2", MINIMAL),
+    ("6.length.shortest-form", "The server writes its lengths in the shortest form",
+     _server_frames("fits in fewer", "frames with lengths in the shortest form"),
+     "Write lengths up to 125 in the second byte, up to 65535 in two more bytes, and larger ones in eight."),
+
     Rule(SHOULD, "RFC 6455 §5.2", MINIMAL,
-         "Check after the two bytes that the length is at least 126, and after the eight that it is at least 65536.",
-         cases=[
-        (f"6.length.{name}", f"A length of {size} in {bits} bits, more bits than necessary, fails the connection",
-         _fails(frame(TEXT, letters(size), form=bits)))
-        for name, size, bits in (
-            ("text-in-16-bits", 5, 16), ("0-in-16-bits", 0, 16), ("125-in-16-bits", 125, 16),
-            ("0-in-64-bits", 0, 64), ("5-in-64-bits", 5, 64), ("125-in-64-bits", 125, 64),
-            ("126-in-64-bits", 126, 64), ("65535-in-64-bits", 65535, 64),
-        )
-    ]),
+         "Check after the two bytes that the length is at least 126, and after the eight that it is at least 65536."),
+    *((f"6.length.{name}", f"A length of {size} in {bits} bits, more bits than necessary, fails the connection",
+       _fails(frame(TEXT, letters(size), form=bits)))
+      for name, size, bits in (
+          ("text-in-16-bits", 5, 16), ("0-in-16-bits", 0, 16), ("125-in-16-bits", 125, 16),
+          ("0-in-64-bits", 0, 64), ("5-in-64-bits", 5, 64), ("125-in-64-bits", 125, 64),
+          ("126-in-64-bits", 126, 64), ("65535-in-64-bits", 65535, 64),
+      )),
+
     Rule(SHOULD, "RFC 6455 §5.2",
-         "the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST be 0)", cases=[
-        ("6.length.top-bit", "A 64-bit length with its top bit set fails the connection",
-         _fails(frame(TEXT, b"Hello", form=64, declared=(1 << 63) | 5), alone=True),
-         "2**63 or more is not a valid length.  It must not become a negative number, or lose its top bit."),
-        ("6.length.all-ones", "A 64-bit length of all ones fails the connection",
-         _fails(frame(TEXT, b"Hello", form=64, declared=(1 << 64) - 1), alone=True),
-         "As a signed number this length is -1, and a careless loop waits for no bytes."),
-    ]),
-    Rule(MUST, "RFC 6455 §5.2",
-         "If 127, the following 8 bytes interpreted as a 64-bit unsigned integer", cases=[
-        ("6.length.low-half-of-64", "The server reads all 64 bits of a length, not only the lower 32",
-         Play("a frame that declares 2**32 + 5 bytes, then a whole frame",
-              "only a Close, the end of TCP, or silence: 4 GiB are still missing", _four_gib_missing, Needs.ECHO),
-         "Read all eight bytes as one number; a mask of 0xffffffff or a 32-bit integer truncates it."),
-    ]),
-    Rule(MUST, "RFC 6455 §10.4", LIMITS, cases=[
-        ("6.length.huge", "A frame that declares 2**62 bytes does the server no harm",
-         survives("a frame that declares 2**62 bytes, and its first 1,000 bytes", _send_huge, alone=True),
-         "Do not allocate the declared length: compare it with a limit, and close with 1009."),
-    ]),
+         "the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST be 0)"),
+    ("6.length.top-bit", "A 64-bit length with its top bit set fails the connection",
+     _fails(frame(TEXT, b"Hello", form=64, declared=(1 << 63) | 5), alone=True),
+     "2**63 or more is not a valid length.  It must not become a negative number, or lose its top bit."),
+    ("6.length.all-ones", "A 64-bit length of all ones fails the connection",
+     _fails(frame(TEXT, b"Hello", form=64, declared=(1 << 64) - 1), alone=True),
+     "As a signed number this length is -1, and a careless loop waits for no bytes."),
+
+    Rule(MUST, "RFC 6455 §5.2", "If 127, the following 8 bytes interpreted as a 64-bit unsigned integer"),
+    ("6.length.low-half-of-64", "The server reads all 64 bits of a length, not only the lower 32",
+     Play("a frame that declares 2**32 + 5 bytes, then a whole frame",
+          "only a Close, the end of TCP, or silence: 4 GiB are still missing", _four_gib_missing, Needs.ECHO),
+     "Read all eight bytes as one number; a mask of 0xffffffff or a 32-bit integer truncates it."),
+
+    Rule(MUST, "RFC 6455 §10.4", LIMITS),
+    ("6.length.huge", "A frame that declares 2**62 bytes does the server no harm",
+     survives("a frame that declares 2**62 bytes, and its first 1,000 bytes", _send_huge, alone=True),
+     "Do not allocate the declared length: compare it with a limit, and close with 1009."),
 )  # fmt: skip
 
 # -- Masks ---------------------------------------------------------------------------------
@@ -171,89 +168,77 @@ def _other_bytes(peer: Peer) -> None:
 
 
 MASK_CASES = cases_of(
-    Rule(MUST, "RFC 6455 §5.3", UNMASKED, cases=[
-        ("6.mask.undone", "Each byte is unmasked with its own byte of the key",
-         Play(f"a message of 16 bytes with the key {MASKING_KEY.hex(' ')}",
-              "these bytes, or any answer that is not the same message under another mask", _other_bytes,
-              Needs.MESSAGES),
-         "Byte i of the payload is XORed with byte i % 4 of the key, in the order in which the key arrives."),
-    ]),
+    Rule(MUST, "RFC 6455 §5.3", UNMASKED),
+    ("6.mask.undone", "Each byte is unmasked with its own byte of the key",
+     Play(f"a message of 16 bytes with the key {MASKING_KEY.hex(' ')}",
+          "these bytes, or any answer that is not the same message under another mask", _other_bytes,
+          Needs.MESSAGES),
+     "Byte i of the payload is XORed with byte i % 4 of the key, in the order in which the key arrives."),
+
     Rule(MUST, "RFC 6455 §5.1", "The server MUST close the connection upon receiving a frame that is not masked.",
-         "Check the top bit of the second byte before you read the masking key, in control frames too.", cases=[
-        ("6.mask.missing", "A text frame without a mask fails the connection",
-         _fails(frame(TEXT, b"Hello", key=None))),
-        ("6.mask.missing-binary", "A binary frame without a mask fails the connection",
-         _fails(frame(BINARY, b"Hello", key=None))),
-        ("6.mask.missing-empty", "An empty frame without a mask fails the connection",
-         _fails(frame(TEXT, b"", key=None))),
-        ("6.mask.missing-long", "A frame of 1,000 bytes without a mask fails the connection",
-         _fails(frame(BINARY, pattern(1000), key=None))),
-        ("6.mask.missing-fragment", "A last fragment without a mask fails the connection",
-         _fails(frame(TEXT, b"Hel", fin=False) + frame(CONTINUATION, b"lo", key=None), (TEXT, b"Hel"))),
-        ("6.mask.missing-ping", "A Ping without a mask fails the connection",
-         _fails(frame(PING, b"Hello", key=None))),
-        ("6.mask.missing-pong", "A Pong without a mask fails the connection",
-         _fails(frame(PONG, b"Hello", key=None))),
-    ]),
+         "Check the top bit of the second byte before you read the masking key, in control frames too."),
+    ("6.mask.missing", "A text frame without a mask fails the connection", _fails(frame(TEXT, b"Hello", key=None))),
+    ("6.mask.missing-binary", "A binary frame without a mask fails the connection",
+     _fails(frame(BINARY, b"Hello", key=None))),
+    ("6.mask.missing-empty", "An empty frame without a mask fails the connection", _fails(frame(TEXT, b"", key=None))),
+    ("6.mask.missing-long", "A frame of 1,000 bytes without a mask fails the connection",
+     _fails(frame(BINARY, pattern(1000), key=None))),
+    ("6.mask.missing-fragment", "A last fragment without a mask fails the connection",
+     _fails(frame(TEXT, b"Hel", fin=False) + frame(CONTINUATION, b"lo", key=None), (TEXT, b"Hel"))),
+    ("6.mask.missing-ping", "A Ping without a mask fails the connection", _fails(frame(PING, b"Hello", key=None))),
+    ("6.mask.missing-pong", "A Pong without a mask fails the connection", _fails(frame(PONG, b"Hello", key=None))),
+
     Rule(MUST, "RFC 6455 §5.3", UNMASKED,
-         "Compute payload[i] ^ key[i % 4] for every key: the MASK bit announces a key, not the value of the key.",
-         cases=[
-        (f"6.mask.{name}", f"A payload that is masked with {what} comes back unchanged",
-         echoes(frame(TEXT, letters(101), key=key), (TEXT, letters(101))))
-        for name, key, what in (
-            ("zeros", b"\0\0\0\0", "a key of zeros"),
-            ("ones", b"\xff\xff\xff\xff", "a key of ones"),
-            ("four-bytes", b"\x01\x20\x80\xfe", "a key of four different bytes"),
-            ("newlines", b"\r\n\r\n", "the key CR LF CR LF"),
-        )
-    ]),
-    Rule(MUST, "RFC 6455 §5.3", UNMASKED, cases=[
-        ("6.mask.every-size", "Payloads of 0 to 19 bytes, each with a different key, come back unchanged",
-         echoes(b"".join(frame(TEXT, letters(size), key=key) for size, key in enumerate(KEYS)),
-                *((TEXT, letters(size)) for size in range(20))),
-         "Sizes need not be multiples of 4, and every frame has a new key: keep no state from the previous frame."),
-    ]),
-    Rule(MUST, "RFC 6455 §5.1", "A server MUST NOT mask any frames that it sends to the client.", cases=[
-        ("6.mask.server", "The server does not mask its frames",
-         _server_frames("masked", "frames without a mask"),
-         "Only clients mask.  A function that builds frames for both roles needs the role as an argument."),
-    ]),
+         "Compute payload[i] ^ key[i % 4] for every key: the MASK bit announces a key, not the value of the key."),
+    *((f"6.mask.{name}", f"A payload that is masked with {what} comes back unchanged",
+       echoes(frame(TEXT, letters(101), key=key), (TEXT, letters(101))))
+      for name, key, what in (
+          ("zeros", b"\0\0\0\0", "a key of zeros"),
+          ("ones", b"\xff\xff\xff\xff", "a key of ones"),
+          ("four-bytes", b"\x01\x20\x80\xfe", "a key of four different bytes"),
+          ("newlines", b"\r\n\r\n", "the key CR LF CR LF"),
+      )),
+    ("6.mask.every-size", "Payloads of 0 to 19 bytes, each with a different key, come back unchanged",
+     echoes(b"".join(frame(TEXT, letters(size), key=key) for size, key in enumerate(KEYS)),
+            *((TEXT, letters(size)) for size in range(20))),
+     "Sizes need not be multiples of 4, and every frame has a new key: keep no state from the previous frame."),
+
+    Rule(MUST, "RFC 6455 §5.1", "A server MUST NOT mask any frames that it sends to the client."),
+    ("6.mask.server", "The server does not mask its frames", _server_frames("masked", "frames without a mask"),
+     "Only clients mask.  A function that builds frames for both roles needs the role as an argument."),
 )  # fmt: skip
 
 # -- RSV bits and opcodes ----------------------------------------------------------------------
 
 BIT_CASES = cases_of(
     Rule(MUST, "RFC 6455 §5.2", RSV,
-         "first_byte & 0x70 must be 0; if permessage-deflate is agreed, first_byte & 0x30.", cases=[
-        *((f"6.rsv.{name}", f"{what}, without an agreed extension, fails the connection", _fails(data))
-          for name, data, what in (
-            ("1", frame(TEXT, b"Hello", rsv=4), "RSV1 on a text frame"),
-            ("2", frame(TEXT, b"Hello", rsv=2), "RSV2 on a text frame"),
-            ("3", frame(TEXT, b"Hello", rsv=1), "RSV3 on a text frame"),
-            ("all", frame(TEXT, b"Hello", rsv=7), "All RSV bits on a text frame"),
-            ("1-binary", frame(BINARY, b"Hello", rsv=4), "RSV1 on a binary frame"),
-            ("2-empty", frame(BINARY, b"", rsv=2), "RSV2 on an empty frame"),
-            ("1-ping", frame(PING, b"Hello", rsv=4), "RSV1 on a Ping"),
-            ("3-pong", frame(PONG, b"Hello", rsv=1), "RSV3 on a Pong"),
-        )),
-        ("6.rsv.1-continuation", "RSV1 on a continuation, without an agreed extension, fails the connection",
-         _fails(frame(TEXT, b"Hel", fin=False) + frame(CONTINUATION, b"lo", rsv=4), (TEXT, b"Hel"))),
-    ]),
+         "first_byte & 0x70 must be 0; if permessage-deflate is agreed, first_byte & 0x30."),
+    *((f"6.rsv.{name}", f"{what}, without an agreed extension, fails the connection", _fails(data))
+      for name, data, what in (
+        ("1", frame(TEXT, b"Hello", rsv=4), "RSV1 on a text frame"),
+        ("2", frame(TEXT, b"Hello", rsv=2), "RSV2 on a text frame"),
+        ("3", frame(TEXT, b"Hello", rsv=1), "RSV3 on a text frame"),
+        ("all", frame(TEXT, b"Hello", rsv=7), "All RSV bits on a text frame"),
+        ("1-binary", frame(BINARY, b"Hello", rsv=4), "RSV1 on a binary frame"),
+        ("2-empty", frame(BINARY, b"", rsv=2), "RSV2 on an empty frame"),
+        ("1-ping", frame(PING, b"Hello", rsv=4), "RSV1 on a Ping"),
+        ("3-pong", frame(PONG, b"Hello", rsv=1), "RSV3 on a Pong"),
+    )),
+    ("6.rsv.1-continuation", "RSV1 on a continuation, without an agreed extension, fails the connection",
+     _fails(frame(TEXT, b"Hel", fin=False) + frame(CONTINUATION, b"lo", rsv=4), (TEXT, b"Hel"))),
+
     Rule(MUST, "RFC 6455 §5.2",
-         "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values.", cases=[
-        ("6.rsv.server", "The server sets no RSV bits without an agreed extension",
-         _server_frames("RSV bits", "frames without RSV bits"),
-         "The first byte of a whole text message is 0x81, and 0x82 of a binary one."),
-    ]),
+         "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values."),
+    ("6.rsv.server", "The server sets no RSV bits without an agreed extension",
+     _server_frames("RSV bits", "frames without RSV bits"),
+     "The first byte of a whole text message is 0x81, and 0x82 of a binary one."),
+
     Rule(MUST, "RFC 6455 §5.2", UNKNOWN_OPCODE,
-         "List the known opcodes (0, 1, 2, 8, 9, 10) and refuse all others: no `else` that accepts the rest.", cases=[
-        (f"6.opcode.{opcode}", f"The reserved opcode {opcode:#x} fails the connection", _fails(frame(opcode, b"Hello")))
-        for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)
-    ]),
-    Rule(MUST, "RFC 6455 §5.2", UNKNOWN_OPCODE, cases=[
-        ("6.opcode.3-empty", "A reserved opcode fails the connection even if the frame is empty",
-         _fails(frame(3)), "Check the opcode before the payload."),
-    ]),
+         "List the known opcodes (0, 1, 2, 8, 9, 10) and refuse all others: no `else` that accepts the rest."),
+    *((f"6.opcode.{opcode}", f"The reserved opcode {opcode:#x} fails the connection", _fails(frame(opcode, b"Hello")))
+      for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)),
+    ("6.opcode.3-empty", "A reserved opcode fails the connection even if the frame is empty",
+     _fails(frame(3)), "Check the opcode before the payload."),
 )  # fmt: skip
 
 # -- The stream ----------------------------------------------------------------------------------
@@ -272,45 +257,42 @@ def _cut_after(cut: int, size: int) -> list[bytes | tuple[int, bytes]]:
 
 
 STREAM_CASES = cases_of(
-    Rule(MUST, "RFC 6455 §6.2", "Incoming data MUST be parsed as WebSocket frames as defined in Section 5.2.",
-         BUFFER, cases=[
-        ("6.stream.byte-by-byte", "The server reads frames that arrive one byte at a time",
-         echoes(THREE, *AS_THREE, packet_size=1), "A read of 2 bytes may return 1.  " + BUFFER),
-        ("6.stream.three-by-three", "The server reads frames that are split anywhere",
-         echoes(frame(TEXT, letters(100)) + THREE, (TEXT, letters(100)), *AS_THREE, packet_size=3)),
-        ("6.stream.seven-by-seven", "The server reads a frame with a 64-bit length that is split anywhere",
-         echoes(frame(TEXT, letters(66000)), (TEXT, letters(66000)), packet_size=997)),
-        ("6.stream.one-packet", "Three frames in one packet are three messages",
-         echoes(THREE, *AS_THREE),
-         "The buffer may contain more than one frame: loop until no whole frame is left.  " + BUFFER),
-        ("6.stream.one-and-a-half", "The server answers a frame before the rest of the next frame arrives",
-         dialogue("a frame and 9 bytes of the next, then the rest", "both messages",
-                  text("the first") + SECOND[:9], (TEXT, b"the first"), SECOND[9:], (TEXT, b"the second")),
-         "Do not wait for an empty buffer, and do not drop the rest of the buffer.  " + BUFFER),
-        ("6.stream.half-a-header", "A packet may end inside a header of any form",
-         dialogue("packets that end 1 or 3 bytes into a frame", "all messages",
-                  *(step for size in (5, 200, 66000) for cut in (1, 3) for step in _cut_after(cut, size))),
-         "A header has 2 to 14 bytes, which may arrive one by one.  " + BUFFER),
-    ]),
+    Rule(MUST, "RFC 6455 §6.2", "Incoming data MUST be parsed as WebSocket frames as defined in Section 5.2.", BUFFER),
+    ("6.stream.byte-by-byte", "The server reads frames that arrive one byte at a time",
+     echoes(THREE, *AS_THREE, packet_size=1), "A read of 2 bytes may return 1.  " + BUFFER),
+    ("6.stream.three-by-three", "The server reads frames that are split anywhere",
+     echoes(frame(TEXT, letters(100)) + THREE, (TEXT, letters(100)), *AS_THREE, packet_size=3)),
+    ("6.stream.seven-by-seven", "The server reads a frame with a 64-bit length that is split anywhere",
+     echoes(frame(TEXT, letters(66000)), (TEXT, letters(66000)), packet_size=997)),
+    ("6.stream.one-packet", "Three frames in one packet are three messages", echoes(THREE, *AS_THREE),
+     "The buffer may contain more than one frame: loop until no whole frame is left.  " + BUFFER),
+    ("6.stream.one-and-a-half", "The server answers a frame before the rest of the next frame arrives",
+     dialogue("a frame and 9 bytes of the next, then the rest", "both messages",
+              text("the first") + SECOND[:9], (TEXT, b"the first"), SECOND[9:], (TEXT, b"the second")),
+     "Do not wait for an empty buffer, and do not drop the rest of the buffer.  " + BUFFER),
+    ("6.stream.half-a-header", "A packet may end inside a header of any form",
+     dialogue("packets that end 1 or 3 bytes into a frame", "all messages",
+              *(step for size in (5, 200, 66000) for cut in (1, 3) for step in _cut_after(cut, size))),
+     "A header has 2 to 14 bytes, which may arrive one by one.  " + BUFFER),
+
     Rule(INTEROP, "RFC 6455 §5.6",
-         "An application may do anything with binary messages; but an echo server sends all bytes back.", cases=[
-        ("6.echo.all-bytes", "Binary messages of all 256 byte values come back",
-         echoes(b"".join(frame(BINARY, piece) for piece in ALL_BYTES), *((BINARY, piece) for piece in ALL_BYTES),
-                needs=Needs.ECHO),
-         "Binary messages are bytes: do not decode, strip or cut them."),
-    ]),
+         "An application may do anything with binary messages; but an echo server sends all bytes back."),
+    ("6.echo.all-bytes", "Binary messages of all 256 byte values come back",
+     echoes(b"".join(frame(BINARY, piece) for piece in ALL_BYTES), *((BINARY, piece) for piece in ALL_BYTES),
+            needs=Needs.ECHO),
+     "Binary messages are bytes: do not decode, strip or cut them."),
+
     Rule(INTEROP, "RFC 6455 §6.1",
-         "An application may send any answer; but an echo server sends the same type of message back.", cases=[
-        ("6.echo.types", "Text comes back as text and binary as binary",
-         echoes(frame(TEXT, b"Hello") + frame(BINARY, b"Hello") + frame(TEXT, b"Hello"),
-                (TEXT, b"Hello"), (BINARY, b"Hello"), (TEXT, b"Hello"), needs=Needs.ECHO),
-         "Remember the opcode of the message, and use it for the echo."),
-    ]),
-    Rule(INTEROP, "RFC 6455 §6.1", "Most of the following cases need a server that echoes messages.", cases=[
-        ("6.echo.hello", "A text message comes back, as from an echo server",
-         echoes(text("Hello"), (TEXT, b"Hello"), needs=Needs.MESSAGES),
-         "Give the grader a path where your server echoes, or use --no-echo to grade only the rest."),
-    ]),
+         "An application may send any answer; but an echo server sends the same type of message back."),
+    ("6.echo.types", "Text comes back as text and binary as binary",
+     echoes(frame(TEXT, b"Hello") + frame(BINARY, b"Hello") + frame(TEXT, b"Hello"),
+            (TEXT, b"Hello"), (BINARY, b"Hello"), (TEXT, b"Hello"), needs=Needs.ECHO),
+     "Remember the opcode of the message, and use it for the echo."),
+
+    Rule(INTEROP, "RFC 6455 §6.1", "Most of the following cases need a server that echoes messages."),
+    ("6.echo.hello", "A text message comes back, as from an echo server",
+     echoes(text("Hello"), (TEXT, b"Hello"), needs=Needs.MESSAGES),
+     "Give the grader a path where your server echoes, or use --no-echo to grade only the rest."),
 )  # fmt: skip
 
 CASES = (*LENGTH_CASES, *MASK_CASES, *BIT_CASES, *STREAM_CASES)

@@ -6,7 +6,7 @@ import re
 
 from ..case import Play
 from ..codec import BINARY, PONG, TEXT, Answer, Frame, plain
-from ..plays import ask, in_words
+from ..plays import answered, ask, in_words
 from ..session import MAX_BODY, Peer, Wire
 from ..verdict import Failed, Level, Skipped
 
@@ -83,9 +83,7 @@ def well_formed(peer: Peer, answer: Answer) -> None:
 def right_length(request: bytes) -> Play:
     """Expect a body that is exactly as long as the head says."""
 
-    def run(peer: Peer) -> None:
-        if (answer := ask(peer, request)) is None:
-            raise Skipped("the server closed the connection without an answer")
+    def judge(peer: Peer, answer: Answer) -> None:
         lengths = set(answer.lines("Content-Length"))
         if lengths and answer.lines("Transfer-Encoding"):
             raise Failed("both Content-Length and Transfer-Encoding", "one of them")
@@ -97,7 +95,7 @@ def right_length(request: bytes) -> Play:
         if lengths and int(next(iter(lengths))) != size:
             raise Failed(f"a body of {size} bytes", f"a body of {lengths.pop()} bytes, as Content-Length says")
 
-    return Play(in_words(request), "a body as long as Content-Length says, if there is one", run)
+    return answered(request, "a body as long as Content-Length says, if there is one", judge)
 
 
 def closes(request: bytes, accepts: str, *, if_announced: bool = False) -> Play:

@@ -11,8 +11,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from ..case import Case, Verdict
+from ..cases import matches
 from ..verdict import Level, Outcome
-from .cases import matches
 
 AnyCase = TypeVar("AnyCase", bound=Case)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
+from ..cases import matches
 from . import closing, compression, frames, limits, messages, requests, responses
 from .plays import ClientCase
 
@@ -12,20 +12,8 @@ MODULES = (requests, responses, frames, messages, closing, compression, limits)
 
 #: In the order of the chapters.
 CLIENT_CASES: tuple[ClientCase, ...] = tuple(
-    sorted(
-        (
-            case
-            for module in (requests, responses, frames, messages, closing, compression, limits)
-            for case in module.CASES
-        ),
-        key=lambda case: case.chapter,
-    )
+    sorted((case for module in MODULES for case in module.CASES), key=lambda case: case.chapter)
 )
-
-
-def matches(name: str, pattern: str) -> bool:
-    """Return whether an id equals a pattern, matches it as a glob, or begins with it and a dot."""
-    return fnmatchcase(name, pattern) or name.startswith(pattern + ".")
 
 
 def select(*, until: int | None = None, only: Sequence[str] = ()) -> list[ClientCase]:

@@ -12,7 +12,7 @@ from ..codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame
 from ..session import Silence
 from ..verdict import Failed, Skipped
 from .frames import letters
-from .plays import INTEROP, MUST, SHOULD, refuses, rule, take_pongs, takes
+from .plays import INTEROP, MUST, SHOULD, ClientRule, client_cases_of, refuses, take_pongs, takes
 from .session import Client, as_server
 
 NAME = "permessage-deflate"
@@ -221,373 +221,169 @@ def _refused(words: str, *more: str, instead: str = "") -> Play:
     return refuses(made=with_extension(*more, instead=instead), words=f"a 101 with {words}")
 
 
-NEGOTIATION = (
-    *rule(
-        "c9.response",
-        MUST,
-        "RFC 7692 §7",
-        UNDEFINED,
-        CHECK,
-        {
-            "unknown": ("An unknown parameter is refused", _refused("the parameter x-unknown", "x-unknown")),
-            "unknown-value": ("An unknown parameter with a value is refused", _refused("x-unknown=10", "x-unknown=10")),
-        },
-        opens=False,
-        deflate=True,
-    ),
-    *rule(
-        "c9.response",
-        MUST,
-        "RFC 7692 §7",
-        BAD_VALUE,
-        CHECK,
-        {
-            name: (f"{parameter}{words} is refused", _refused(parameter, parameter))
-            for name, parameter, words in (
-                ("window-7", "server_max_window_bits=7", ""),
-                ("window-16", "server_max_window_bits=16", ""),
-                ("window-0", "server_max_window_bits=0", ""),
-                ("window-zero-first", "server_max_window_bits=010", ""),
-                ("window-word", "server_max_window_bits=ten", ""),
-                ("window-negative", "server_max_window_bits=-10", ""),
-                ("window-no-value", "server_max_window_bits", " without a value"),
-                ("client-window-7", "client_max_window_bits=7", ""),
-                ("client-window-16", "client_max_window_bits=16", ""),
-                ("client-window-no-value", "client_max_window_bits", " without a value"),
-                ("takeover-value", "server_no_context_takeover=1", ""),
-                ("client-takeover-value", "client_no_context_takeover=true", ""),
-            )
-        },
-        opens=False,
-        deflate=True,
-    ),
-    *rule(
-        "c9.response",
-        MUST,
-        "RFC 7692 §7",
-        TWICE,
-        CHECK,
-        {
-            name: (f"{parameter} twice is refused", _refused(f"{parameter} twice", parameter, parameter))
-            for name, parameter in (
-                ("window-twice", "server_max_window_bits=15"),
-                ("takeover-twice", "server_no_context_takeover"),
-                ("client-takeover-twice", "client_no_context_takeover"),
-            )
-        },
-        opens=False,
-        deflate=True,
-    ),
-    *rule(
-        "c9.response",
-        MUST,
-        "RFC 7692 §6",
-        BOTH_RSV1,
-        "Accept permessage-deflate once.",
-        {"two": ("permessage-deflate twice is refused", _refused(f"{NAME}, {NAME}", instead=f"{NAME}, {NAME}"))},
-        opens=False,
-        deflate=True,
-    ),
-    *rule(
-        "c9.response",
-        SHOULD,
-        "RFC 6455 §9.1",
-        "Sec-WebSocket-Extensions = extension-list",
-        "Refuse a response that does not follow the grammar.",
-        {
-            "no-name": ("A response without a name is refused", _refused("an empty element", instead=f"{NAME}; =10")),
-            "empty-parameter": ("An empty parameter is refused", _refused("; ; at its end", instead=f"{NAME}; ;")),
-        },
-        opens=False,
-        deflate=True,
-    ),
-    *rule(
-        "c9.decline",
-        MUST,
-        "RFC 6455 §4.1",
+NEGOTIATION = client_cases_of(
+    ClientRule(MUST, "RFC 7692 §7", UNDEFINED, CHECK, opens=False, deflate=True),
+    ("c9.response.unknown", "An unknown parameter is refused", _refused("the parameter x-unknown", "x-unknown")),
+    ("c9.response.unknown-value", "An unknown parameter with a value is refused",
+     _refused("x-unknown=10", "x-unknown=10")),
+
+    ClientRule(MUST, "RFC 7692 §7", BAD_VALUE, CHECK, opens=False, deflate=True),
+    *((f"c9.response.{name}", f"{parameter}{words} is refused", _refused(parameter, parameter))
+      for name, parameter, words in (
+          ("window-7", "server_max_window_bits=7", ""),
+          ("window-16", "server_max_window_bits=16", ""),
+          ("window-0", "server_max_window_bits=0", ""),
+          ("window-zero-first", "server_max_window_bits=010", ""),
+          ("window-word", "server_max_window_bits=ten", ""),
+          ("window-negative", "server_max_window_bits=-10", ""),
+          ("window-no-value", "server_max_window_bits", " without a value"),
+          ("client-window-7", "client_max_window_bits=7", ""),
+          ("client-window-16", "client_max_window_bits=16", ""),
+          ("client-window-no-value", "client_max_window_bits", " without a value"),
+          ("takeover-value", "server_no_context_takeover=1", ""),
+          ("client-takeover-value", "client_no_context_takeover=true", ""),
+      )),
+
+    ClientRule(MUST, "RFC 7692 §7", TWICE, CHECK, opens=False, deflate=True),
+    *((f"c9.response.{name}", f"{parameter} twice is refused", _refused(f"{parameter} twice", parameter, parameter))
+      for name, parameter in (
+          ("window-twice", "server_max_window_bits=15"),
+          ("takeover-twice", "server_no_context_takeover"),
+          ("client-takeover-twice", "client_no_context_takeover"),
+      )),
+
+    ClientRule(MUST, "RFC 7692 §5", BOTH_RSV1, "Accept permessage-deflate once.", opens=False, deflate=True),
+    ("c9.response.two", "permessage-deflate twice is refused", _refused(f"{NAME}, {NAME}", instead=f"{NAME}, {NAME}")),
+
+    ClientRule(SHOULD, "RFC 6455 §9.1", "Sec-WebSocket-Extensions = extension-list",
+        "Refuse a response that does not follow the grammar.", opens=False, deflate=True),
+    ("c9.response.no-name", "A response without a name is refused",
+     _refused("an empty element", instead=f"{NAME}; =10")),
+    ("c9.response.empty-parameter", "An empty parameter is refused", _refused("; ; at its end", instead=f"{NAME}; ;")),
+
+    ClientRule(MUST, "RFC 6455 §4.1",
         "The _Extensions In Use_ is defined to be a (possibly empty) string, the value of which is equal to the value "
         "of the |Sec-WebSocket-Extensions| header field supplied by the server's handshake or the null value if that "
         "header field was not present in the server's handshake.",
-        "Without the extension in the 101, send and expect uncompressed messages.",
-        {"works": ("A server may decline the offer", takes(words="a 101 without an extension"))},
-        deflate=True,
-    ),
-    *rule(
-        "c9.agree",
-        INTEROP,
-        "RFC 7692 §7.1",
-        "The most common responses: a client that offers the extension without parameters can accept them all.",
-        "Accept the four parameters of the response, and compress and decompress as they say.",
-        {
-            name: (
-                f"A response with {words} is accepted",
-                takes(made=with_extension(*more), words=f"a 101 with {words}"),
-            )
-            for name, words, more in (
-                ("plain", "no more than the client demands", ()),
-                ("server-takeover", "server_no_context_takeover", ("server_no_context_takeover",)),
-                ("client-takeover", "client_no_context_takeover", ("client_no_context_takeover",)),
-            )
-        },
-        opens=False,
-        deflate=True,
-    ),
-)
+        "Without the extension in the 101, send and expect uncompressed messages.", deflate=True),
+    ("c9.decline.works", "A server may decline the offer", takes(words="a 101 without an extension")),
 
-MESSAGES = (
-    *rule(
-        "c9.message",
-        MUST,
-        "RFC 7692 §7.2.2",
-        INFLATE,
-        INFLATE_ALL,
-        {
-            "hello": ("The RFC's compressed Hello comes back", _raw(as_server(TEXT, HELLO, rsv=4), (TEXT, b"Hello"))),
-            "stored": (
-                "A block without compression is inflated",
-                _raw(as_server(TEXT, bytes.fromhex("000500faff48656c6c6f00"), rsv=4), (TEXT, b"Hello")),
-            ),
-            "two-blocks": (
-                "A message of two blocks is inflated",
-                _raw(as_server(TEXT, bytes.fromhex("f248050000 00ffffcac9c90700"), rsv=4), (TEXT, b"Hello")),
-            ),
-            "final": (
-                "A block with BFINAL is inflated",
-                _raw(as_server(TEXT, bytes.fromhex("f348cdc9c9070000"), rsv=4), (TEXT, b"Hello")),
-            ),
-            "final-then-another": (
-                "The message after a block with BFINAL is inflated",
-                _raw(
-                    as_server(TEXT, bytes.fromhex("f348cdc9c9070000"), rsv=4) + as_server(TEXT, HELLO, rsv=4),
-                    (TEXT, b"Hello"),
-                    (TEXT, b"Hello"),
-                ),
-            ),
-            "empty": ("An empty compressed message comes back", _raw(as_server(TEXT, b"\0", rsv=4), (TEXT, b""))),
-            "fragments": (
-                "A compressed message in two fragments comes back",
-                _raw(_fragmented(TEXT, HELLO[:3], HELLO[3:]), (TEXT, b"Hello")),
-            ),
-            "byte-fragments": (
-                "A compressed message in fragments of one byte comes back",
-                _raw(_fragmented(TEXT, *(HELLO[i : i + 1] for i in range(7))), (TEXT, b"Hello")),
-            ),
-            "empty-last": (
-                "A compressed message whose last fragment is empty comes back",
-                _raw(_fragmented(TEXT, HELLO, b""), (TEXT, b"Hello")),
-            ),
-            "text": ("A compressed text of 10,000 bytes comes back", _round_trip((TEXT, letters(10000)))),
-            "binary": ("Compressed bytes that do not shrink come back", _round_trip((BINARY, shuffled(16384)))),
-            "shrinks": ("128 KiB of one letter come back", _round_trip((TEXT, b"a" * 131072))),
-            "utf-8": ("Compressed UTF-8 comes back", _round_trip((TEXT, "κόσμε 😀".encode()))),
-        },
-        echo=True,
-        deflate=True,
-    ),
-    *rule(
-        "c9.message",
-        MUST,
-        "RFC 7692 §7.2.2",
-        TAKEN_OVER,
-        "Keep the inflater from message to message, unless server_no_context_takeover is agreed.",
-        {
-            "context": (
-                "A message may refer to the one before it",
-                _round_trip(*[(TEXT, letters(3000))] * 3),
-            ),
-            "context-between": (
-                "An uncompressed message does not change the window",
-                _raw(
-                    as_server(TEXT, HELLO, rsv=4)
-                    + as_server(TEXT, b"plain")
-                    + as_server(PING)
-                    + as_server(TEXT, HELLO, rsv=4),
-                    (TEXT, b"Hello"),
-                    (TEXT, b"plain"),
-                    (TEXT, b"Hello"),
-                ),
-            ),
-        },
-        echo=True,
-        deflate=True,
-    ),
-    *rule(
-        "c9.message",
-        MUST,
-        "RFC 7692 §6",
-        ONE_BIT,
-        "Inflate a message only if its first frame has RSV1.",
-        {
-            "plain": ("A message without RSV1 is not inflated", _raw(as_server(TEXT, b"Hello"), (TEXT, b"Hello"))),
-            "plain-fragments": (
-                "A fragmented message without RSV1 is not inflated",
-                _raw(
-                    as_server(TEXT, b"Hel", fin=False) + as_server(CONTINUATION, b"lo"),
-                    (TEXT, b"Hello"),
-                ),
-            ),
-        },
-        echo=True,
-        deflate=True,
-    ),
-    *rule(
-        "c9.works",
-        MUST,
-        "RFC 7692 §7.2.2",
-        INFLATE,
-        INFLATE_ALL,
-        {
-            "hello": ("The RFC's compressed Hello is no error", _pinged(as_server(TEXT, HELLO, rsv=4))),
-            "fragments": (
-                "A compressed message in two fragments is no error",
-                _pinged(_fragmented(TEXT, HELLO[:3], HELLO[3:])),
-            ),
-            "context": (
-                "The RFC's second Hello, which refers to the first, is no error",
-                _pinged(as_server(TEXT, HELLO, rsv=4) + as_server(TEXT, HELLO, rsv=4)),
-            ),
-        },
-        deflate=True,
-    ),
-    *rule(
-        "c9.rsv",
-        MUST,
-        "RFC 7692 §6",
-        RSV1,
-        "Accept RSV1 only in the first frame of a text or binary message.",
-        {
-            "continuation": (
-                "RSV1 in a second fragment fails the connection",
-                _fails(as_server(TEXT, HELLO[:3], fin=False, rsv=4) + as_server(CONTINUATION, HELLO[3:], rsv=4)),
-            ),
-            "only-continuation": (
-                "RSV1 in the second fragment only fails the connection",
-                _fails(as_server(TEXT, HELLO[:3], fin=False) + as_server(CONTINUATION, HELLO[3:], rsv=4)),
-            ),
-            "ping": ("RSV1 in a Ping fails the connection", _fails(as_server(PING, b"Hello", rsv=4))),
-            "pong": ("RSV1 in a Pong fails the connection", _fails(as_server(PONG, b"Hello", rsv=4))),
-        },
-        deflate=True,
-    ),
-    *rule(
-        "c9.rsv",
-        MUST,
-        "RFC 6455 §5.2",
+    ClientRule(INTEROP, "RFC 7692 §7.1",
+        "The most common responses: a client that offers the extension without parameters can accept them all.",
+        "Accept the four parameters of the response, and compress and decompress as they say.", opens=False,
+        deflate=True),
+    *((f"c9.agree.{name}", f"A response with {words} is accepted",
+       takes(made=with_extension(*more), words=f"a 101 with {words}"))
+      for name, words, more in (
+          ("plain", "no more than the client demands", ()),
+          ("server-takeover", "server_no_context_takeover", ("server_no_context_takeover",)),
+          ("client-takeover", "client_no_context_takeover", ("client_no_context_takeover",)),
+      )),
+)  # fmt: skip
+
+MESSAGES = client_cases_of(
+    ClientRule(MUST, "RFC 7692 §7.2.2", INFLATE, INFLATE_ALL, echo=True, deflate=True),
+    ("c9.message.hello", "The RFC's compressed Hello comes back",
+     _raw(as_server(TEXT, HELLO, rsv=4), (TEXT, b"Hello"))),
+    ("c9.message.stored", "A block without compression is inflated",
+     _raw(as_server(TEXT, bytes.fromhex("000500faff48656c6c6f00"), rsv=4), (TEXT, b"Hello"))),
+    ("c9.message.two-blocks", "A message of two blocks is inflated",
+     _raw(as_server(TEXT, bytes.fromhex("f248050000 00ffffcac9c90700"), rsv=4), (TEXT, b"Hello"))),
+    ("c9.message.final", "A block with BFINAL is inflated",
+     _raw(as_server(TEXT, bytes.fromhex("f348cdc9c9070000"), rsv=4), (TEXT, b"Hello"))),
+    ("c9.message.final-then-another", "The message after a block with BFINAL is inflated",
+     _raw(as_server(TEXT, bytes.fromhex("f348cdc9c9070000"), rsv=4) + as_server(TEXT, HELLO, rsv=4), (TEXT, b"Hello"),
+          (TEXT, b"Hello"))),
+    ("c9.message.empty", "An empty compressed message comes back", _raw(as_server(TEXT, b"\0", rsv=4), (TEXT, b""))),
+    ("c9.message.fragments", "A compressed message in two fragments comes back",
+     _raw(_fragmented(TEXT, HELLO[:3], HELLO[3:]), (TEXT, b"Hello"))),
+    ("c9.message.byte-fragments", "A compressed message in fragments of one byte comes back",
+     _raw(_fragmented(TEXT, *(HELLO[i : i + 1] for i in range(7))), (TEXT, b"Hello"))),
+    ("c9.message.empty-last", "A compressed message whose last fragment is empty comes back",
+     _raw(_fragmented(TEXT, HELLO, b""), (TEXT, b"Hello"))),
+    ("c9.message.text", "A compressed text of 10,000 bytes comes back", _round_trip((TEXT, letters(10000)))),
+    ("c9.message.binary", "Compressed bytes that do not shrink come back", _round_trip((BINARY, shuffled(16384)))),
+    ("c9.message.shrinks", "128 KiB of one letter come back", _round_trip((TEXT, b"a" * 131072))),
+    ("c9.message.utf-8", "Compressed UTF-8 comes back", _round_trip((TEXT, "κόσμε 😀".encode()))),
+
+    ClientRule(MUST, "RFC 7692 §7.2.2", TAKEN_OVER,
+        "Keep the inflater from message to message, unless server_no_context_takeover is agreed.", echo=True,
+        deflate=True),
+    ("c9.message.context", "A message may refer to the one before it", _round_trip(*[(TEXT, letters(3000))] * 3)),
+    ("c9.message.context-between", "An uncompressed message does not change the window",
+     _raw(as_server(TEXT, HELLO, rsv=4) + as_server(TEXT, b"plain") + as_server(PING) + as_server(TEXT, HELLO, rsv=4),
+          (TEXT, b"Hello"), (TEXT, b"plain"), (TEXT, b"Hello"))),
+
+    ClientRule(MUST, "RFC 7692 §6", ONE_BIT, "Inflate a message only if its first frame has RSV1.", echo=True,
+        deflate=True),
+    ("c9.message.plain", "A message without RSV1 is not inflated", _raw(as_server(TEXT, b"Hello"), (TEXT, b"Hello"))),
+    ("c9.message.plain-fragments", "A fragmented message without RSV1 is not inflated",
+     _raw(as_server(TEXT, b"Hel", fin=False) + as_server(CONTINUATION, b"lo"), (TEXT, b"Hello"))),
+
+    ClientRule(MUST, "RFC 7692 §7.2.2", INFLATE, INFLATE_ALL, deflate=True),
+    ("c9.works.hello", "The RFC's compressed Hello is no error", _pinged(as_server(TEXT, HELLO, rsv=4))),
+    ("c9.works.fragments", "A compressed message in two fragments is no error",
+     _pinged(_fragmented(TEXT, HELLO[:3], HELLO[3:]))),
+    ("c9.works.context", "The RFC's second Hello, which refers to the first, is no error",
+     _pinged(as_server(TEXT, HELLO, rsv=4) + as_server(TEXT, HELLO, rsv=4))),
+
+    ClientRule(MUST, "RFC 7692 §6.1", RSV1, "Accept RSV1 only in the first frame of a text or binary message.",
+        deflate=True),
+    ("c9.rsv.continuation", "RSV1 in a second fragment fails the connection",
+     _fails(as_server(TEXT, HELLO[:3], fin=False, rsv=4) + as_server(CONTINUATION, HELLO[3:], rsv=4))),
+    ("c9.rsv.only-continuation", "RSV1 in the second fragment only fails the connection",
+     _fails(as_server(TEXT, HELLO[:3], fin=False) + as_server(CONTINUATION, HELLO[3:], rsv=4))),
+    ("c9.rsv.ping", "RSV1 in a Ping fails the connection", _fails(as_server(PING, b"Hello", rsv=4))),
+    ("c9.rsv.pong", "RSV1 in a Pong fails the connection", _fails(as_server(PONG, b"Hello", rsv=4))),
+
+    ClientRule(MUST, "RFC 6455 §5.2",
         "If a nonzero value is received and none of the negotiated extensions defines the meaning of such a nonzero "
-        "value, the receiving endpoint MUST _Fail the WebSocket Connection_.",
-        "permessage-deflate defines RSV1 only.",
-        {
-            "rsv2": ("RSV2 fails the connection also with permessage-deflate", _fails(as_server(TEXT, HELLO, rsv=6))),
-            "rsv3": (
-                "RSV3 fails the connection also with permessage-deflate",
-                _fails(as_server(TEXT, b"Hello", rsv=1)),
-            ),
-        },
-        deflate=True,
-    ),
-    *rule(
-        "c9.bad",
-        MUST,
-        "RFC 6455 §8.1",
+        "value, the receiving endpoint MUST _Fail the WebSocket Connection_.", "permessage-deflate defines RSV1 only.",
+        deflate=True),
+    ("c9.rsv.rsv2", "RSV2 fails the connection also with permessage-deflate", _fails(as_server(TEXT, HELLO, rsv=6))),
+    ("c9.rsv.rsv3", "RSV3 fails the connection also with permessage-deflate", _fails(as_server(TEXT, b"Hello", rsv=1))),
+
+    ClientRule(MUST, "RFC 6455 §8.1",
         "When an endpoint is to interpret a byte stream as UTF-8 but finds that the byte stream is not, in fact, a "
-        "valid UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_.",
-        "Check UTF-8 after decompression.",
-        {
-            "utf-8": (
-                "A compressed text that is not UTF-8 fails the connection",
-                _fails(as_server(TEXT, zlib.compress(b"Hello \xff", wbits=-15), rsv=4)),
-            )
-        },
-        deflate=True,
-    ),
-    *rule(
-        "c9.bad",
-        SHOULD,
-        "RFC 7692 §7.2.2",
-        INFLATE,
+        "valid UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_.", "Check UTF-8 after decompression.",
+        deflate=True),
+    ("c9.bad.utf-8", "A compressed text that is not UTF-8 fails the connection",
+     _fails(as_server(TEXT, zlib.compress(b"Hello \xff", wbits=-15), rsv=4))),
+
+    ClientRule(SHOULD, "RFC 7692 §7.2.2", INFLATE,
         "The RFC does not say what follows data that is not DEFLATE; no message can come of it: fail the connection.",
-        {
-            "block-type": (
-                "A block of the reserved type fails the connection",
-                _fails(as_server(TEXT, b"\x07\xff\xff", rsv=4)),
-            ),
-            "distance": (
-                "A reference before the first byte fails the connection",
-                _fails(as_server(BINARY, bytes.fromhex("f2001100 00"), rsv=4)),
-            ),
-            "zlib-header": (
-                "Data with a zlib header fails the connection",
-                _fails(as_server(TEXT, zlib.compress(b"Hello"), rsv=4)),
-            ),
-        },
-        deflate=True,
-    ),
-    *rule(
-        "c9.takeover",
-        MUST,
-        "RFC 7692 §7.2.1",
+        deflate=True),
+    ("c9.bad.block-type", "A block of the reserved type fails the connection",
+     _fails(as_server(TEXT, b"\x07\xff\xff", rsv=4))),
+    ("c9.bad.distance", "A reference before the first byte fails the connection",
+     _fails(as_server(BINARY, bytes.fromhex("f2001100 00"), rsv=4))),
+    ("c9.bad.zlib-header", "Data with a zlib header fails the connection",
+     _fails(as_server(TEXT, zlib.compress(b"Hello"), rsv=4))),
+
+    ClientRule(MUST, "RFC 7692 §7.2.1",
         'If the "agreed parameters" contain the "client_no_context_takeover" extension parameter, the client MUST '
         "start compressing each new message with an empty LZ77 sliding window.",
-        "If the response has client_no_context_takeover, make a new deflater for each message.",
-        {
-            "client": (
-                "With client_no_context_takeover each echo can be inflated alone",
-                _round_trip(*[(TEXT, letters(3000))] * 3, more=("client_no_context_takeover",), may_refuse=True),
-            )
-        },
-        echo=True,
-        deflate=True,
-    ),
-    *rule(
-        "c9.takeover",
-        MUST,
-        "RFC 7692 §7.2.2",
-        INFLATE,
+        "If the response has client_no_context_takeover, make a new deflater for each message.", echo=True,
+        deflate=True),
+    ("c9.takeover.client", "With client_no_context_takeover each echo can be inflated alone",
+     _round_trip(*[(TEXT, letters(3000))] * 3, more=("client_no_context_takeover",), may_refuse=True)),
+
+    ClientRule(MUST, "RFC 7692 §7.2.2", INFLATE,
         "With server_no_context_takeover each message can be inflated alone; keeping the window does no harm.",
-        {
-            "server": (
-                "With server_no_context_takeover three messages come back",
-                _round_trip(*[(TEXT, letters(3000))] * 3, more=("server_no_context_takeover",), may_refuse=True),
-            )
-        },
-        echo=True,
-        deflate=True,
-    ),
-    *rule(
-        "c9.window",
-        MUST,
-        "RFC 7692 §7.2.1",
-        'If the "agreed parameters" contain the "client_max_window_bits" extension parameter with a value of w, '
-        "the client MUST NOT use an LZ77 sliding window longer than the w-th power of 2 bytes to compress messages to "
-        "send.",
-        "If the response has client_max_window_bits=w, give w to the deflater.",
-        {
-            "client": (
-                "With client_max_window_bits=9 the echo refers back at most 512 bytes",
-                Play(
-                    "12 KiB that repeat after 4 KiB, with client_max_window_bits=9",
-                    "an echo with a small window",
-                    _narrow,
-                ),
-            )
-        },
-        echo=True,
-        deflate=True,
-    ),
-    *rule(
-        "c9.sends",
-        MUST,
-        "RFC 7692 §6",
-        RSV1,
-        "Set RSV1 only in the first frame of a message.",
-        {
-            "control": (
-                "The client's control frames have no RSV1",
-                Play("a Ping and a Close of 100 bytes", "a Pong and a Close without RSV1", _control_frames),
-            )
-        },
-        deflate=True,
-    ),
-)
+        echo=True, deflate=True),
+    ("c9.takeover.server", "With server_no_context_takeover three messages come back",
+     _round_trip(*[(TEXT, letters(3000))] * 3, more=("server_no_context_takeover",), may_refuse=True)),
+
+    ClientRule(MUST, "RFC 7692 §7.2.1",
+        'If the "agreed parameters" contain the "client_max_window_bits" extension parameter with a value of w, the '
+        "client MUST NOT use an LZ77 sliding window longer than the w-th power of 2 bytes to compress messages to "
+        "send.", "If the response has client_max_window_bits=w, give w to the deflater.", echo=True, deflate=True),
+    ("c9.window.client", "With client_max_window_bits=9 the echo refers back at most 512 bytes",
+     Play("12 KiB that repeat after 4 KiB, with client_max_window_bits=9", "an echo with a small window", _narrow)),
+
+    ClientRule(MUST, "RFC 7692 §6.1", RSV1, "Set RSV1 only in the first frame of a message.", deflate=True),
+    ("c9.sends.control", "The client's control frames have no RSV1",
+     Play("a Ping and a Close of 100 bytes", "a Pong and a Close without RSV1", _control_frames)),
+)  # fmt: skip
 
 CASES = (*NEGOTIATION, *MESSAGES)

@@ -11,7 +11,18 @@ import itertools
 from ..case import Play
 from ..codec import BINARY, CLOSE, CONTINUATION, MASKING_KEY, PING, PONG, TEXT, frame
 from ..verdict import Failed
-from .plays import INTEROP, MUST, SHOULD, echoes, fails, one_at_a_time, pongs, receive_close, rule
+from .plays import (
+    INTEROP,
+    MUST,
+    SHOULD,
+    ClientRule,
+    client_cases_of,
+    echoes,
+    fails,
+    one_at_a_time,
+    pongs,
+    receive_close,
+)
 from .session import Client, as_server
 
 
@@ -107,77 +118,41 @@ UNPREDICTABLE = (
     "subsequent frame."
 )
 MINIMAL = "in all cases, the minimal number of bytes MUST be used to encode the length"
-SENDS = (
-    *rule(
-        "c6.mask",
-        MUST,
-        "RFC 6455 §5.1",
-        MASKED,
-        "Set the mask bit in every frame, control frames included, and XOR the payload with the key.",
-        {"control": ("The client masks its Pongs and its Close", _no_fault("not masked"))},
-    ),
-    *rule(
-        "c6.mask",
-        MUST,
-        "RFC 6455 §5.1",
-        MASKED,
-        "Set the mask bit in every frame, empty ones included, and XOR the payload with the key.",
-        {"data": ("The client masks its messages", _no_fault_in_echoes("not masked"))},
-        echo=True,
-    ),
-    *rule(
-        "c6.mask",
-        MUST,
-        "RFC 6455 §5.3",
-        FRESH,
-        "Ask the system for four random bytes for each frame (os.urandom, getrandom), not once.",
-        {
-            "fresh": (
-                "Each frame has another masking key",
-                Play("six Pings, one after the other", "six keys", _keys),
-            )
-        },
-    ),
-    *rule(
-        "c6.mask",
-        MUST,
-        "RFC 6455 §5.3",
-        UNPREDICTABLE,
-        "Use the system's random numbers, without a seed, a counter or a pattern.",
-        {
-            "connection": (
-                "Connections do not begin with the same masking key",
-                Play("a Ping", "a key that no first frame had before", _keys_of_connections),
-            ),
-            "pattern": ("Masking keys are not one byte, repeated", Play("six Pings", "random keys", _few_zeros)),
-        },
-    ),
-    *rule(
-        "c6.sends",
-        MUST,
-        "RFC 6455 §5.2",
-        MINIMAL,
+SENDS = client_cases_of(
+    ClientRule(MUST, "RFC 6455 §5.1", MASKED,
+        "Set the mask bit in every frame, control frames included, and XOR the payload with the key."),
+    ("c6.mask.control", "The client masks its Pongs and its Close", _no_fault("not masked")),
+
+    ClientRule(MUST, "RFC 6455 §5.1", MASKED,
+        "Set the mask bit in every frame, empty ones included, and XOR the payload with the key.", echo=True),
+    ("c6.mask.data", "The client masks its messages", _no_fault_in_echoes("not masked")),
+
+    ClientRule(MUST, "RFC 6455 §5.3", FRESH,
+        "Ask the system for four random bytes for each frame (os.urandom, getrandom), not once."),
+    ("c6.mask.fresh", "Each frame has another masking key", Play("six Pings, one after the other", "six keys", _keys)),
+
+    ClientRule(MUST, "RFC 6455 §5.3", UNPREDICTABLE,
+        "Use the system's random numbers, without a seed, a counter or a pattern."),
+    ("c6.mask.connection", "Connections do not begin with the same masking key",
+     Play("a Ping", "a key that no first frame had before", _keys_of_connections)),
+    ("c6.mask.pattern", "Masking keys are not one byte, repeated", Play("six Pings", "random keys", _few_zeros)),
+
+    ClientRule(MUST, "RFC 6455 §5.2", MINIMAL,
         "Write lengths up to 125 in the second byte, up to 65535 in two more bytes, and larger ones in eight.",
-        {"shortest-length": ("The client writes lengths in the shortest form", _no_fault_in_echoes("fits in fewer"))},
-        echo=True,
-    ),
-    *rule(
-        "c6.sends",
-        MUST,
-        "RFC 6455 §5.2",
+        echo=True),
+    ("c6.sends.shortest-length", "The client writes lengths in the shortest form",
+     _no_fault_in_echoes("fits in fewer")),
+
+    ClientRule(MUST, "RFC 6455 §5.2",
         "MUST be 0 unless an extension is negotiated that defines meanings for non-zero values.",
-        "Set RSV bits only for an extension that is in the 101.",
-        {"no-rsv": ("The client sets no RSV bit without an extension", _no_fault("RSV"))},
-    ),
-    *rule(
-        "c6.sends",
-        MUST,
-        "RFC 6455 §5.5",
+        "Set RSV bits only for an extension that is in the 101."),
+    ("c6.sends.no-rsv", "The client sets no RSV bit without an extension", _no_fault("RSV")),
+
+    ClientRule(MUST, "RFC 6455 §5.5",
         "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented.",
-        "A Pong has the payload of the Ping, and FIN.",
-        {"control": ("The client's control frames are short and whole", _no_fault("control frame"))},
-    ),
-)
+        "A Pong has the payload of the Ping, and FIN."),
+    ("c6.sends.control", "The client's control frames are short and whole", _no_fault("control frame")),
+)  # fmt: skip
 
 # -- Lengths --------------------------------------------------------------------------------------
 
@@ -225,135 +200,59 @@ def _glued_in_two(client: Client) -> None:
         raise Failed(str(received), "PONG with b'glued'")
 
 
-RECEIVES = (
-    *(
-        case
-        for opcode, name, make in ((BINARY, "length", pattern), (TEXT, "text-length", letters))
-        for case in rule(
-            f"c6.{name}",
-            MUST,
-            "RFC 6455 §5.2",
-            LENGTH,
-            LENGTH_HINT,
-            {
-                str(size): (
-                    f"A {'binary' if opcode == BINARY else 'text'} message of {size} bytes comes back: {why}",
-                    echoes(as_server(opcode, make(size)), (opcode, make(size))),
-                )
-                for size, why in LENGTHS.items()
-            },
-            echo=True,
-        )
-    ),
-    *rule(
-        "c6.length",
-        SHOULD,
-        "RFC 6455 §5.2",
-        MINIMAL,
+RECEIVES = client_cases_of(
+    ClientRule(MUST, "RFC 6455 §5.2", LENGTH, LENGTH_HINT, echo=True),
+    *((f"c6.{name}.{size}",
+       f"A {'binary' if opcode == BINARY else 'text'} message of {size} bytes comes back: {why}",
+       echoes(as_server(opcode, make(size)), (opcode, make(size))))
+      for opcode, name, make in ((BINARY, "length", pattern), (TEXT, "text-length", letters))
+      for size, why in LENGTHS.items()),
+
+    ClientRule(SHOULD, "RFC 6455 §5.2", MINIMAL,
         "The rule binds the server.  Check after the two bytes that the length is at least 126, and after the eight "
-        "that it is at least 65536.",
-        {
-            f"{size}-in-{form}-bits": (
-                f"A length of {size} in {form} bits fails the connection",
-                fails(as_server(TEXT, letters(size), form=form)),
-            )
-            for size, form in ((5, 16), (125, 16), (5, 64), (65535, 64))
-        },
-    ),
-    *rule(
-        "c6.length",
-        SHOULD,
-        "RFC 6455 §5.2",
+        "that it is at least 65536."),
+    *((f"c6.length.{size}-in-{form}-bits", f"A length of {size} in {form} bits fails the connection",
+       fails(as_server(TEXT, letters(size), form=form)))
+      for size, form in ((5, 16), (125, 16), (5, 64), (65535, 64))),
+
+    ClientRule(SHOULD, "RFC 6455 §5.2",
         "the following 8 bytes interpreted as a 64-bit unsigned integer (the most significant bit MUST be 0)",
-        "Refuse a 64-bit length with its top bit set: a signed number would be negative.",
-        {
-            "top-bit": (
-                "A 64-bit length with its top bit set fails the connection",
-                fails(as_server(TEXT, b"Hello", form=64, declared=(1 << 63) | 5)),
-            )
-        },
-    ),
-    *rule(
-        "c6.length",
-        INTEROP,
-        "RFC 6455 §10.4",
+        "Refuse a 64-bit length with its top bit set: a signed number would be negative."),
+    ("c6.length.top-bit", "A 64-bit length with its top bit set fails the connection",
+     fails(as_server(TEXT, b"Hello", form=64, declared=(1 << 63) | 5))),
+
+    ClientRule(INTEROP, "RFC 6455 §10.4",
         "A frame of 2**62 bytes never ends: a client that reserves memory for it crashes, and one that reads on waits "
         "for ever.  The limit is the client's own.",
-        "Compare the declared length with a limit before you read the payload, and send Close 1009.",
-        {
-            "huge": (
-                "A frame that declares 2**62 bytes fails the connection",
-                fails(as_server(BINARY, b"x" * 1000, form=64, declared=1 << 62)),
-            )
-        },
-    ),
-    *rule(
-        "c6.stream",
-        MUST,
-        "RFC 6455 §6.2",
-        PARSED,
-        STREAM_HINT,
-        {
-            "glued": (
-                "A Ping in one packet with the 101 is answered",
-                Play("a 101 and a Ping in one packet", "PONG", _glued),
-            ),
-            "glued-part": (
-                "A frame that begins in the packet of the 101 is read",
-                Play("a 101 and the beginning of a Ping in one packet, then its rest", "PONG", _glued_in_two),
-            ),
-            "byte-by-byte": (
-                "A Ping byte by byte is answered",
-                pongs(as_server(PING, b"slowly"), b"slowly", packet_size=1),
-            ),
-            "many-in-one": (
-                "Many frames in one packet are all read",
-                pongs(b"".join(as_server(PONG, b"%d" % i) for i in range(50)) + as_server(PING, b"last"), b"last"),
-            ),
-        },
-    ),
-    *rule(
-        "c6.stream",
-        MUST,
-        "RFC 6455 §6.2",
-        PARSED,
-        STREAM_HINT,
-        {
-            "echo-byte-by-byte": (
-                "A message byte by byte comes back",
-                echoes(as_server(TEXT, letters(200)), (TEXT, letters(200)), packet_size=1),
-            ),
-            "echo-three-in-one": (
-                "Three messages in one packet come back, in order",
-                echoes(
-                    as_server(TEXT, b"one") + as_server(BINARY, b"two") + as_server(TEXT, b"three"),
-                    (TEXT, b"one"),
-                    (BINARY, b"two"),
-                    (TEXT, b"three"),
-                ),
-            ),
-            "echo-in-chunks": (
-                "A long message in packets of 997 bytes comes back",
-                echoes(as_server(BINARY, pattern(70000)), (BINARY, pattern(70000)), packet_size=997),
-            ),
-        },
-        echo=True,
-    ),
-    *rule(
-        "c6.echo",
-        MUST,
-        "RFC 6455 §5.6",
+        "Compare the declared length with a limit before you read the payload, and send Close 1009."),
+    ("c6.length.huge", "A frame that declares 2**62 bytes fails the connection",
+     fails(as_server(BINARY, b"x" * 1000, form=64, declared=1 << 62))),
+
+    ClientRule(MUST, "RFC 6455 §6.2", PARSED, STREAM_HINT),
+    ("c6.stream.glued", "A Ping in one packet with the 101 is answered",
+     Play("a 101 and a Ping in one packet", "PONG", _glued)),
+    ("c6.stream.glued-part", "A frame that begins in the packet of the 101 is read",
+     Play("a 101 and the beginning of a Ping in one packet, then its rest", "PONG", _glued_in_two)),
+    ("c6.stream.byte-by-byte", "A Ping byte by byte is answered",
+     pongs(as_server(PING, b"slowly"), b"slowly", packet_size=1)),
+    ("c6.stream.many-in-one", "Many frames in one packet are all read",
+     pongs(b"".join(as_server(PONG, b"%d" % i) for i in range(50)) + as_server(PING, b"last"), b"last")),
+
+    ClientRule(MUST, "RFC 6455 §6.2", PARSED, STREAM_HINT, echo=True),
+    ("c6.stream.echo-byte-by-byte", "A message byte by byte comes back",
+     echoes(as_server(TEXT, letters(200)), (TEXT, letters(200)), packet_size=1)),
+    ("c6.stream.echo-three-in-one", "Three messages in one packet come back, in order",
+     echoes(as_server(TEXT, b"one") + as_server(BINARY, b"two") + as_server(TEXT, b"three"), (TEXT, b"one"),
+            (BINARY, b"two"), (TEXT, b"three"))),
+    ("c6.stream.echo-in-chunks", "A long message in packets of 997 bytes comes back",
+     echoes(as_server(BINARY, pattern(70000)), (BINARY, pattern(70000)), packet_size=997)),
+
+    ClientRule(MUST, "RFC 6455 §5.6",
         'The "Payload data" is arbitrary binary data whose interpretation is solely up to the application layer.',
-        "Do not decode a binary message, and send binary back as binary.",
-        {
-            "all-bytes": (
-                "All 256 bytes come back",
-                echoes(as_server(BINARY, bytes(range(256))), (BINARY, bytes(range(256)))),
-            )
-        },
-        echo=True,
-    ),
-)
+        "Do not decode a binary message, and send binary back as binary.", echo=True),
+    ("c6.echo.all-bytes", "All 256 bytes come back",
+     echoes(as_server(BINARY, bytes(range(256))), (BINARY, bytes(range(256))))),
+)  # fmt: skip
 
 # -- Frames that break a rule ----------------------------------------------------------------------
 
@@ -362,102 +261,55 @@ RSV = (
     "the receiving endpoint MUST _Fail the WebSocket Connection_."
 )
 UNKNOWN = "If an unknown opcode is received, the receiving endpoint MUST _Fail the WebSocket Connection_."
-BROKEN = (
-    *rule(
-        "c6.masked",
-        MUST,
-        "RFC 6455 §5.1",
-        "A client MUST close a connection if it detects a masked frame.",
-        "Check the mask bit of each received frame, and send Close 1002.",
-        {
-            "text": ("A masked text fails the connection", fails(frame(TEXT, b"Hello"))),
-            "binary": ("A masked binary message fails the connection", fails(frame(BINARY, b"Hello"))),
-            "empty": ("A masked frame without a payload fails the connection", fails(frame(TEXT))),
-            "zero-key": (
-                "A frame masked with zeros, which change nothing, fails the connection",
-                fails(frame(TEXT, b"Hello", key=bytes(4))),
-            ),
-            "ping": ("A masked Ping fails the connection", fails(frame(PING, b"Hello"))),
-            "pong": ("A masked Pong fails the connection", fails(frame(PONG, b"Hello", key=MASKING_KEY))),
-            "fragment": (
-                "A masked second fragment fails the connection",
-                fails(as_server(TEXT, b"Hel", fin=False) + frame(CONTINUATION, b"lo")),
-            ),
-        },
-    ),
-    *rule(
-        "c6.rsv",
-        MUST,
-        "RFC 6455 §5.2",
-        RSV,
-        "Check that the three bits are 0, unless an extension in the 101 uses them.",
-        {
-            **{
-                f"text-{rsv:03b}": (
-                    f"A text with the RSV bits {rsv:03b} fails the connection",
-                    fails(as_server(TEXT, b"Hello", rsv=rsv)),
-                )
-                for rsv in range(1, 8)
-            },
-            "binary": ("A binary message with RSV2 fails the connection", fails(as_server(BINARY, b"Hello", rsv=2))),
-            "ping": ("A Ping with RSV1 fails the connection", fails(as_server(PING, b"Hello", rsv=4))),
-            "pong": ("A Pong with RSV3 fails the connection", fails(as_server(PONG, b"Hello", rsv=1))),
-            "fragment": (
-                "A second fragment with RSV1 fails the connection",
-                fails(as_server(TEXT, b"Hel", fin=False) + as_server(CONTINUATION, b"lo", rsv=4)),
-            ),
-        },
-    ),
-    *rule(
-        "c6.opcode",
-        MUST,
-        "RFC 6455 §5.2",
-        UNKNOWN,
-        "Accept 0, 1, 2, 8, 9 and 10; fail the connection for any other opcode.",
-        {
-            str(opcode): (f"The reserved opcode {opcode} fails the connection", fails(as_server(opcode, b"Hello")))
-            for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)
-        },
-    ),
-    *rule(
-        "c6.opcode",
-        MUST,
-        "RFC 6455 §5.2",
-        UNKNOWN,
-        "Check the opcode also if the payload is empty, and inside a fragmented message.",
-        {
-            "empty": ("A reserved opcode without a payload fails the connection", fails(as_server(3))),
-            "in-message": (
-                "A reserved opcode between two fragments fails the connection",
-                fails(as_server(TEXT, b"Hel", fin=False) + as_server(11) + as_server(CONTINUATION, b"lo")),
-            ),
-        },
-    ),
-    *rule(
-        "c6.control",
-        SHOULD,
-        "RFC 6455 §5.5",
+BROKEN = client_cases_of(
+    ClientRule(MUST, "RFC 6455 §5.1", "A client MUST close a connection if it detects a masked frame.",
+        "Check the mask bit of each received frame, and send Close 1002."),
+    ("c6.masked.text", "A masked text fails the connection", fails(frame(TEXT, b"Hello"))),
+    ("c6.masked.binary", "A masked binary message fails the connection", fails(frame(BINARY, b"Hello"))),
+    ("c6.masked.empty", "A masked frame without a payload fails the connection", fails(frame(TEXT))),
+    ("c6.masked.zero-key", "A frame masked with zeros, which change nothing, fails the connection",
+     fails(frame(TEXT, b"Hello", key=bytes(4)))),
+    ("c6.masked.ping", "A masked Ping fails the connection", fails(frame(PING, b"Hello"))),
+    ("c6.masked.pong", "A masked Pong fails the connection", fails(frame(PONG, b"Hello", key=MASKING_KEY))),
+    ("c6.masked.fragment", "A masked second fragment fails the connection",
+     fails(as_server(TEXT, b"Hel", fin=False) + frame(CONTINUATION, b"lo"))),
+
+    ClientRule(MUST, "RFC 6455 §5.2", RSV,
+        "Check that the three bits are 0, unless an extension in the 101 uses them."),
+    *((f"c6.rsv.text-{rsv:03b}", f"A text with the RSV bits {rsv:03b} fails the connection",
+       fails(as_server(TEXT, b"Hello", rsv=rsv)))
+      for rsv in range(1, 8)),
+    ("c6.rsv.binary", "A binary message with RSV2 fails the connection", fails(as_server(BINARY, b"Hello", rsv=2))),
+    ("c6.rsv.ping", "A Ping with RSV1 fails the connection", fails(as_server(PING, b"Hello", rsv=4))),
+    ("c6.rsv.pong", "A Pong with RSV3 fails the connection", fails(as_server(PONG, b"Hello", rsv=1))),
+    ("c6.rsv.fragment", "A second fragment with RSV1 fails the connection",
+     fails(as_server(TEXT, b"Hel", fin=False) + as_server(CONTINUATION, b"lo", rsv=4))),
+
+    ClientRule(MUST, "RFC 6455 §5.2", UNKNOWN,
+        "Accept 0, 1, 2, 8, 9 and 10; fail the connection for any other opcode."),
+    *((f"c6.opcode.{opcode}", f"The reserved opcode {opcode} fails the connection", fails(as_server(opcode, b"Hello")))
+      for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15)),
+
+    ClientRule(MUST, "RFC 6455 §5.2", UNKNOWN,
+        "Check the opcode also if the payload is empty, and inside a fragmented message."),
+    ("c6.opcode.empty", "A reserved opcode without a payload fails the connection", fails(as_server(3))),
+    ("c6.opcode.in-message", "A reserved opcode between two fragments fails the connection",
+     fails(as_server(TEXT, b"Hel", fin=False) + as_server(11) + as_server(CONTINUATION, b"lo"))),
+
+    ClientRule(SHOULD, "RFC 6455 §5.5",
         "All control frames MUST have a payload length of 125 bytes or less and MUST NOT be fragmented.",
-        "The rule binds the server.  Check FIN and the length of each control frame.",
-        {
-            "ping-without-fin": (
-                "A Ping without FIN fails the connection",
-                fails(as_server(PING, b"Hello", fin=False)),
-            ),
-            "pong-without-fin": (
-                "A Pong without FIN fails the connection",
-                fails(as_server(PONG, b"Hello", fin=False)),
-            ),
-            "ping-126": ("A Ping of 126 bytes fails the connection", fails(as_server(PING, letters(126)))),
-            "pong-126": ("A Pong of 126 bytes fails the connection", fails(as_server(PONG, letters(126)))),
-            "ping-65536": ("A Ping of 65,536 bytes fails the connection", fails(as_server(PING, letters(65536)))),
-            "close-without-fin": (
-                "A Close without FIN fails the connection",
-                fails(as_server(8, b"\x03\xe8", fin=False)),
-            ),
-            "close-126": ("A Close of 126 bytes fails the connection", fails(as_server(8, b"\x03\xe8" + letters(124)))),
-        },
-    ),
-)
+        "The rule binds the server.  Check FIN and the length of each control frame."),
+    ("c6.control.ping-without-fin", "A Ping without FIN fails the connection",
+     fails(as_server(PING, b"Hello", fin=False))),
+    ("c6.control.pong-without-fin", "A Pong without FIN fails the connection",
+     fails(as_server(PONG, b"Hello", fin=False))),
+    ("c6.control.ping-126", "A Ping of 126 bytes fails the connection", fails(as_server(PING, letters(126)))),
+    ("c6.control.pong-126", "A Pong of 126 bytes fails the connection", fails(as_server(PONG, letters(126)))),
+    ("c6.control.ping-65536", "A Ping of 65,536 bytes fails the connection", fails(as_server(PING, letters(65536)))),
+    ("c6.control.close-without-fin", "A Close without FIN fails the connection",
+     fails(as_server(8, b"\x03\xe8", fin=False))),
+    ("c6.control.close-126", "A Close of 126 bytes fails the connection",
+     fails(as_server(8, b"\x03\xe8" + letters(124)))),
+)  # fmt: skip
 
 CASES = (*SENDS, *RECEIVES, *BROKEN)

@@ -11,7 +11,7 @@ from ..codec import BINARY, PING, TEXT
 from ..verdict import Failed, Skipped
 from .compression import Session
 from .frames import letters, pattern
-from .plays import INTEROP, MUST, echoes, rule, take_pongs
+from .plays import INTEROP, MUST, ClientRule, client_cases_of, echoes, take_pongs
 from .session import Client, as_server
 
 MIB = 1 << 20
@@ -68,68 +68,34 @@ def _quiet(client: Client) -> None:
     take_pongs(wire, (b"later",))
 
 
-CASES = (
-    *rule(
-        "c11.large",
-        MUST,
-        "RFC 6455 §5.2",
+CASES = client_cases_of(
+    ClientRule(MUST, "RFC 6455 §5.2",
         "if 0-125, that is the payload length.  If 126, the following 2 bytes ... If 127, the following 8 bytes",
         "Read until the whole payload arrives.  A client may limit the size of messages, and then sends Close 1009.",
-        {
-            "binary": (
-                "A binary message of 1 MiB comes back",
-                echoes(as_server(BINARY, pattern(MIB)), (BINARY, pattern(MIB))),
-            ),
-            "text": ("A text of 1 MiB comes back", echoes(as_server(TEXT, letters(MIB)), (TEXT, letters(MIB)))),
-            "packets": (
-                "A text of 100,000 bytes in packets of 100 bytes comes back",
-                echoes(as_server(TEXT, letters(100000)), (TEXT, letters(100000)), packet_size=100),
-            ),
-        },
-        echo=True,
-    ),
-    *rule(
-        "c11.slow",
-        INTEROP,
-        "RFC 6455 §6.2",
+        echo=True),
+    ("c11.large.binary", "A binary message of 1 MiB comes back",
+     echoes(as_server(BINARY, pattern(MIB)), (BINARY, pattern(MIB)))),
+    ("c11.large.text", "A text of 1 MiB comes back", echoes(as_server(TEXT, letters(MIB)), (TEXT, letters(MIB)))),
+    ("c11.large.packets", "A text of 100,000 bytes in packets of 100 bytes comes back",
+     echoes(as_server(TEXT, letters(100000)), (TEXT, letters(100000)), packet_size=100)),
+
+    ClientRule(INTEROP, "RFC 6455 §6.2",
         "Networks pause, also inside a frame: a client that gives up after a second loses good connections.",
-        "A timeout for the rest of a frame is at least some seconds.",
-        {
-            "frame": (
-                "A pause of a second inside a frame does no harm",
-                Play("half a Ping, its rest a second later", "PONG", _pause),
-            ),
-            "idle": (
-                "A second without a frame does no harm",
-                Play("nothing for a second, then a Ping", "PONG", _quiet),
-            ),
-        },
-    ),
-    *rule(
-        "c11.limit",
-        INTEROP,
-        "RFC 6455 §10.4",
+        "A timeout for the rest of a frame is at least some seconds."),
+    ("c11.slow.frame", "A pause of a second inside a frame does no harm",
+     Play("half a Ping, its rest a second later", "PONG", _pause)),
+    ("c11.slow.idle", "A second without a frame does no harm",
+     Play("nothing for a second, then a Ping", "PONG", _quiet)),
+
+    ClientRule(INTEROP, "RFC 6455 §10.4",
         "A message without end fills the memory of a client that has no limit.  The limit is the client's own.",
-        "Add up the payloads of the fragments, and send Close 1009 above your limit.",
-        {
-            "endless-message": (
-                "A message without end fails the connection before 32 MiB",
-                Play("fragments of 64 KiB, up to 32 MiB", "Close, or the end of TCP", _endless),
-            )
-        },
-    ),
-    *rule(
-        "c11.limit",
-        INTEROP,
-        "RFC 7692 §8",
+        "Add up the payloads of the fragments, and send Close 1009 above your limit."),
+    ("c11.limit.endless-message", "A message without end fails the connection before 32 MiB",
+     Play("fragments of 64 KiB, up to 32 MiB", "Close, or the end of TCP", _endless)),
+
+    ClientRule(INTEROP, "RFC 7692 §8",
         "A compressed message may be a thousand times longer than its payload.  The limit is the client's own.",
-        "Inflate with a limit (zlib's max_length), and send Close 1009 above it.",
-        {
-            "bomb": (
-                "A message of 64 KiB that inflates to 64 MiB fails the connection",
-                Play("64 MiB of zeros, compressed", "Close, or the end of TCP", _bomb),
-            )
-        },
-        deflate=True,
-    ),
-)
+        "Inflate with a limit (zlib's max_length), and send Close 1009 above it.", deflate=True),
+    ("c11.limit.bomb", "A message of 64 KiB that inflates to 64 MiB fails the connection",
+     Play("64 MiB of zeros, compressed", "Close, or the end of TCP", _bomb)),
+)  # fmt: skip

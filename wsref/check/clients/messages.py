@@ -6,7 +6,7 @@ from ..case import Play
 from ..codec import BINARY, CONTINUATION, PING, PONG, TEXT
 from ..verdict import Failed
 from .frames import letters, pattern
-from .plays import MUST, SHOULD, echoes, fails, fails_with, pongs, rule, take_pongs
+from .plays import MUST, SHOULD, ClientRule, client_cases_of, echoes, fails, fails_with, pongs, take_pongs
 from .session import Client, as_server
 
 
@@ -89,135 +89,73 @@ SAME = (
     'A Pong frame sent in response to a Ping frame must have identical "Application data" as found in the message body '
     "of the Ping frame being replied to."
 )
-CONTROL = (
-    *rule(
-        "c7.ping",
-        MUST,
-        "RFC 6455 §5.5.3",
-        SAME,
-        "Send a Pong with the payload of the Ping, byte for byte.",
-        {
-            "empty": ("An empty Ping gets an empty Pong", pongs(as_server(PING), b"")),
-            "text": ("A Ping with a text gets it back", pongs(as_server(PING, b"Hello"), b"Hello")),
-            "binary": (
-                "A Ping with bytes that are no text gets them back",
-                pongs(as_server(PING, b"\x00\xff\xfe\xfd"), b"\x00\xff\xfe\xfd"),
-            ),
-            "125": ("A Ping of 125 bytes gets them back", pongs(as_server(PING, letters(125)), letters(125))),
-        },
-    ),
-    *rule(
-        "c7.ping",
-        MUST,
-        "RFC 6455 §5.5.2",
-        PONG_RULE,
-        "Answer Pings where you read frames, also between the fragments of a message.",
-        {
-            "three": (
-                "Three Pings in one packet get Pongs in order, at least the last",
-                pongs(b"".join(as_server(PING, b"%d" % i) for i in range(3)), b"0", b"1", b"2"),
-            ),
-            "in-message": ("A Ping between two fragments is answered", _pings_between(echo=False)),
-            "after-text": (
-                "A Ping after a message is answered",
-                pongs(as_server(TEXT, b"Hello") + as_server(PING, b"after"), b"after"),
-            ),
-            "flood": (
-                "A thousand Pings are answered, at least the last, or end the connection",
-                Play("1000 Pings", "PONG with b'999'; or Close, or the end of TCP", _flood),
-            ),
-        },
-    ),
-    *rule(
-        "c7.pong",
-        MUST,
-        "RFC 6455 §5.5.3",
+CONTROL = client_cases_of(
+    ClientRule(MUST, "RFC 6455 §5.5.3", SAME, "Send a Pong with the payload of the Ping, byte for byte."),
+    ("c7.ping.empty", "An empty Ping gets an empty Pong", pongs(as_server(PING), b"")),
+    ("c7.ping.text", "A Ping with a text gets it back", pongs(as_server(PING, b"Hello"), b"Hello")),
+    ("c7.ping.binary", "A Ping with bytes that are no text gets them back",
+     pongs(as_server(PING, b"\x00\xff\xfe\xfd"), b"\x00\xff\xfe\xfd")),
+    ("c7.ping.125", "A Ping of 125 bytes gets them back", pongs(as_server(PING, letters(125)), letters(125))),
+
+    ClientRule(MUST, "RFC 6455 §5.5.2", PONG_RULE,
+        "Answer Pings where you read frames, also between the fragments of a message."),
+    ("c7.ping.three", "Three Pings in one packet get Pongs in order, at least the last",
+     pongs(b"".join(as_server(PING, b"%d" % i) for i in range(3)), b"0", b"1", b"2")),
+    ("c7.ping.in-message", "A Ping between two fragments is answered", _pings_between(echo=False)),
+    ("c7.ping.after-text", "A Ping after a message is answered",
+     pongs(as_server(TEXT, b"Hello") + as_server(PING, b"after"), b"after")),
+    ("c7.ping.flood", "A thousand Pings are answered, at least the last, or end the connection",
+     Play("1000 Pings", "PONG with b'999'; or Close, or the end of TCP", _flood)),
+
+    ClientRule(MUST, "RFC 6455 §5.5.3",
         "A Pong frame MAY be sent unsolicited.  This serves as a unidirectional heartbeat.  A response to an "
-        "unsolicited Pong frame is not expected.",
-        "Ignore a Pong that answers no Ping.",
-        {
-            "unsolicited": (
-                "A Pong that answers nothing is ignored",
-                Play("a Pong, then a Ping", "PONG for the Ping", _no_answer),
-            )
-        },
-    ),
-)
-ECHOED = rule(
-    "c7.fragments",
-    MUST,
-    "RFC 6455 §5.4",
-    FRAGMENTED,
-    "Collect the payloads until FIN; the opcode of the first frame is that of the message.",
-    {
-        "two": ("A text in two fragments comes back", _in_fragments(TEXT, b"Hel", b"lo")),
-        "binary": (
-            "A binary message in three fragments comes back",
-            _in_fragments(BINARY, b"\x00\x01", b"\xff", b"\xfe"),
-        ),
-        "empty-first": ("A message whose first fragment is empty comes back", _in_fragments(TEXT, b"", b"Hello")),
-        "empty-middle": (
-            "A message with an empty fragment in its middle comes back",
-            _in_fragments(TEXT, b"Hel", b"", b"lo"),
-        ),
-        "empty-last": ("A message whose last fragment is empty comes back", _in_fragments(TEXT, b"Hello", b"")),
-        "all-empty": ("A message of empty fragments comes back empty", _in_fragments(TEXT, b"", b"", b"")),
-        "many": ("A message of 500 fragments comes back", _in_fragments(TEXT, *(b"%d," % i for i in range(500)))),
-        "long": ("A message of fragments of 20 KiB comes back", _in_fragments(BINARY, *[pattern(20480)] * 5)),
-        "split-character": (
-            "A text with fragments that split a character comes back",
-            _in_fragments(TEXT, b"\xe2", b"\x82", b"\xac and \xf0\x9f", b"\x98\x80"),
-        ),
-        "two-messages": (
-            "Two fragmented messages come back, in order",
-            echoes(
-                fragments(TEXT, b"on", b"e") + fragments(BINARY, b"tw", b"o"),
-                (TEXT, b"one"),
-                (BINARY, b"two"),
-            ),
-        ),
-        "pings-between": ("A message with a Ping between its fragments comes back", _pings_between(echo=True)),
-        "byte-by-byte": (
-            "A fragmented message byte by byte comes back",
-            echoes(fragments(TEXT, b"Hel", b"lo"), (TEXT, b"Hello"), packet_size=1),
-        ),
-    },
-    echo=True,
-)
+        "unsolicited Pong frame is not expected.", "Ignore a Pong that answers no Ping."),
+    ("c7.pong.unsolicited", "A Pong that answers nothing is ignored",
+     Play("a Pong, then a Ping", "PONG for the Ping", _no_answer)),
+)  # fmt: skip
+ECHOED = client_cases_of(
+    ClientRule(MUST, "RFC 6455 §5.4", FRAGMENTED,
+        "Collect the payloads until FIN; the opcode of the first frame is that of the message.", echo=True),
+    ("c7.fragments.two", "A text in two fragments comes back", _in_fragments(TEXT, b"Hel", b"lo")),
+    ("c7.fragments.binary", "A binary message in three fragments comes back",
+     _in_fragments(BINARY, b"\x00\x01", b"\xff", b"\xfe")),
+    ("c7.fragments.empty-first", "A message whose first fragment is empty comes back",
+     _in_fragments(TEXT, b"", b"Hello")),
+    ("c7.fragments.empty-middle", "A message with an empty fragment in its middle comes back",
+     _in_fragments(TEXT, b"Hel", b"", b"lo")),
+    ("c7.fragments.empty-last", "A message whose last fragment is empty comes back",
+     _in_fragments(TEXT, b"Hello", b"")),
+    ("c7.fragments.all-empty", "A message of empty fragments comes back empty", _in_fragments(TEXT, b"", b"", b"")),
+    ("c7.fragments.many", "A message of 500 fragments comes back",
+     _in_fragments(TEXT, *(b"%d," % i for i in range(500)))),
+    ("c7.fragments.long", "A message of fragments of 20 KiB comes back", _in_fragments(BINARY, *[pattern(20480)] * 5)),
+    ("c7.fragments.split-character", "A text with fragments that split a character comes back",
+     _in_fragments(TEXT, b"\xe2", b"\x82", b"\xac and \xf0\x9f", b"\x98\x80")),
+    ("c7.fragments.two-messages", "Two fragmented messages come back, in order",
+     echoes(fragments(TEXT, b"on", b"e") + fragments(BINARY, b"tw", b"o"), (TEXT, b"one"), (BINARY, b"two"))),
+    ("c7.fragments.pings-between", "A message with a Ping between its fragments comes back", _pings_between(echo=True)),
+    ("c7.fragments.byte-by-byte", "A fragmented message byte by byte comes back",
+     echoes(fragments(TEXT, b"Hel", b"lo"), (TEXT, b"Hello"), packet_size=1)),
+)  # fmt: skip
 ORDER = (
     "The fragments of one message MUST NOT be interleaved between the fragments of another message unless an extension "
     "has been negotiated that can interpret the interleaving."
 )
-SEQUENCE = rule(
-    "c7.fragments",
-    SHOULD,
-    "RFC 6455 §5.4",
-    ORDER,
-    "The rule binds the server.  Remember whether a message is incomplete: a frame with opcode 0 needs one, a frame "
-    "with opcode 1 or 2 must not have one.",
-    {
-        "no-beginning": (
-            "A continuation without a beginning fails the connection",
-            fails(as_server(CONTINUATION, b"lo")),
-        ),
-        "no-beginning-unfinished": (
-            "An unfinished continuation without a beginning fails the connection",
-            fails(as_server(CONTINUATION, b"lo", fin=False)),
-        ),
-        "after-the-end": (
-            "A continuation after a whole message fails the connection",
-            Play("a text in two fragments, and then a continuation", "Close, or the end of TCP", _after_the_end),
-        ),
-        "text-in-text": (
-            "A text inside a text fails the connection",
-            fails(as_server(TEXT, b"Hel", fin=False) + as_server(TEXT, b"lo")),
-        ),
-        "binary-in-text": (
-            "A binary message inside a text fails the connection",
-            fails(as_server(TEXT, b"Hel", fin=False) + as_server(BINARY, b"lo", fin=False)),
-        ),
-    },
-)
+SEQUENCE = client_cases_of(
+    ClientRule(SHOULD, "RFC 6455 §5.4", ORDER,
+        "The rule binds the server.  Remember whether a message is incomplete: a frame with opcode 0 needs one, a "
+        "frame with opcode 1 or 2 must not have one."),
+    ("c7.fragments.no-beginning", "A continuation without a beginning fails the connection",
+     fails(as_server(CONTINUATION, b"lo"))),
+    ("c7.fragments.no-beginning-unfinished", "An unfinished continuation without a beginning fails the connection",
+     fails(as_server(CONTINUATION, b"lo", fin=False))),
+    ("c7.fragments.after-the-end", "A continuation after a whole message fails the connection",
+     Play("a text in two fragments, and then a continuation", "Close, or the end of TCP", _after_the_end)),
+    ("c7.fragments.text-in-text", "A text inside a text fails the connection",
+     fails(as_server(TEXT, b"Hel", fin=False) + as_server(TEXT, b"lo"))),
+    ("c7.fragments.binary-in-text", "A binary message inside a text fails the connection",
+     fails(as_server(TEXT, b"Hel", fin=False) + as_server(BINARY, b"lo", fin=False))),
+)  # fmt: skip
 
 # -- UTF-8 ------------------------------------------------------------------------------------------
 
@@ -254,77 +192,37 @@ UTF_8 = (
     "UTF-8 stream, that endpoint MUST _Fail the WebSocket Connection_."
 )
 STRICT = "Decode strictly, without a replacement character, and send Close 1007."
-TEXTS = (
-    *rule(
-        "c7.utf-8",
-        MUST,
-        "RFC 6455 §5.6",
-        'The "Payload data" is text data encoded as UTF-8.',
-        "Decode and encode UTF-8 by the standard library, and keep every character: also NUL and the BOM.",
-        {
-            f"good-{name}": (f"The text {text!r} comes back", echoes(as_server(TEXT, text), (TEXT, text)))
-            for name, text in VALID.items()
-        },
-        echo=True,
-    ),
-    *rule(
-        "c7.utf-8",
-        MUST,
-        "RFC 6455 §8.1",
-        UTF_8,
-        STRICT,
-        {
-            f"bad-{name}": (f"A text with {words} fails the connection", fails(as_server(TEXT, text)))
-            for name, (text, words) in INVALID.items()
-        },
-    ),
-    *rule(
-        "c7.utf-8",
-        MUST,
-        "RFC 6455 §8.1",
-        UTF_8,
-        "A character may continue in the next fragment, but not in the next message.",
-        {
-            "bad-at-end": (
-                "A fragmented text that ends inside a character fails the connection",
-                fails(fragments(TEXT, b"Hello \xe2", b"\x82")),
-            ),
-            "bad-in-last-fragment": (
-                "A fragmented text with an invalid last fragment fails the connection",
-                fails(fragments(TEXT, b"Hello ", b"\xff")),
-            ),
-            "bad-split": (
-                "Fragments that together are no character fail the connection",
-                fails(fragments(TEXT, b"\xf4", b"\x90\x80\x80")),
-            ),
-        },
-    ),
-    *rule(
-        "c7.utf-8",
-        SHOULD,
-        "RFC 6455 §8.1",
-        UTF_8,
-        "The RFC does not say when: a client that checks each fragment as it arrives needs no memory for bad text.",
-        {
-            "fail-fast": (
-                "A first fragment with the byte ff fails the connection before the message ends",
-                fails(as_server(TEXT, b"Hello \xff", fin=False)),
-            ),
-            "fail-fast-split": (
-                "Two fragments that can be no character fail the connection before the message ends",
-                fails(as_server(TEXT, b"\xed", fin=False) + as_server(CONTINUATION, b"\xa0\x80", fin=False)),
-            ),
-        },
-    ),
-    *rule(
-        "c7.utf-8",
-        SHOULD,
-        "RFC 6455 §7.4.1",
+TEXTS = client_cases_of(
+    ClientRule(MUST, "RFC 6455 §5.6", 'The "Payload data" is text data encoded as UTF-8.',
+        "Decode and encode UTF-8 by the standard library, and keep every character: also NUL and the BOM.", echo=True),
+    *((f"c7.utf-8.good-{name}", f"The text {text!r} comes back", echoes(as_server(TEXT, text), (TEXT, text)))
+      for name, text in VALID.items()),
+
+    ClientRule(MUST, "RFC 6455 §8.1", UTF_8, STRICT),
+    *((f"c7.utf-8.bad-{name}", f"A text with {words} fails the connection", fails(as_server(TEXT, text)))
+      for name, (text, words) in INVALID.items()),
+
+    ClientRule(MUST, "RFC 6455 §8.1", UTF_8,
+        "A character may continue in the next fragment, but not in the next message."),
+    ("c7.utf-8.bad-at-end", "A fragmented text that ends inside a character fails the connection",
+     fails(fragments(TEXT, b"Hello \xe2", b"\x82"))),
+    ("c7.utf-8.bad-in-last-fragment", "A fragmented text with an invalid last fragment fails the connection",
+     fails(fragments(TEXT, b"Hello ", b"\xff"))),
+    ("c7.utf-8.bad-split", "Fragments that together are no character fail the connection",
+     fails(fragments(TEXT, b"\xf4", b"\x90\x80\x80"))),
+
+    ClientRule(SHOULD, "RFC 6455 §8.1", UTF_8,
+        "The RFC does not say when: a client that checks each fragment as it arrives needs no memory for bad text."),
+    ("c7.utf-8.fail-fast", "A first fragment with the byte ff fails the connection before the message ends",
+     fails(as_server(TEXT, b"Hello \xff", fin=False))),
+    ("c7.utf-8.fail-fast-split", "Two fragments that can be no character fail the connection before the message ends",
+     fails(as_server(TEXT, b"\xed", fin=False) + as_server(CONTINUATION, b"\xa0\x80", fin=False))),
+
+    ClientRule(SHOULD, "RFC 6455 §7.4.1",
         "1007 indicates that an endpoint is terminating the connection because it has received data within a message "
         "that was not consistent with the type of the message (e.g., non-UTF-8 [RFC3629] data within a text message).",
-        "Send Close 1007 for text that is not UTF-8.",
-        {"code": ("The Close for invalid UTF-8 has the code 1007", fails_with(as_server(TEXT, b"\xff"), 1007))},
-    ),
-)
+        "Send Close 1007 for text that is not UTF-8."),
+    ("c7.utf-8.code", "The Close for invalid UTF-8 has the code 1007", fails_with(as_server(TEXT, b"\xff"), 1007)),
+)  # fmt: skip
 
 CASES = (*CONTROL, *ECHOED, *SEQUENCE, *TEXTS)

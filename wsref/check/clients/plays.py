@@ -1,7 +1,4 @@
-"""The rows of cases about clients, and the plays of most of them.
-
-A rule has its section, quote and hint once; its cases are rows: the variant, the title, and the play.
-"""
+"""The tables of cases about clients, and the plays of most cases."""
 
 from __future__ import annotations
 
@@ -9,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ..case import Case, Play
-from ..codec import BINARY, CLOSE, OPCODE_NAMES, PING, PONG, TEXT, Frame
+from ..codec import BINARY, CLOSE, CONTINUATION, OPCODE_NAMES, PING, PONG, TEXT, Frame
+from ..rule import Row, Rule, case_fields, with_rules
 from ..session import Silence
 from ..verdict import Failed, Level, Skipped
 from .session import Client, ClientWire, as_server
@@ -33,32 +31,20 @@ class ClientCase(Case):
     deflate: bool = field(default=False, kw_only=True)
 
 
-Rows = Mapping[str, tuple[str, Play]]
+@dataclass(frozen=True)
+class ClientRule(Rule):
+    """A rule for clients, whose cases get its flags: see :class:`ClientCase`."""
+
+    opens: bool = field(default=True, kw_only=True)
+    echo: bool = field(default=False, kw_only=True)
+    deflate: bool = field(default=False, kw_only=True)
 
 
-def rule(
-    subject: str,
-    level: Level,
-    section: str,
-    quote: str,
-    hint: str,
-    rows: Rows,
-    *,
-    opens: bool = True,
-    echo: bool = False,
-    deflate: bool = False,
-) -> tuple[ClientCase, ...]:
-    """Return the cases of one rule.
-
-    Args:
-        subject: Chapter and subject: ``c4.accept``.
-        rows: Variant to title and play.
-    """
+def client_cases_of(*rows: ClientRule | Row) -> tuple[ClientCase, ...]:
+    """Return the cases of a table: a rule, then the rows that test it, then the next rule."""
     return tuple(
-        ClientCase(
-            f"{subject}.{name}", level, section, title, quote, play, hint, opens=opens, echo=echo, deflate=deflate
-        )
-        for name, (title, play) in rows.items()
+        ClientCase(*case_fields(rule, row), opens=rule.opens, echo=rule.echo, deflate=rule.deflate)
+        for rule, row in with_rules(rows)
     )
 
 
@@ -183,47 +169,43 @@ def fails_with(data: bytes, *codes: int) -> Play:
     return Play(in_words(data), accepts, run)
 
 
-def echoes(data: bytes, *messages: tuple[int, bytes], packet_size: int = 0, ignore: tuple[int, ...] = ()) -> Play:
+def echoes(data: bytes, *messages: tuple[int, bytes], packet_size: int = 0) -> Play:
     """Expect the messages in these bytes back.
 
     Args:
         messages: Opcode and payload of each message, in order.
         packet_size: Bytes in each packet; 0: send all bytes at once.
-        ignore: Opcodes to ignore: ``(PONG,)``.
     """
 
     def run(client: Client) -> None:
         wire = client.open()
         wire.send_in_packets(data, packet_size) if packet_size else wire.send(data)
         for opcode, payload in messages:
-            wire.expect(opcode, payload, ignore=ignore)
+            wire.expect(opcode, payload)
 
     received = ", ".join(f"{OPCODE_NAMES[opcode]} of {len(payload)} bytes" for opcode, payload in messages)
     slowly = f" ({packet_size} byte{'s' * (packet_size > 1)} at a time)" if packet_size else ""
     return Play(in_words(data) + slowly, f"these messages back: {received}", run)
 
 
-def pongs(data: bytes, *payloads: bytes, packet_size: int = 0, passing: tuple[int, ...] = (TEXT, BINARY)) -> Play:
-    """Expect Pongs for the Pings in these bytes, in order, at least for the last one.
+def pongs(data: bytes, *payloads: bytes, packet_size: int = 0) -> Play:
+    """Expect Pongs for the Pings in these bytes, in order, at least for the last one; messages are ignored.
 
     RFC 6455 §5.5.3 allows to answer only the last of several Pings.
-
-    Args:
-        passing: Opcodes of messages to ignore.
     """
 
     def run(client: Client) -> None:
         wire = client.open()
         wire.send_in_packets(data, packet_size) if packet_size else wire.send(data)
-        take_pongs(wire, payloads, passing)
+        take_pongs(wire, payloads)
 
     received = ", ".join(f"{payload!r}" if len(payload) < 20 else f"{len(payload)} bytes" for payload in payloads)
     slowly = f" ({packet_size} byte{'s' * (packet_size > 1)} at a time)" if packet_size else ""
     return Play(in_words(data) + slowly, f"PONG with {received}", run)
 
 
-def take_pongs(wire: ClientWire, payloads: tuple[bytes, ...], passing: tuple[int, ...] = (TEXT, BINARY)) -> None:
-    """Expect Pongs with these payloads, in order, at least the last one."""
+def take_pongs(wire: ClientWire, payloads: tuple[bytes, ...], ignore: tuple[int, ...] = (TEXT, BINARY)) -> None:
+    """Expect Pongs with these payloads, in order, at least the last one; ignore messages with these opcodes."""
     waiting, wanted = list(payloads), f"PONG with {payloads[-1][:40]!r}"
     deadline = wire.deadline_for()
     while waiting:
@@ -234,11 +216,11 @@ def take_pongs(wire: ClientWire, payloads: tuple[bytes, ...], passing: tuple[int
             raise
         if received.opcode == PONG and received.payload in waiting:
             del waiting[: waiting.index(received.payload) + 1]
-        elif received.opcode not in passing:
+        elif received.opcode not in ignore:
             raise Failed(str(received), wanted)
 
 
-def receive_close(wire: ClientWire, ignore: tuple[int, ...] = (TEXT, BINARY, PONG)) -> Frame:
+def receive_close(wire: ClientWire) -> Frame:
     """Return the client's Close, and ignore messages before it.
 
     Raises:
@@ -248,7 +230,7 @@ def receive_close(wire: ClientWire, ignore: tuple[int, ...] = (TEXT, BINARY, PON
     for received in wire.frames(deadline):
         if received.opcode == CLOSE:
             return received
-        if received.opcode not in (*ignore, 0):
+        if received.opcode not in (CONTINUATION, TEXT, BINARY, PONG):
             raise Failed(str(received), "Close")
     raise Failed("it ended TCP without a Close", "Close")
 

@@ -58,6 +58,9 @@ class ReferenceClient:
     PROTOCOLS: tuple[str, ...] = ()
     OFFER = "permessage-deflate; client_max_window_bits"
 
+    def __init_subclass__(cls, case: str = "") -> None:
+        cls.case = case
+
     def __init__(self, host: str, port: int, path: str) -> None:
         self.host, self.port, self.path = host, port, path
         self.buffer = b""  # received and unused bytes

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from ..case import Play
 from ..verdict import Failed, Skipped
-from .plays import MUST, SHOULD, request, rule
+from .plays import MUST, SHOULD, ClientRule, client_cases_of, request
 from .session import Client
 
 #: Returns what is wrong with a request, in words; "": nothing.
@@ -62,78 +62,44 @@ NO_FAULT = "a head as RFC 9112 writes it"
 
 ONE = "one header line"
 
-REQUEST = (
-    *rule(
-        "c1.request",
-        MUST,
-        "RFC 6455 §4.1",
+REQUEST = client_cases_of(
+    ClientRule(MUST, "RFC 6455 §4.1",
         "The method of the request MUST be GET, and the HTTP version MUST be at least 1.1.",
-        "Send “GET /path HTTP/1.1”.",
-        {
-            "method": (
-                "The method of the request is GET",
-                request("GET", lambda c: "" if c.request.method == "GET" else f"the method {c.request.method!r}"),
-            ),
-            "version": ("The version of the request is at least HTTP/1.1", request("HTTP/1.1", _version)),
-        },
-    ),
-    *rule(
-        "c1.request",
-        MUST,
-        "RFC 6455 §4.1",
-        "The handshake MUST be a valid HTTP request as specified by [RFC2616].",
-        "Write METHOD SP TARGET SP HTTP/1.1 CRLF, then NAME: VALUE CRLF for each header, then CRLF.",
-        {
-            "line": ("The request line is well formed", request(NO_FAULT, _faults("the request line"))),
-            "crlf": ("Each line of the request ends in CRLF", request(NO_FAULT, _faults("bare LF"))),
-            "headers": ("Each header line is NAME: VALUE", request(NO_FAULT, _faults("the header line"))),
-            "fragment": (
-                "The target of the request has no fragment",
-                request("a target without #", lambda c: c.request.target if "#" in c.request.target else ""),
-            ),
-        },
-    ),
-    *rule(
-        "c1.host",
-        MUST,
-        "RFC 6455 §4.1",
+        "Send “GET /path HTTP/1.1”."),
+    ("c1.request.method", "The method of the request is GET",
+     request("GET", lambda c: "" if c.request.method == "GET" else f"the method {c.request.method!r}")),
+    ("c1.request.version", "The version of the request is at least HTTP/1.1", request("HTTP/1.1", _version)),
+
+    ClientRule(MUST, "RFC 6455 §4.1", "The handshake MUST be a valid HTTP request as specified by [RFC2616].",
+        "Write METHOD SP TARGET SP HTTP/1.1 CRLF, then NAME: VALUE CRLF for each header, then CRLF."),
+    ("c1.request.line", "The request line is well formed", request(NO_FAULT, _faults("the request line"))),
+    ("c1.request.crlf", "Each line of the request ends in CRLF", request(NO_FAULT, _faults("bare LF"))),
+    ("c1.request.headers", "Each header line is NAME: VALUE", request(NO_FAULT, _faults("the header line"))),
+    ("c1.request.fragment", "The target of the request has no fragment",
+     request("a target without #", lambda c: c.request.target if "#" in c.request.target else "")),
+
+    ClientRule(MUST, "RFC 6455 §4.1",
         'The request MUST contain a |Host| header field whose value contains /host/ plus optionally ":" followed by '
         "/port/ (when not using the default port).",
-        "Send Host once, with the host of the URL, and its port if it is not 80 (ws) or 443 (wss).",
-        {"one": ("The request has one Host, which is a host and perhaps a port", request("one Host", _host))},
-    ),
-    *rule(
-        "c1.host",
-        SHOULD,
-        "RFC 6455 §4.1",
+        "Send Host once, with the host of the URL, and its port if it is not 80 (ws) or 443 (wss)."),
+    ("c1.host.one", "The request has one Host, which is a host and perhaps a port", request("one Host", _host)),
+
+    ClientRule(SHOULD, "RFC 6455 §4.1",
         'The request MUST contain a |Host| header field whose value contains /host/ plus optionally ":" followed by '
         "/port/ (when not using the default port).",
-        "A server behind a proxy may have another port, so this is no MUST here.  Add the port of the URL to Host.",
-        {"port": ("Host has the port of the server", request("the port of the URL", _host_port))},
-    ),
-    *rule(
-        "c1.request",
-        SHOULD,
-        "RFC 9110 §9.3.1",
-        "A client SHOULD NOT generate content in a GET request",
-        "The request ends with its blank line: no Content-Length, no Transfer-Encoding.",
-        {"body": ("The request has no content", request("no content", _body))},
-    ),
-    *rule(
-        "c1.request",
-        MUST,
-        "RFC 6455 §4.1",
-        "Once the client's opening handshake has been sent, the client MUST wait for a response from the server "
-        "before sending any further data.",
-        "Send no frame before the 101 is validated.",
-        {
-            "waits": (
-                "The client waits for the response before it sends more",
-                Play("nothing for 0.3 s, then an ordinary 101", "silence before the 101", _waits),
-            )
-        },
-    ),
-)
+        "A server behind a proxy may have another port, so this is no MUST here.  Add the port of the URL to Host."),
+    ("c1.host.port", "Host has the port of the server", request("the port of the URL", _host_port)),
+
+    ClientRule(SHOULD, "RFC 9110 §9.3.1", "A client SHOULD NOT generate content in a GET request",
+        "The request ends with its blank line: no Content-Length, no Transfer-Encoding."),
+    ("c1.request.body", "The request has no content", request("no content", _body)),
+
+    ClientRule(MUST, "RFC 6455 §4.1",
+        "Once the client's opening handshake has been sent, the client MUST wait for a response from the server before "
+        "sending any further data.", "Send no frame before the 101 is validated."),
+    ("c1.request.waits", "The client waits for the response before it sends more",
+     Play("nothing for 0.3 s, then an ordinary 101", "silence before the 101", _waits)),
+)  # fmt: skip
 
 
 def _names_token(name: str, token: str) -> Judge:
@@ -236,97 +202,54 @@ NONCE = (
     "base64-encoded ...  The nonce MUST be selected randomly for each connection."
 )
 
-CASES = (
-    *REQUEST,
-    *rule(
-        "c2.request",
-        MUST,
-        "RFC 6455 §4.1",
+HANDSHAKE = client_cases_of(
+    ClientRule(MUST, "RFC 6455 §4.1",
         'The request MUST contain an |Upgrade| header field whose value MUST include the "websocket" keyword.',
-        "Send Upgrade: websocket.",
-        {"upgrade": ("Upgrade names websocket", request("Upgrade: websocket", _names_token("Upgrade", "websocket")))},
-    ),
-    *rule(
-        "c2.request",
-        MUST,
-        "RFC 6455 §4.1",
+        "Send Upgrade: websocket."),
+    ("c2.request.upgrade", "Upgrade names websocket",
+     request("Upgrade: websocket", _names_token("Upgrade", "websocket"))),
+
+    ClientRule(MUST, "RFC 6455 §4.1",
         'The request MUST contain a |Connection| header field whose value MUST include the "Upgrade" token.',
-        "Send Connection: Upgrade.",
-        {
-            "connection": (
-                "Connection has the token Upgrade",
-                request("Connection: Upgrade", _names_token("Connection", "upgrade")),
-            )
-        },
-    ),
-    *rule(
-        "c3.key",
-        MUST,
-        "RFC 6455 §4.1",
-        NONCE,
-        "Make 16 random bytes for each connection, and encode them in base64: 24 characters.",
-        {
-            "16-bytes": ("The key is 16 bytes in base64", request("16 bytes in base64", _key)),
-            "random": (
-                "The key is not one that a document prints, and not a pattern",
-                request("a random key", _random),
-            ),
-            "fresh": (
-                "Each connection has another key",
-                Play("an ordinary 101", "a key that no earlier connection had", _fresh),
-            ),
-        },
-    ),
-    *rule(
-        "c3.key",
-        MUST,
-        "RFC 6455 §11.3.1",
+        "Send Connection: Upgrade."),
+    ("c2.request.connection", "Connection has the token Upgrade",
+     request("Connection: Upgrade", _names_token("Connection", "upgrade"))),
+
+    ClientRule(MUST, "RFC 6455 §4.1", NONCE,
+        "Make 16 random bytes for each connection, and encode them in base64: 24 characters."),
+    ("c3.key.16-bytes", "The key is 16 bytes in base64", request("16 bytes in base64", _key)),
+    ("c3.key.random", "The key is not one that a document prints, and not a pattern", request("a random key", _random)),
+    ("c3.key.fresh", "Each connection has another key",
+     Play("an ordinary 101", "a key that no earlier connection had", _fresh)),
+
+    ClientRule(MUST, "RFC 6455 §11.3.1",
         "The |Sec-WebSocket-Key| header field MUST NOT appear more than once in an HTTP request.",
-        "Send Sec-WebSocket-Key once.",
-        {"one": ("The request has one key", request(ONE, lambda c: _number(c, "Sec-WebSocket-Key")))},
-    ),
-    *rule(
-        "c3.version",
-        MUST,
-        "RFC 6455 §4.1",
+        "Send Sec-WebSocket-Key once."),
+    ("c3.key.one", "The request has one key", request(ONE, lambda c: _number(c, "Sec-WebSocket-Key"))),
+
+    ClientRule(MUST, "RFC 6455 §4.1",
         "The request MUST include a header field with the name |Sec-WebSocket-Version|.  The value of this header "
-        "field MUST be 13.",
-        "Send Sec-WebSocket-Version: 13, once.",
-        {
-            "13": (
-                "The version is 13",
-                request(
-                    "Sec-WebSocket-Version: 13",
-                    _is_version_13,
-                ),
-            ),
-            "one": ("The request has one version", request(ONE, lambda c: _number(c, "Sec-WebSocket-Version"))),
-        },
-    ),
-    *rule(
-        "c3.protocol",
-        MUST,
-        "RFC 6455 §4.1",
+        "field MUST be 13.", "Send Sec-WebSocket-Version: 13, once."),
+    ("c3.version.13", "The version is 13", request("Sec-WebSocket-Version: 13", _is_version_13)),
+    ("c3.version.one", "The request has one version", request(ONE, lambda c: _number(c, "Sec-WebSocket-Version"))),
+
+    ClientRule(MUST, "RFC 6455 §4.1",
         "The elements that comprise this value MUST be non-empty strings with characters in the range U+0021 to U+007E "
         "not including separator characters as defined in [RFC2616] and MUST all be unique strings.",
-        "Check the caller's subprotocols before you send them: tokens, each one once; without one, send no header.",
-        {"tokens": ("Offered subprotocols are tokens, each one once", request("tokens, or no header", _protocols))},
-    ),
-    *rule(
-        "c3.extensions",
-        MUST,
-        "RFC 6455 §9.1",
-        "Sec-WebSocket-Extensions = extension-list",
-        "Write NAME; PARAMETER=VALUE, NAME; without an extension, send no header.",
-        {"grammar": ("Offered extensions follow the grammar", request("the grammar of §9.1", _extensions))},
-    ),
-    *rule(
-        "c3.extensions",
-        MUST,
-        "RFC 7692 §7",
+        "Check the caller's subprotocols before you send them: tokens, each one once; without one, send no header."),
+    ("c3.protocol.tokens", "Offered subprotocols are tokens, each one once",
+     request("tokens, or no header", _protocols)),
+
+    ClientRule(MUST, "RFC 6455 §9.1", "Sec-WebSocket-Extensions = extension-list",
+        "Write NAME; PARAMETER=VALUE, NAME; without an extension, send no header."),
+    ("c3.extensions.grammar", "Offered extensions follow the grammar", request("the grammar of §9.1", _extensions)),
+
+    ClientRule(MUST, "RFC 7692 §7",
         "A server MUST decline an extension negotiation offer for this extension if ... The negotiation offer contains "
         "an extension parameter not defined for use in an offer.",
-        "Offer only the four parameters of RFC 7692, each one once, with a value from 8 to 15 where there is one.",
-        {"deflate": ("An offer of permessage-deflate has only valid parameters", request("a valid offer", _offer))},
-    ),
-)
+        "Offer only the four parameters of RFC 7692, each one once, with a value from 8 to 15 where there is one."),
+    ("c3.extensions.deflate", "An offer of permessage-deflate has only valid parameters",
+     request("a valid offer", _offer)),
+)  # fmt: skip
+
+CASES = (*REQUEST, *HANDSHAKE)

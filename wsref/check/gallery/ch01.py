@@ -7,20 +7,18 @@ import time
 from .reference import Disconnected, ReferenceServer, Refusal, Request
 
 
-class OneRecv(ReferenceServer):
+class OneRecv(ReferenceServer, case="1.head.split-in-crlf"):
     symptom = "it works on the developer's machine, but not over a slow network"
     bug = "it reads the head with one recv and does not wait for the rest"
-    case = "1.head.split-in-crlf"
 
     def read_head(self) -> bytes:
         head, _, self.buffer = self.receive().partition(b"\r\n\r\n")
         return head
 
 
-class BareLf(ReferenceServer):
+class BareLf(ReferenceServer, case="1.answer.well-formed"):
     symptom = "some clients accept its answers, others report invalid HTTP"
     bug = "it ends header lines with LF instead of CRLF"
-    case = "1.answer.well-formed"
 
     def send(self, data: bytes) -> None:
         if data.startswith(b"HTTP/1.1 "):
@@ -29,10 +27,9 @@ class BareLf(ReferenceServer):
         super().send(data)
 
 
-class SplitsAtColonBlank(ReferenceServer):
+class SplitsAtColonBlank(ReferenceServer, case="1.header.no-blank"):
     symptom = "a client with very compact headers is always refused"
     bug = "it splits header lines at ': ', so it needs a blank after the colon"
-    case = "1.header.no-blank"
 
     def parse_line(self, line: str) -> tuple[str, str]:
         if ": " not in line.replace(":\t", ": "):
@@ -40,10 +37,9 @@ class SplitsAtColonBlank(ReferenceServer):
         return super().parse_line(line)
 
 
-class SplitsAtEveryColon(ReferenceServer):
+class SplitsAtEveryColon(ReferenceServer, case="1.header.colon-in-value"):
     symptom = "some requests with a URL in a header get 400"
     bug = "it splits header lines at every colon, and refuses lines with more than one"
-    case = "1.header.colon-in-value"
 
     def parse_line(self, line: str) -> tuple[str, str]:
         if line.count(":") > 1 and not line.lower().startswith(("host", "origin")):
@@ -51,10 +47,9 @@ class SplitsAtEveryColon(ReferenceServer):
         return super().parse_line(line)
 
 
-class CaseSensitiveNames(ReferenceServer):
+class CaseSensitiveNames(ReferenceServer, case="1.header.lower-case"):
     symptom = "a client behind a proxy that writes header names in lower case is refused"
     bug = "it compares header names with their case"
-    case = "1.header.lower-case"
 
     NAMES = ("Host", "Connection", "Upgrade", "Origin", "Sec-WebSocket-Key", "Sec-WebSocket-Version")
 
@@ -65,20 +60,18 @@ class CaseSensitiveNames(ReferenceServer):
         return (name if written in self.NAMES or name not in known else f"x-{name}"), value
 
 
-class BlankBeforeColon(ReferenceServer):
+class BlankBeforeColon(ReferenceServer, case="1.header.blank-before-colon"):
     symptom = "a security scanner reports that requests can be smuggled past its proxy"
     bug = "it accepts a header line with a blank before the colon"
-    case = "1.header.blank-before-colon"
 
     def parse_line(self, line: str) -> tuple[str, str]:
         name, colon, value = line.partition(":")
         return super().parse_line(name.rstrip(" ") + colon + value)
 
 
-class NeedsNoHost(ReferenceServer):
+class NeedsNoHost(ReferenceServer, case="1.host.twice"):
     symptom = "no user complains, but a checker reports an invalid request as accepted"
     bug = "it accepts requests without Host, or with two"
-    case = "1.host.twice"
 
     def check_head(self, request: Request) -> None:
         if not request.lines("host") or len(request.lines("host")) > 1:
@@ -87,10 +80,9 @@ class NeedsNoHost(ReferenceServer):
         super().check_head(request)
 
 
-class BodyForHead(ReferenceServer):
+class BodyForHead(ReferenceServer, case="1.answer.head-without-content"):
     symptom = "a load balancer that sends HEAD reports garbage after the answer"
     bug = "it sends content in the answer to HEAD"
-    case = "1.answer.head-without-content"
 
     def open(self) -> bool:
         request = self.parse_head(self.read_head())
@@ -102,19 +94,17 @@ class BodyForHead(ReferenceServer):
         return True
 
 
-class NoHeadLimit(ReferenceServer):
+class NoHeadLimit(ReferenceServer, case="1.flood.endless-head"):
     symptom = "its memory grows when a malicious client connects"
     bug = "it has no limit for the size of a head"
-    case = "1.flood.endless-head"
 
     MAX_HEAD = 1 << 30
     MAX_LINES = 1 << 30
 
 
-class DiesOnGarbage(ReferenceServer):
+class DiesOnGarbage(ReferenceServer, case="3.refusal.answered"):
     symptom = "port scanners get no answer, and the log is full of tracebacks"
     bug = "an exception in the parser ends the connection without a 400"
-    case = "3.refusal.answered"
 
     def refuse(self, refusal: Refusal) -> None:
         if refusal.status != 426:
@@ -122,28 +112,25 @@ class DiesOnGarbage(ReferenceServer):
         super().refuse(refusal)
 
 
-class CountsCharacters(ReferenceServer):
+class CountsCharacters(ReferenceServer, case="1.answer.length"):
     symptom = "its error pages look cut off, but only those that contain an ellipsis"
     bug = "Content-Length counts characters, not bytes"
-    case = "1.answer.length"
 
     def answer(self, status_line: str, *headers: str, body: str = "") -> None:
         super().answer(status_line, *headers, body=body.replace("\n", "…"))
 
 
-class NoDate(ReferenceServer):
+class NoDate(ReferenceServer, case="1.answer.date"):
     symptom = "a cache in front of it logs that it had to add a Date"
     bug = "it sends no Date header"
-    case = "1.answer.date"
 
     def answer(self, status_line: str, *headers: str, body: str = "") -> None:
         super().answer(status_line, *(header for header in headers if not header.startswith("Date")), body=body)
 
 
-class LooksInTheLastPiece(ReferenceServer):
+class LooksInTheLastPiece(ReferenceServer, case="1.head.split-in-crlf"):
     symptom = "one in some thousand requests gets a late 408"
     bug = "it searches only the last packet for the empty line, and misses a split one"
-    case = "1.head.split-in-crlf"
 
     HEAD_TIMEOUT = 0.5
 
@@ -160,10 +147,9 @@ class LooksInTheLastPiece(ReferenceServer):
         return head
 
 
-class NoEmptyLine(ReferenceServer):
+class NoEmptyLine(ReferenceServer, case="1.head.leading-empty-line"):
     symptom = "an old client that sends an empty line first is refused"
     bug = "it does not ignore an empty line before the request line"
-    case = "1.head.leading-empty-line"
 
     def parse_head(self, head: bytes) -> Request:
         if head.startswith(b"\r\n"):
@@ -171,10 +157,9 @@ class NoEmptyLine(ReferenceServer):
         return super().parse_head(head)
 
 
-class StripsNothing(ReferenceServer):
+class StripsNothing(ReferenceServer, case="1.header.blanks-around"):
     symptom = "a client that ends its header lines with a blank is refused"
     bug = "it does not strip blanks from the end of a value"
-    case = "1.header.blanks-around"
 
     def parse_line(self, line: str) -> tuple[str, str]:
         super().parse_line(line)
@@ -182,10 +167,9 @@ class StripsNothing(ReferenceServer):
         return name.lower(), value.removeprefix(" ")
 
 
-class OnlyPaths(ReferenceServer):
+class OnlyPaths(ReferenceServer, case="1.target.absolute"):
     symptom = "a client that uses an HTTP proxy is refused"
     bug = "it does not accept a target in absolute form"
-    case = "1.target.absolute"
 
     def parse_head(self, head: bytes) -> Request:
         request = super().parse_head(head)
@@ -194,10 +178,9 @@ class OnlyPaths(ReferenceServer):
         return request
 
 
-class CrashesOnLargeHeads(ReferenceServer):
+class CrashesOnLargeHeads(ReferenceServer, case="1.flood.many-headers"):
     symptom = "a client with very large cookies gets 500"
     bug = "it answers 500, an error of the server, to a head that is too large"
-    case = "1.flood.many-headers"
 
     def refuse(self, refusal: Refusal) -> None:
         if refusal.status == 431:
@@ -205,20 +188,18 @@ class CrashesOnLargeHeads(ReferenceServer):
         super().refuse(refusal)
 
 
-class AnyVersionOfHttp(ReferenceServer):
+class AnyVersionOfHttp(ReferenceServer, case="1.line.version-2"):
     symptom = "a client that sends HTTP/2.0 gets an answer in HTTP/1.1, and hangs"
     bug = "it does not refuse HTTP/2.0 in a request line"
-    case = "1.line.version-2"
 
     def check_head(self, request: Request) -> None:
         request.version = request.version.replace("HTTP/2.0", "HTTP/1.1")
         super().check_head(request)
 
 
-class ShortLines(ReferenceServer):
+class ShortLines(ReferenceServer, case="1.line.of-8000-bytes"):
     symptom = "users with a long token in the query cannot connect, others can"
     bug = "it refuses a request line of more than 4,096 bytes"
-    case = "1.line.of-8000-bytes"
 
     def parse_head(self, head: bytes) -> Request:
         if len(head.lstrip(b"\r\n").split(b"\r\n")[0]) > 4096:
@@ -226,10 +207,9 @@ class ShortLines(ReferenceServer):
         return super().parse_head(head)
 
 
-class NeverHangsUp(ReferenceServer):
+class NeverHangsUp(ReferenceServer, case="1.close.asked"):
     symptom = "after a day of health checks the server has no free file descriptors"
     bug = "it keeps the connection open after a refusal, even if the client sent Connection: close"
-    case = "1.close.asked"
 
     def answer(self, status_line: str, *headers: str, body: str = "") -> None:
         kept = [header.replace("close, ", "") for header in headers if header != "Connection: close"]
@@ -241,10 +221,9 @@ class NeverHangsUp(ReferenceServer):
             pass
 
 
-class SpinsInTheHead(ReferenceServer):
+class SpinsInTheHead(ReferenceServer, case="1.cut.head"):
     symptom = "after some days it uses a whole processor, without any client"
     bug = "it reads for ever after the client's FIN: recv returns b'' each time"
-    case = "1.cut.head"
 
     def receive(self) -> bytes:
         data: bytes = self.request.recv(65536)

@@ -5,47 +5,42 @@ from __future__ import annotations
 from .reference import ReferenceServer, Refusal, Request
 
 
-class CrEndsLines(ReferenceServer):
+class CrEndsLines(ReferenceServer, case="2.line.bare-cr"):
     symptom = "a proxy that filters headers does not stop some of them"
     bug = "bytes.splitlines() also splits at a bare CR"
-    case = "2.line.bare-cr"
 
     def parse_head(self, head: bytes) -> Request:
         return super().parse_head(b"\r\n".join(head.splitlines()))
 
 
-class SplitsLines(ReferenceServer):
+class SplitsLines(ReferenceServer, case="2.line.bare-cr"):
     symptom = "a header that contains control characters becomes two headers"
     bug = "str.splitlines() splits at ten characters, HTTP only at CR LF"
-    case = "2.line.bare-cr"
 
     def parse_head(self, head: bytes) -> Request:
         return super().parse_head("\r\n".join(head.decode("latin-1").splitlines()).encode("latin-1"))
 
 
-class RejectsFirefox(ReferenceServer):
+class RejectsFirefox(ReferenceServer, case="2.connection.list"):
     symptom = "Chrome can connect, Firefox cannot"
     bug = "it reads Connection as one word; Firefox sends 'keep-alive, Upgrade'"
-    case = "2.connection.list"
 
     def wants_upgrade(self, request: Request) -> bool:
         one = [value.lower() for value in request.lines("connection")] == ["upgrade"]
         return one and super().wants_upgrade(request)
 
 
-class UpgradeInLowerCase(ReferenceServer):
+class UpgradeInLowerCase(ReferenceServer, case="2.connection.lower-case"):
     symptom = "a client that sends 'Connection: upgrade' gets 426, although it asks to upgrade"
     bug = "it compares the token Upgrade with its case"
-    case = "2.connection.lower-case"
 
     def wants_upgrade(self, request: Request) -> bool:
         return "Upgrade" in request.tokens("connection") and super().wants_upgrade(request)
 
 
-class UpgradeAsSubstring(ReferenceServer):
+class UpgradeAsSubstring(ReferenceServer, case="2.connection.longer-word"):
     symptom = "a proxy that sends 'Connection: no-upgrade' gets an upgrade"
     bug = "it searches Connection for the word upgrade, not for the token"
-    case = "2.connection.longer-word"
 
     def wants_upgrade(self, request: Request) -> bool:
         return any("upgrade" in token.lower() for token in request.tokens("connection")) and bool(
@@ -53,38 +48,34 @@ class UpgradeAsSubstring(ReferenceServer):
         )
 
 
-class NeverMindsConnection(ReferenceServer):
+class NeverMindsConnection(ReferenceServer, case="2.connection.missing"):
     symptom = "clients behind an old proxy open WebSockets that do not work"
     bug = "it does not check Connection"
-    case = "2.connection.missing"
 
     def wants_upgrade(self, request: Request) -> bool:
         return bool(request.tokens("upgrade")) and request.version > "HTTP/1.0"
 
 
-class UpgradesHttp10(ReferenceServer):
+class UpgradesHttp10(ReferenceServer, case="2.http-1-0.upgrade"):
     symptom = "old clients and health checkers with HTTP/1.0 get a 101 that they do not know"
     bug = "it upgrades HTTP/1.0 requests"
-    case = "2.http-1-0.upgrade"
 
     def wants_upgrade(self, request: Request) -> bool:
         request.version = "HTTP/1.1"
         return super().wants_upgrade(request)
 
 
-class UnfoldsAndStrips(ReferenceServer):
+class UnfoldsAndStrips(ReferenceServer, case="2.folded.connection"):
     symptom = "a security scanner reports header smuggling"
     bug = "it strips lines, so a line that begins with a blank becomes a separate header"
-    case = "2.folded.connection"
 
     def parse_line(self, line: str) -> tuple[str, str]:
         return super().parse_line(line.strip())
 
 
-class JustHttp(ReferenceServer):
+class JustHttp(ReferenceServer, case="2.upgrade.seen"):
     symptom = "it serves its page, and WebSockets fail with status 200"
     bug = "it does not detect a request to upgrade: chapter 2 is missing"
-    case = "2.upgrade.seen"
 
     def wants_upgrade(self, request: Request) -> bool:
         return False
@@ -93,10 +84,9 @@ class JustHttp(ReferenceServer):
         self.send_page(request, "Hello\n")
 
 
-class WebSocketInLowerCase(ReferenceServer):
+class WebSocketInLowerCase(ReferenceServer, case="2.upgrade.mixed-case"):
     symptom = "a client that sends 'Upgrade: WebSocket' is refused"
     bug = "it compares the value of Upgrade with its case"
-    case = "2.upgrade.mixed-case"
 
     def validate(self, request: Request) -> None:
         if "websocket" not in request.tokens("upgrade"):
@@ -104,10 +94,9 @@ class WebSocketInLowerCase(ReferenceServer):
         super().validate(request)
 
 
-class OneProtocol(ReferenceServer):
+class OneProtocol(ReferenceServer, case="2.upgrade.list"):
     symptom = "a client that also offers h2c is refused"
     bug = "it does not read Upgrade as a list"
-    case = "2.upgrade.list"
 
     def validate(self, request: Request) -> None:
         if [value.lower() for value in request.lines("upgrade")] != ["websocket"]:
@@ -115,10 +104,9 @@ class OneProtocol(ReferenceServer):
         super().validate(request)
 
 
-class HostFirst(ReferenceServer):
+class HostFirst(ReferenceServer, case="2.names.any-order"):
     symptom = "one HTTP library is always refused, for no visible reason"
     bug = "it requires Host as the first header"
-    case = "2.names.any-order"
 
     def check_head(self, request: Request) -> None:
         super().check_head(request)
@@ -126,10 +114,9 @@ class HostFirst(ReferenceServer):
             raise Refusal(400, "Host comes first")
 
 
-class UpgradesEverybody(ReferenceServer):
+class UpgradesEverybody(ReferenceServer, case="2.plain.get"):
     symptom = "a browser that opens its address downloads garbage"
     bug = "it upgrades requests that do not ask to upgrade"
-    case = "2.plain.get"
 
     def wants_upgrade(self, request: Request) -> bool:
         return True
@@ -138,10 +125,9 @@ class UpgradesEverybody(ReferenceServer):
         request.headers.append(("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="))
 
 
-class UpgradeToWhatever(ReferenceServer):
+class UpgradeToWhatever(ReferenceServer, case="3.upgrade.another"):
     symptom = "curl --http2 gets a 101, and then bytes that it does not understand"
     bug = "it does not check the protocol that Upgrade names"
-    case = "3.upgrade.another"
 
     def parse_line(self, line: str) -> tuple[str, str]:
         name, value = super().parse_line(line.replace("\0", ""))

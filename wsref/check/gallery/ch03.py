@@ -7,20 +7,18 @@ from email.utils import formatdate
 from .reference import ReferenceServer, Refusal, Request
 
 
-class AnyMethod(ReferenceServer):
+class AnyMethod(ReferenceServer, case="3.method.post"):
     symptom = "a form that sends a POST opens a WebSocket"
     bug = "it upgrades requests with any method"
-    case = "3.method.post"
 
     def validate(self, request: Request) -> None:
         request.method = "GET"
         super().validate(request)
 
 
-class NoAllow(ReferenceServer):
+class NoAllow(ReferenceServer, case="3.method.allow"):
     symptom = "a client with a wrong method does not learn the correct one"
     bug = "it sends a 405 without Allow"
-    case = "3.method.allow"
 
     def refuse(self, refusal: Refusal) -> None:
         if str(refusal) == "the method of an upgrade is GET":
@@ -28,28 +26,25 @@ class NoAllow(ReferenceServer):
         super().refuse(refusal)
 
 
-class TwentyFourCharacters(ReferenceServer):
+class TwentyFourCharacters(ReferenceServer, case="3.key.17-bytes"):
     symptom = "a client with keys of random letters works here, but another server refuses it"
     bug = "it checks only that the key has 24 characters"
-    case = "3.key.17-bytes"
 
     def is_key(self, key: str) -> bool:
         return len(key) == 24
 
 
-class AnyKey(ReferenceServer):
+class AnyKey(ReferenceServer, case="3.key.empty"):
     symptom = "a client with a constant, short key works"
     bug = "it does not check the key, if there is one"
-    case = "3.key.empty"
 
     def is_key(self, key: str) -> bool:
         return True
 
 
-class FirstKey(ReferenceServer):
+class FirstKey(ReferenceServer, case="3.key.missing"):
     symptom = "a client that is broken itself connects here, and nowhere else"
     bug = "it takes the first key of several, and an empty one for none"
-    case = "3.key.missing"
 
     def validate(self, request: Request) -> None:
         keys = [key for key in request.lines("sec-websocket-key") if key] or ["A" * 22 + "=="]
@@ -58,10 +53,9 @@ class FirstKey(ReferenceServer):
         super().validate(request)
 
 
-class AnySubprotocolName(ReferenceServer):
+class AnySubprotocolName(ReferenceServer, case="3.protocol.malformed"):
     symptom = "a client that offers names with blanks connects here, and nowhere else"
     bug = "it does not check the names of offered subprotocols"
-    case = "3.protocol.malformed"
 
     def validate(self, request: Request) -> None:
         headers = request.headers
@@ -70,19 +64,17 @@ class AnySubprotocolName(ReferenceServer):
         request.headers = headers
 
 
-class AnyVersion(ReferenceServer):
+class AnyVersion(ReferenceServer, case="3.version.missing"):
     symptom = "a client of a future version of the protocol gets 101, and then nothing works"
     bug = "it does not check the version"
-    case = "3.version.missing"
 
     def is_version(self, versions: list[str]) -> bool:
         return True
 
 
-class VersionByInt(ReferenceServer):
+class VersionByInt(ReferenceServer, case="3.version.013"):
     symptom = "no user complains, but a checker reports invalid versions as accepted"
     bug = "it uses int(), which also reads '+13', '013', '1_3' and digits of other scripts as 13"
-    case = "3.version.013"
 
     def is_version(self, versions: list[str]) -> bool:
         try:
@@ -91,10 +83,9 @@ class VersionByInt(ReferenceServer):
             return False
 
 
-class VersionsUntold(ReferenceServer):
+class VersionsUntold(ReferenceServer, case="3.version.told"):
     symptom = "a client that supports several versions cannot find out which one to use"
     bug = "it refuses a version without Sec-WebSocket-Version"
-    case = "3.version.told"
 
     def refuse(self, refusal: Refusal) -> None:
         if refusal.status != 426:
@@ -102,10 +93,9 @@ class VersionsUntold(ReferenceServer):
         super().refuse(refusal)
 
 
-class BadRequestIs200(ReferenceServer):
+class BadRequestIs200(ReferenceServer, case="1.header.blank-before-colon"):
     symptom = "clients and monitors report status 200, but no client can connect"
     bug = "it refuses with 200 and an error in the body"
-    case = "1.header.blank-before-colon"
 
     def refuse(self, refusal: Refusal) -> None:
         if refusal.status != 400:
@@ -115,10 +105,9 @@ class BadRequestIs200(ReferenceServer):
         self.answer("200 OK", date, f"Content-Length: {len(str(refusal)) + 1}", "Connection: close", body=body)
 
 
-class SilentForVersion8(ReferenceServer):
+class SilentForVersion8(ReferenceServer, case="3.version.8"):
     symptom = "a client of 2011 waits forever"
     bug = "it does not answer a handshake of version 8"
-    case = "3.version.8"
 
     def is_version(self, versions: list[str]) -> bool:
         while versions == ["8"]:
@@ -126,10 +115,9 @@ class SilentForVersion8(ReferenceServer):
         return super().is_version(versions)
 
 
-class NeverMindsBody(ReferenceServer):
+class NeverMindsBody(ReferenceServer, case="3.body.negative"):
     symptom = "behind one kind of proxy, messages of strangers appear in conversations"
     bug = "it ignores Content-Length and Transfer-Encoding, and reads a body as frames"
-    case = "3.body.negative"
 
     def check_head(self, request: Request) -> None:
         announced = ("content-length", "transfer-encoding")
@@ -137,10 +125,9 @@ class NeverMindsBody(ReferenceServer):
         super().check_head(request)
 
 
-class WantsNoExtensions(ReferenceServer):
+class WantsNoExtensions(ReferenceServer, case="3.extensions.malformed"):
     symptom = "a client with an invalid header works here, but not with other servers"
     bug = "it ignores an invalid Sec-WebSocket-Extensions"
-    case = "3.extensions.malformed"
 
     def validate(self, request: Request) -> None:
         kept = request.headers

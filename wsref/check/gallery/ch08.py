@@ -9,46 +9,41 @@ from ..codec import CLOSE
 from .reference import Disconnected, Failure, ReferenceServer
 
 
-class NeverCloses(ReferenceServer):
+class NeverCloses(ReferenceServer, case="8.close.empty"):
     symptom = "ws.close() of a page takes very long, and ends with wasClean false and 1006"
     bug = "it does not handle opcode 8"
-    case = "8.close.empty"
 
     def on_frame(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> bool:
         return opcode == CLOSE or super().on_frame(fin, rsv, opcode, payload)
 
 
-class HangsUp(ReferenceServer):
+class HangsUp(ReferenceServer, case="8.close.empty"):
     symptom = "every close event has wasClean false and the code 1006"
     bug = "it ends TCP without a Close in response"
-    case = "8.close.empty"
 
     def on_close(self, payload: bytes) -> None:
         pass
 
 
-class ClosesAtOnce(ReferenceServer):
+class ClosesAtOnce(ReferenceServer, case="8.tcp.trailing-bytes"):
     symptom = "over a slow network, some clients report 1006 instead of the code that they sent"
     bug = "it closes the socket right after its Close, with unread bytes in it"
-    case = "8.tcp.trailing-bytes"
 
     def end_tcp(self) -> None:
         self.request.close()
 
 
-class LeavesTcpOpen(ReferenceServer):
+class LeavesTcpOpen(ReferenceServer, case="8.tcp.ends"):
     symptom = "the close event comes seconds after close(), and the server keeps many open sockets"
     bug = "it waits for the client to end TCP, and the client waits for the server"
-    case = "8.tcp.ends"
 
     def end_tcp(self) -> None:
         self.wait_for_the_end(30)
 
 
-class Echoes1005(ReferenceServer):
+class Echoes1005(ReferenceServer, case="8.code.empty-is-not-1005"):
     symptom = "browsers show 1002 or 1006 after close() without arguments"
     bug = "it sends 1005, the code for a Close without a code"
-    case = "8.code.empty-is-not-1005"
 
     def on_close(self, payload: bytes) -> None:
         if payload:
@@ -57,28 +52,25 @@ class Echoes1005(ReferenceServer):
             self.send_frame(CLOSE, struct.pack("!H", 1005))
 
 
-class EchoesAnyCode(ReferenceServer):
+class EchoesAnyCode(ReferenceServer, case="8.code.never-1005"):
     symptom = "no symptom with correct clients"
     bug = "it echoes the payload of a Close unchecked, with any code"
-    case = "8.code.never-1005"
 
     def check_close(self, payload: bytes) -> None:
         pass
 
 
-class Always1000(ReferenceServer):
+class Always1000(ReferenceServer, case="8.close.same-code"):
     symptom = "the close event always has 1000, even if the page sent another code"
     bug = "it neither checks nor echoes the code of a Close"
-    case = "8.close.same-code"
 
     def on_close(self, payload: bytes) -> None:
         self.send_frame(CLOSE, struct.pack("!H", 1000))
 
 
-class UnpacksNothing(ReferenceServer):
+class UnpacksNothing(ReferenceServer, case="8.close.empty"):
     symptom = "close() without arguments ends with 1006; close(1000) works"
     bug = "it unpacks the code from an empty payload, and the exception ends the connection"
-    case = "8.close.empty"
 
     def on_close(self, payload: bytes) -> None:
         if len(payload) < 2:
@@ -86,19 +78,17 @@ class UnpacksNothing(ReferenceServer):
         super().on_close(payload)
 
 
-class OldCodes(ReferenceServer):
+class OldCodes(ReferenceServer, case="8.close.same-code"):
     symptom = "clients that close with 1012, or with a private code, get 1002"
     bug = "its table of codes ends at 1011"
-    case = "8.close.same-code"
 
     def is_valid_close_code(self, code: int) -> bool:
         return super().is_valid_close_code(code) and code <= 1011
 
 
-class CloseOvertakes(ReferenceServer):
+class CloseOvertakes(ReferenceServer, case="8.after.a-message"):
     symptom = "sometimes the last answers before close() are missing"
     bug = "it queues messages, but answers the Close at once"
-    case = "8.after.a-message"
 
     def handle(self) -> None:
         self.queue: list[tuple[int, bytes]] = []
@@ -119,10 +109,9 @@ class CloseOvertakes(ReferenceServer):
         super().fail(failure)
 
 
-class TalksAfterClose(ReferenceServer):
+class TalksAfterClose(ReferenceServer, case="8.after.no-data"):
     symptom = "browsers log errors after close() if another message was in transit"
     bug = "its loop over the frames in the buffer does not stop at a Close"
-    case = "8.after.no-data"
 
     def on_frame(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> bool:
         goes_on = super().on_frame(fin, rsv, opcode, payload)
@@ -134,38 +123,34 @@ class TalksAfterClose(ReferenceServer):
         return goes_on
 
 
-class FailsSilently(ReferenceServer):
+class FailsSilently(ReferenceServer, case="8.failing.with-a-close"):
     symptom = "the author of a client sees 1006, and must guess the reason"
     bug = "it sends no Close when it fails the connection"
-    case = "8.failing.with-a-close"
 
     def fail(self, failure: Failure) -> None:
         pass
 
 
-class FailsWith1000(ReferenceServer):
+class FailsWith1000(ReferenceServer, case="8.code.bad-0"):
     symptom = "the author of a client sees 1000, and finds no fault"
     bug = "it fails the connection with Close 1000"
-    case = "8.code.bad-0"
 
     def fail(self, failure: Failure) -> None:
         super().fail(Failure(1000, str(failure)))
 
 
-class FailsAndWaits(ReferenceServer):
+class FailsAndWaits(ReferenceServer, case="8.failing.ends-tcp"):
     symptom = "the server keeps many sockets of clients that broke a rule"
     bug = "after a failing Close, it waits for the client to end TCP"
-    case = "8.failing.ends-tcp"
 
     def fail(self, failure: Failure) -> None:
         super().fail(failure)
         self.wait_for_the_end(30)
 
 
-class GoesOnAfterFailing(ReferenceServer):
+class GoesOnAfterFailing(ReferenceServer, case="8.failing.nothing-more"):
     symptom = "a client that broke a rule gets a Close, and then more answers"
     bug = "it sends a Close with 1002, and its loop continues"
-    case = "8.failing.nothing-more"
 
     def read_frame(self) -> tuple[bool, int, int, bytes]:
         while True:

@@ -10,10 +10,9 @@ from ..codec import BINARY, PONG, TEXT
 from .reference import Disconnected, Failure, ReferenceServer, Request
 
 
-class TakesRsv1(ReferenceServer):
+class TakesRsv1(ReferenceServer, case="6.rsv.1"):
     symptom = "no symptom with correct clients"
     bug = "it allows RSV1 even without permessage-deflate"
-    case = "6.rsv.1"
 
     def check_first_byte(self, fin: bool, rsv: int, opcode: int) -> None:
         super().check_first_byte(fin, rsv & 3 if opcode in (TEXT, BINARY) else rsv, opcode)
@@ -22,19 +21,17 @@ class TakesRsv1(ReferenceServer):
         return payload if self.agreed is None else super().decompress(payload)
 
 
-class Rsv1OnAnything(ReferenceServer):
+class Rsv1OnAnything(ReferenceServer, case="9.rsv1.continuation"):
     symptom = "no symptom with correct clients"
     bug = "with permessage-deflate, it allows RSV1 on control frames and continuations"
-    case = "9.rsv1.continuation"
 
     def check_first_byte(self, fin: bool, rsv: int, opcode: int) -> None:
         super().check_first_byte(fin, rsv if self.agreed is None else rsv & 3, opcode)
 
 
-class AnyRsvOnceAgreed(ReferenceServer):
+class AnyRsvOnceAgreed(ReferenceServer, case="9.rsv2.reserved"):
     symptom = "no symptom with correct clients"
     bug = "with permessage-deflate, it ignores all RSV bits, not only RSV1"
-    case = "9.rsv2.reserved"
 
     def read_frame(self) -> tuple[bool, int, int, bytes]:
         if self.agreed is not None:
@@ -43,37 +40,33 @@ class AnyRsvOnceAgreed(ReferenceServer):
         return super().read_frame()
 
 
-class ForgetsRsv1(ReferenceServer):
+class ForgetsRsv1(ReferenceServer, case="9.message.hello"):
     symptom = "with compression, browsers show garbage or close with 1007"
     bug = "it compresses messages, but does not set RSV1"
-    case = "9.message.hello"
 
     def send_frame(self, opcode: int, payload: bytes, rsv: int = 0) -> None:
         super().send_frame(opcode, payload, 0)
 
 
-class Rsv1OnPongs(ReferenceServer):
+class Rsv1OnPongs(ReferenceServer, case="9.rsv1.own"):
     symptom = "with compression, clients close with 1002 after a Ping"
     bug = "with permessage-deflate, it sets RSV1 on every frame"
-    case = "9.rsv1.own"
 
     def on_ping(self, payload: bytes) -> None:
         self.send_frame(PONG, payload, 4 if self.agreed is not None else 0)
 
 
-class InflatesAll(ReferenceServer):
+class InflatesAll(ReferenceServer, case="9.message.not-compressed"):
     symptom = "short messages from a browser, which are not compressed, close the connection"
     bug = "with permessage-deflate, it inflates every message and ignores RSV1"
-    case = "9.message.not-compressed"
 
     def on_data(self, fin: bool, rsv: int, opcode: int, payload: bytes) -> None:
         super().on_data(fin, 4 if self.agreed is not None else rsv, opcode, payload)
 
 
-class NoTail(ReferenceServer):
+class NoTail(ReferenceServer, case="9.message.final-then-another"):
     symptom = "messages arrive late, or without their end"
     bug = "it does not append 00 00 ff ff before it inflates a message"
-    case = "9.message.final-then-another"
 
     def decompress(self, payload: bytes) -> bytes:
         try:
@@ -82,29 +75,26 @@ class NoTail(ReferenceServer):
             raise Failure(1007, "not DEFLATE") from None
 
 
-class ZlibHeader(ReferenceServer):
+class ZlibHeader(ReferenceServer, case="9.message.hello"):
     symptom = "with compression, browsers close with 1007 or 1006"
     bug = "it calls zlib.compressobj() without a negative wbits, which writes a zlib header before the DEFLATE stream"
-    case = "9.message.hello"
 
     def new_deflater(self) -> None:
         self.deflater = zlib.compressobj()
 
 
-class NewWindowToRead(ReferenceServer):
+class NewWindowToRead(ReferenceServer, case="9.message.mixed"):
     symptom = "the first message works, the second closes the connection"
     bug = "it creates a new decompressing object for each message, although the client keeps its window"
-    case = "9.message.mixed"
 
     def decompress(self, payload: bytes) -> bytes:
         self.inflater = zlib.decompressobj(-15)
         return super().decompress(payload)
 
 
-class SmallWindowToRead(ReferenceServer):
+class SmallWindowToRead(ReferenceServer, case="9.context.far-back"):
     symptom = "long compressed messages close the connection"
     bug = "it uses decompressobj(wbits=-10), although its answer has no client_max_window_bits"
-    case = "9.context.far-back"
 
     def decompress(self, payload: bytes) -> bytes:
         if not hasattr(self, "small"):
@@ -123,28 +113,25 @@ class SmallWindowToRead(ReferenceServer):
         return message
 
 
-class KeepsContext(ReferenceServer):
+class KeepsContext(ReferenceServer, case="9.context.server-starts-anew"):
     symptom = "clients that request server_no_context_takeover close on the second message"
     bug = "it agrees on server_no_context_takeover, but keeps its window"
-    case = "9.context.server-starts-anew"
 
     def compress(self, payload: bytes) -> bytes:
         return (self.deflater.compress(payload) + self.deflater.flush(zlib.Z_SYNC_FLUSH))[:-4]
 
 
-class LargeWindow(ReferenceServer):
+class LargeWindow(ReferenceServer, case="9.window.server-9"):
     symptom = "small devices that request a small window close on long messages"
     bug = "it agrees on server_max_window_bits, but uses a larger window"
-    case = "9.window.server-9"
 
     def new_deflater(self) -> None:
         self.deflater = zlib.compressobj(wbits=-15)
 
 
-class AgreesToAnything(ReferenceServer):
+class AgreesToAnything(ReferenceServer, case="9.offer.browser"):
     symptom = "browsers with simple offers work; others fail the handshake, or get invalid messages"
     bug = "it sends the parameters of the first offer back, unchecked"
-    case = "9.offer.browser"
 
     def read_offer(self, words: list[str]) -> dict[str, int | bool] | None:
         self.words = words
@@ -159,10 +146,9 @@ class AgreesToAnything(ReferenceServer):
         return "; ".join(["permessage-deflate", *self.words]) if reply else None
 
 
-class AnswersFifteen(ReferenceServer):
+class AnswersFifteen(ReferenceServer, case="9.offer.everything"):
     symptom = "clients that request a small window fail the handshake"
     bug = "it always answers with server_max_window_bits=15"
-    case = "9.offer.everything"
 
     def read_offer(self, words: list[str]) -> dict[str, int | bool] | None:
         return super().read_offer(
@@ -176,20 +162,18 @@ class AnswersFifteen(ReferenceServer):
         }
 
 
-class BareWindow(ReferenceServer):
+class BareWindow(ReferenceServer, case="9.offer.browser"):
     symptom = "browsers fail the handshake: 'invalid parameter'"
     bug = "it answers with client_max_window_bits without a value, which is valid only in an offer"
-    case = "9.offer.browser"
 
     def reply_to(self, parameters: dict[str, int | bool]) -> dict[str, int | bool]:
         bare = {name: True for name in parameters if name == "client_max_window_bits"}
         return {**super().reply_to(parameters), **bare}
 
 
-class HintIsLaw(ReferenceServer):
+class HintIsLaw(ReferenceServer, case="9.context.hint-only"):
     symptom = "clients that offer client_no_context_takeover get 1007 on the second message"
     bug = "it resets the window after each message as offered, but its answer does not say so"
-    case = "9.context.hint-only"
 
     def reply_to(self, parameters: dict[str, int | bool]) -> dict[str, int | bool]:
         return {
@@ -197,10 +181,9 @@ class HintIsLaw(ReferenceServer):
         }
 
 
-class SwallowsErrors(ReferenceServer):
+class SwallowsErrors(ReferenceServer, case="9.invalid.block-type"):
     symptom = "sometimes an unexpected empty message arrives"
     bug = "it ignores errors: `except zlib.error: return b''`"
-    case = "9.invalid.block-type"
 
     def decompress(self, payload: bytes) -> bytes:
         try:
@@ -211,10 +194,9 @@ class SwallowsErrors(ReferenceServer):
             return b""
 
 
-class FallsOverBombs(ReferenceServer):
+class FallsOverBombs(ReferenceServer, case="9.bomb.survived"):
     symptom = "after one message of 48 KiB, the server is killed because it uses too much memory"
     bug = "it calls decompress() without max_length (in this exercise, it crashes at 16 MiB)"
-    case = "9.bomb.survived"
 
     MAX_MESSAGE = 16 * 1024 * 1024
 
@@ -232,37 +214,33 @@ class FallsOverBombs(ReferenceServer):
             raise
 
 
-class AsksForWindow(ReferenceServer):
+class AsksForWindow(ReferenceServer, case="9.offer.plain"):
     symptom = "clients that did not offer client_max_window_bits fail the handshake"
     bug = "it includes client_max_window_bits in every answer"
-    case = "9.offer.plain"
 
     def reply_to(self, parameters: dict[str, int | bool]) -> dict[str, int | bool]:
         return {**super().reply_to(parameters), "client_max_window_bits": 15}
 
 
-class TakesTheLast(ReferenceServer):
+class TakesTheLast(ReferenceServer, case="9.decline.twice"):
     symptom = "no symptom with correct clients"
     bug = "it stores parameters in a dict, and does not detect repeated ones"
-    case = "9.decline.twice"
 
     def read_offer(self, words: list[str]) -> dict[str, int | bool] | None:
         return super().read_offer(list({word.partition("=")[0]: word for word in words}.values()))
 
 
-class EmptyIsDefault(ReferenceServer):
+class EmptyIsDefault(ReferenceServer, case="9.decline.server-window-empty"):
     symptom = "no symptom with correct clients"
     bug = "it reads a parameter with an empty value as its default"
-    case = "9.decline.server-window-empty"
 
     def parse_line(self, line: str) -> tuple[str, str]:
         return super().parse_line(re.sub("server_max_window_bits=$", "server_max_window_bits=15", line))
 
 
-class StopsAtFinal(ReferenceServer):
+class StopsAtFinal(ReferenceServer, case="9.message.final-then-another"):
     symptom = "a client without zlib gets one answer, and then empty messages"
     bug = "it keeps the zlib object after BFINAL, which ignores further input"
-    case = "9.message.final-then-another"
 
     def decompress(self, payload: bytes) -> bytes:
         if self.inflater.eof:
@@ -276,20 +254,18 @@ class StopsAtFinal(ReferenceServer):
         return message
 
 
-class CompressedAnyText(ReferenceServer):
+class CompressedAnyText(ReferenceServer, case="9.utf8.invalid"):
     symptom = "sometimes a browser closes with 1007 because of an echo"
     bug = "it checks UTF-8 of uncompressed frames only"
-    case = "9.utf8.invalid"
 
     def check_text(self, piece: bytes, last: bool) -> None:
         if not self.compressed:
             super().check_text(piece, last)
 
 
-class PingResetsCompression(ReferenceServer):
+class PingResetsCompression(ReferenceServer, case="9.message.ping-between"):
     symptom = "long compressed uploads sometimes fail: always if a keep-alive falls into one"
     bug = "it reads RSV1 from every frame except continuations, also from a Ping"
-    case = "9.message.ping-between"
 
     def on_ping(self, payload: bytes) -> None:
         super().on_ping(payload)

@@ -11,10 +11,9 @@ from ..codec import CONTINUATION
 from .reference import Disconnected, ReferenceServer
 
 
-class OneAtATime(ReferenceServer):
+class OneAtATime(ReferenceServer, case="10.clients.two"):
     symptom = "the first tab works; the second one hangs until the first one is closed"
     bug = "it accepts and serves in one loop, without a thread for each client"
-    case = "10.clients.two"
 
     turn = threading.Lock()
 
@@ -23,10 +22,9 @@ class OneAtATime(ReferenceServer):
             super().handle()
 
 
-class GlobalMessage(ReferenceServer):
+class GlobalMessage(ReferenceServer, case="10.clients.fragments"):
     symptom = "under load, users get parts of the messages of others"
     bug = "it keeps the collected fragments in a class attribute or a global"
-    case = "10.clients.fragments"
 
     shared: ClassVar[dict[str, Any]] = {}
 
@@ -43,10 +41,9 @@ class GlobalMessage(ReferenceServer):
         self.shared.update(opcode=self.opcode, message=self.message)
 
 
-class OneLock(ReferenceServer):
+class OneLock(ReferenceServer, case="10.clients.one-does-not-read"):
     symptom = "if one user closes a laptop, the chat freezes for all users"
     bug = "it holds one lock for all clients while sendall waits for a client that does not read"
-    case = "10.clients.one-does-not-read"
 
     sending = threading.Lock()
 
@@ -55,10 +52,34 @@ class OneLock(ReferenceServer):
             super().send(data)
 
 
-class DiesOnReset(ReferenceServer):
+class HeadsInTurn(ReferenceServer, case="10.clients.one-stops-in-head"):
+    symptom = "if one client hangs while it connects, no other client gets in; the connected ones do not notice"
+    bug = "it reads the head in the accepting thread, before it starts a thread for the client"
+
+    HEAD_TIMEOUT = 60.0  # seconds
+    accepting = threading.Lock()
+
+    def read_head(self) -> bytes:
+        with self.accepting:
+            return super().read_head()
+
+
+class WaitsForTheFrame(ReferenceServer, case="10.clients.one-stops-in-frame"):
+    symptom = "the chat freezes for all users while one on a bad line sends a long message"
+    bug = "when a socket is readable, its event loop reads a whole frame with blocking calls"
+
+    loop = threading.Lock()
+
+    def read_exactly(self, size: int) -> bytes:
+        if size and not self.buffer:
+            self.buffer = self.receive()
+        with self.loop:
+            return super().read_exactly(size)
+
+
+class DiesOnReset(ReferenceServer, case="10.survives.rst-in-head"):
     symptom = "after some time the server ends, with ConnectionResetError in the log"
     bug = "an exception of one connection ends the loop that serves all clients"
-    case = "10.survives.rst-in-head"
 
     def handle(self) -> None:
         if time.monotonic() > getattr(self.server, "dead_until", 0):
@@ -72,10 +93,9 @@ class DiesOnReset(ReferenceServer):
             raise
 
 
-class WaitsAtTheEnd(ReferenceServer):
+class WaitsAtTheEnd(ReferenceServer, case="10.eof.idle"):
     symptom = "after some tabs are closed, a processor stays busy"
     bug = "it reads again after recv returned b'' at the end of TCP"
-    case = "10.eof.idle"
 
     def receive(self) -> bytes:
         deadline = time.monotonic() + 10
@@ -87,10 +107,9 @@ class WaitsAtTheEnd(ReferenceServer):
         raise Disconnected
 
 
-class EndIsUrgent(ReferenceServer):
+class EndIsUrgent(ReferenceServer, case="10.half-close.replies"):
     symptom = "scripts that send messages and then FIN get no answer"
     bug = "at the end of TCP, it drops the bytes in the buffer"
-    case = "10.half-close.replies"
 
     def receive(self) -> bytes:
         data = super().receive()
@@ -101,10 +120,9 @@ class EndIsUrgent(ReferenceServer):
         return data
 
 
-class AnyPath(ReferenceServer):
+class AnyPath(ReferenceServer, case="10.path.unknown"):
     symptom = "a typing error in a URL shows only by missing answers"
     bug = "it does not check the request target"
-    case = "10.path.unknown"
 
     def is_served(self, path: str) -> bool:
         return True

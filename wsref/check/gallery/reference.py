@@ -5,10 +5,9 @@ sockets, one thread for each client.  It passes every case.  A broken server is 
 overrides a method.  Its :attr:`~ReferenceServer.symptom` is the complaint of its users, and its
 :attr:`~ReferenceServer.case` is the one that is for this bug::
 
-    class GuidWithSpace(ReferenceServer):
+    class GuidWithSpace(ReferenceServer, case="4.accept.value"):
         symptom = "every browser reports a failed handshake, although the answer is 101"
         bug = "it puts a blank between the key and the GUID"
-        case = "4.accept.value"
 
         def accept_value(self, key: str) -> str:
             return super().accept_value(key + " ")
@@ -97,6 +96,9 @@ class ReferenceServer(socketserver.BaseRequestHandler):
     MAX_FRAGMENTS = 16 * 1024  # of one message
     HEAD_TIMEOUT = 5.0  # seconds
 
+    def __init_subclass__(cls, case: str = "") -> None:
+        cls.case = case
+
     # -- The connection ------------------------------------------------
 
     def handle(self) -> None:
@@ -106,6 +108,7 @@ class ReferenceServer(socketserver.BaseRequestHandler):
         self.fragments = 0  # their number
         self.opcode = 0  # of their message
         self.compressed = False
+        self.text_key = b""  # while the payload of an uncompressed text arrives
         self.agreed: dict[str, int] | None = None  # permessage-deflate's parameters
         self.decoder = codecs.getincrementaldecoder("utf-8")()
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -143,6 +146,8 @@ class ReferenceServer(socketserver.BaseRequestHandler):
     def read_exactly(self, size: int) -> bytes:
         """Return exactly this number of bytes."""
         while len(self.buffer) < size:
+            if self.text_key:
+                self.check_beginning(self.buffer)
             self.buffer += self.receive()
         data, self.buffer = self.buffer[:size], self.buffer[size:]
         return data
@@ -408,7 +413,11 @@ class ReferenceServer(socketserver.BaseRequestHandler):
         if len(self.message) + length > self.MAX_MESSAGE and not opcode & 8:
             raise Failure(1009, "the message is too long")
         key = self.read_exactly(4) if second & 0x80 else b"\0\0\0\0"
-        return fin, rsv, opcode, self.unmask(self.read_exactly(length), key)
+        kind, compressed = (opcode, rsv == 4) if opcode else (self.opcode, self.compressed)
+        self.text_key = key if kind == TEXT and not compressed else b""
+        payload = self.read_exactly(length)
+        self.text_key = b""
+        return fin, rsv, opcode, self.unmask(payload, key)
 
     def check_first_byte(self, fin: bool, rsv: int, opcode: int) -> None:
         """Check RSV bits, reserved opcodes, and FIN of control frames."""
@@ -494,6 +503,15 @@ class ReferenceServer(socketserver.BaseRequestHandler):
         """Check UTF-8 incrementally."""
         try:
             self.decoder.decode(piece, last)
+        except UnicodeDecodeError:
+            raise Failure(1007, "text that is not UTF-8") from None
+
+    def check_beginning(self, payload: bytes) -> None:
+        """Check the UTF-8 of an incomplete frame, so that invalid text is not collected."""
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        decoder.setstate(self.decoder.getstate())
+        try:
+            decoder.decode(self.unmask(payload, self.text_key))
         except UnicodeDecodeError:
             raise Failure(1007, "text that is not UTF-8") from None
 

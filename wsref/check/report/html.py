@@ -4,61 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
+from importlib import resources
 
 from ..case import Verdict
 from ..codec import printable
 from ..runner import Report
 from ..verdict import Level, Outcome
 from .causes import RULE, causes
-from .summary import CHAPTERS, MARKS, Ansi, by_chapter, capabilities_line, conclusion, plural, tally
+from .summary import CHAPTERS, MARKS, Ansi, by_chapter, capabilities_line, conclusion, in_words, plural, tally
 from .transcript import conversation, frame_to_draw
-
-STYLE = """
-:root { color-scheme: light dark; --line: #8885; --bad: #b3261e; --warn: #8a5a00; --good: #1b7a3d; --soft: #8881; }
-@media (prefers-color-scheme: dark) {
-  :root { --bad: #ff8a80; --warn: #ffca6b; --good: #7bd88f; }
-}
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1rem; }
-h1 { font-size: 1.5rem; margin: .5rem 0; overflow-wrap: anywhere; }
-h2 { font-size: 1.15rem; margin: 2rem 0 .5rem; }
-table { border-collapse: collapse; width: 100%; }
-td, th { text-align: left; padding: .25rem .5rem; vertical-align: top; }
-tr { border-top: 1px solid var(--line); }
-.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
-.bad { color: var(--bad); }
-.warn { color: var(--warn); }
-.good { color: var(--good); }
-.faint { opacity: .7; }
-.id { font-family: ui-monospace, monospace; font-size: .85rem; overflow-wrap: anywhere; }
-.scroll { overflow-x: auto; }
-.narrow { display: none; }
-@media (max-width: 40rem) { .wide { display: none; } .narrow { display: block; } }
-pre { background: var(--soft); padding: .6rem; font-size: .8rem; margin: .5rem 0; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem .8rem; margin: .5rem 0; }
-dd { margin: 0; overflow-wrap: anywhere; }
-dt { opacity: .7; }
-article { border: 1px solid var(--line); border-radius: .4rem; padding: .6rem 1rem; margin: 1rem 0; }
-article h3 { margin: .2rem 0; font-size: 1rem; }
-details > summary { cursor: pointer; }
-svg { min-width: 36rem; }
-@media (max-width: 32rem) {
-  dl { grid-template-columns: 1fr; }
-  dd { margin-bottom: .4rem; }
-  .sec { display: none; }
-}
-"""
 
 
 def as_html(report: Report, *, version: str, date: str) -> str:
     """Return the report as an HTML page."""
-    url = escape(report.subject)
+    url, style = escape(report.subject), resources.files(__package__).joinpath("page.css").read_text("utf-8")
     failed, count = causes(report.failed), tally(report.verdicts)
     kind = "bad" if report.is_bad else "good" if count.played == count.all else "warn"
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>wsref check {url}</title><style>{STYLE}</style></head><body>",
+        f"<title>wsref check {url}</title><style>\n{style}</style></head><body>",
         f"<h1>wsref check {url}</h1>",
         f"<p>{escape(capabilities_line(report))}.  "
         f'<span class="faint">{escape(date)}, wsref {escape(version)}</span></p>',
@@ -102,15 +68,8 @@ def _cause(verdicts: list[Verdict], known: dict[str, str]) -> Iterator[str]:
 def _failure(verdict: Verdict, known: dict[str, str]) -> str:
     case = verdict.case
     kind = "bad" if case.level is Level.MUST else "warn"
-    title, _ = CHAPTERS[case.chapter]
-    rows = {
-        "got": verdict.why,
-        "expected": verdict.expected,
-        "rule": f"“{case.quote}” ({case.section})",
-        "hint": case.hint,
-        "read": f"chapter {case.chapter} of the book, “{title}”",
-        "baseline": known.get(case.id, ""),
-    }
+    rows = in_words(verdict) | {"baseline": known.get(case.id, "")}
+    rows["rule"] += f" ({case.section})"
     terms = "".join(f"<dt>{name}</dt><dd>{escape(printable(text))}</dd>" for name, text in rows.items() if text)
     wire = escape("\n".join(conversation(verdict, Ansi(False))))
     drawn = frame_to_draw(verdict) if case.chapter >= 6 else None

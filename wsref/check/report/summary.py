@@ -156,6 +156,18 @@ def _verdict(report: Report) -> str:
     return f"{plural(len(report.new), 'new failure')}, {known}" + f"; {rules}" * bool(must)
 
 
+def in_words(verdict: Verdict) -> dict[str, str]:
+    """Return what a report says of a failed case, by the names of its rows."""
+    case = verdict.case
+    return {
+        "got": verdict.why,
+        "expected": verdict.expected,
+        "rule": f"“{case.quote}”",
+        "hint": case.hint,
+        "read": f"chapter {case.chapter} of the book, “{CHAPTERS[case.chapter][0]}”",
+    }
+
+
 def plural(number: int, noun: str) -> str:
     """Return ``1 case``, ``2 cases``."""
     return f"{number} {noun}{'' if number == 1 else 's'}"

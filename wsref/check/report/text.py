@@ -12,7 +12,7 @@ from ..codec import printable
 from ..runner import Report
 from ..verdict import Level, Outcome
 from .causes import REFUSED_OPENING, RULE, causes
-from .summary import CHAPTERS, MARKS, Ansi, by_chapter, capabilities_line, conclusion, plural, tally, unplayed
+from .summary import CHAPTERS, MARKS, Ansi, by_chapter, capabilities_line, conclusion, in_words, plural, tally, unplayed
 from .transcript import conversation, frame_to_draw
 
 
@@ -60,13 +60,7 @@ def in_short(verdict: Verdict, ansi: Ansi, width: int = 100, *rows: str) -> Iter
     colour = colour if case.level is Level.MUST else "33"
     yield f"{ansi(f'{mark} {case.id}', colour)}  {case.level.value}  {case.section}"
     yield from _wrapped("  ", ansi(case.title, "1"), width)
-    texts = {
-        "got": verdict.why,
-        "expected": verdict.expected,
-        "rule": f"“{case.quote}”",
-        "hint": case.hint,
-        "read": f"chapter {case.chapter} of the book, “{CHAPTERS[case.chapter][0]}”",
-    }
+    texts = in_words(verdict)
     for name in rows or ("got", "expected", "hint"):
         if texts[name]:
             yield from _wrapped(f"    {name:8}  ", printable(texts[name]), width)

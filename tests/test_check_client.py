@@ -617,3 +617,87 @@ class TestRealClients:
         os.symlink(NODE / "node_modules", tmp_path / "node_modules")
         code, out, _ = check(capsys, "--run", f"node {file} {{url}}", "--level", "must", *only(*self.GOOD))
         assert code == 0, out
+
+
+#: After the public driver of websockets, and that of aiohttp: the same addresses in the same order.
+AUTOBAHN_PYTHON = """\
+import json, sys
+from urllib.parse import quote
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+SERVER, AGENT = sys.argv[1], quote("websockets/1.0 sync")
+
+with connect(f"{SERVER}/getCaseCount") as ws:
+    count = json.loads(ws.recv())
+for case in range(1, count + 1):
+    try:
+        with connect(f"{SERVER}/runCase?case={case}&agent={AGENT}", max_size=2**25) as ws:
+            for message in ws:
+                ws.send(message)
+    except WebSocketException:
+        pass
+with connect(f"{SERVER}/updateReports?agent={AGENT}"):
+    pass
+"""
+
+#: After the public driver of ws.
+AUTOBAHN_NODE = """\
+import WebSocket from "ws";
+const server = process.argv[2];
+let currentTest = 1;
+let testCount;
+
+function nextTest() {
+  if (currentTest > testCount) {
+    const ws = new WebSocket(`${server}/updateReports?agent=ws`);
+    ws.on("close", () => process.exit());
+    return;
+  }
+  const ws = new WebSocket(`${server}/runCase?case=${currentTest}&agent=ws`);
+  ws.on("message", (data, isBinary) => ws.send(data, { binary: isBinary }));
+  ws.on("close", () => { currentTest++; process.nextTick(nextTest); });
+  ws.on("error", (error) => console.error(error.message));
+}
+
+const ws = new WebSocket(`${server}/getCaseCount`);
+ws.on("message", (data) => { testCount = parseInt(data); });
+ws.on("close", () => { if (testCount > 0) nextTest(); });
+"""
+
+
+@pytest.mark.slow
+class TestAutobahnDrivers:
+    """Drivers in the form of those that libraries have: they play all cases that have a number"""
+
+    def play(self, command: list[str], folder: Path, name: str) -> dict[str, str]:
+        """Run a driver; return the behaviour of each case."""
+        spec = folder / "fuzzingserver.json"
+        spec.write_text(json.dumps({"outdir": str(folder / "out"), "cases": ["*"]}))
+        with serving("--once", "--spec", str(spec)) as (process, url):
+            assert subprocess.run([*command, url], timeout=300, check=False, capture_output=True).returncode == 0
+            process.communicate(timeout=DEADLINE)
+        index = json.loads((folder / "out" / "index.json").read_text())
+        return {case: row["behavior"] for case, row in index[name].items()}
+
+    def check(self, behaviours: dict[str, str], known: set[str]) -> None:
+        """Every case with a number was played, and only these failed."""
+        opens = {case.id for case in CLIENT_CASES if case.opens}
+        assert {name for name, word in behaviours.items() if word != "UNIMPLEMENTED"} >= opens
+        assert {name for name, word in behaviours.items() if word == "FAILED"} == known
+
+    def test_one_in_python(self, tmp_path):
+        pytest.importorskip("websockets")
+        driver = tmp_path / "autobahn_client.py"
+        driver.write_text(AUTOBAHN_PYTHON)
+        behaviours = self.play([sys.executable, str(driver)], tmp_path, "websockets/1.0 sync")
+        self.check(behaviours, {"c9.message.final-then-another"})
+
+    @pytest.mark.skipif(
+        not shutil.which("node") or not (NODE / "node_modules").exists(), reason="npm install in tests/node"
+    )
+    def test_one_in_node(self, tmp_path):
+        driver = tmp_path / "autobahn.mjs"
+        driver.write_text(AUTOBAHN_NODE)
+        os.symlink(NODE / "node_modules", tmp_path / "node_modules")
+        self.check(self.play(["node", str(driver)], tmp_path, "ws"), set())

@@ -371,6 +371,7 @@ class TestServer:
             with urllib.request.urlopen(f"{base}/", timeout=DEADLINE) as answer:
                 assert b"Grade this browser" in answer.read()
             drive(f"ws://{grader.target.authority}/next?agent=x")
+            wait_until(lambda: grader.sessions["x"].is_over)  # noted after the client has received "done"
             with urllib.request.urlopen(f"{base}/status?agent=x", timeout=DEADLINE) as answer:
                 assert json.load(answer) == {"all": 1, "played": 1, "failed": [], "over": True}
 
@@ -439,7 +440,7 @@ def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             line = process.stderr.readline()
-            yield process, re.search("ws://[0-9.:]+", line)[0]
+            yield process, re.search("wss?://[0-9.:]+", line)[0]
         finally:
             if process.poll() is None:
                 process.kill()
@@ -570,6 +571,25 @@ class TestCommandLine:
             _, err = process.communicate(timeout=DEADLINE)
         assert process.returncode in (130, 2), err  # 2: before the first connection
         assert "Traceback" not in err
+
+    def test_tls(self, capsys, tmp_path, certificate):
+        file = tmp_path / "client.py"
+        context = f"ssl.create_default_context(cafile={certificate[0]!r})"
+        file.write_text(
+            ECHO.replace("import sys", "import ssl, sys").replace("argv[1]", f"argv[1], ssl_context={context}")
+        )
+        tls = ("--certfile", certificate[0], "--keyfile", certificate[1])
+        names = only("c4.accept.wrong", "c6.length.126", "c6.masked.text", "c8.tcp")
+        code, out, _ = check(capsys, "--run", f"{sys.executable} {file} {{url}}", *tls, *names)
+        assert code == 0, out
+        assert "5 passed, 0 failed" in out
+        with serving(*tls) as (_, url):
+            assert url.startswith("wss://127.0.0.1:")
+
+    def test_a_key_without_a_certificate_exits_with_2(self, capsys):
+        code, _, err = check(capsys, "--keyfile", "key.pem")
+        assert code == 2
+        assert "--keyfile needs --certfile" in err
 
     def test_a_taken_port_exits_with_2(self, capsys):
         with socket.create_server(("127.0.0.1", 0)) as taken:

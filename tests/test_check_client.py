@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
+import client_gallery
+import gallery
 import pytest
 from conftest import DEADLINE, wait_until
 
@@ -267,6 +269,20 @@ class TestGallery:
         with ThreadPoolExecutor(12) as pool:
             caught = dict(zip(BROKEN_CLIENTS, pool.map(is_caught, BROKEN_CLIENTS), strict=True))
         assert [name for name, is_caught in caught.items() if not is_caught] == []
+
+    def test_the_snapshot_has_each_client_with_its_own_case(self):
+        snapshot = gallery.read(client_gallery.FILE)
+        assert list(snapshot) == client_gallery.NAMES
+        assert [name for name in snapshot if not snapshot[name].may(BROKEN_CLIENTS[name].case)] == []
+        ids = {case.id for case in CLIENT_CASES}
+        assert all(fails.always <= ids for fails in snapshot.values())
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", client_gallery.NAMES)
+    def test_what_fails_with_it_is_in_the_snapshot(self, name):
+        fails, failed = gallery.read(client_gallery.FILE)[name], set(client_gallery.failing(name))
+        assert {one for one in failed if not fails.may(one)} == set()
+        assert fails.always - failed == set()
 
     def test_there_are_at_least_40_and_each_names_its_bug(self):
         assert len(BROKEN_CLIENTS) >= 40

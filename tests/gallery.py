@@ -34,10 +34,10 @@ class Fails(NamedTuple):
         return name in self.always or any(fnmatchcase(name, glob) for glob in self.sometimes)
 
 
-def read() -> dict[str, Fails]:
-    """Return the snapshot: the failing cases of each server."""
+def read(file: Path = FILE) -> dict[str, Fails]:
+    """Return a snapshot: the failing cases of each server, or client."""
     snapshot: dict[str, Fails] = {}
-    for line in FILE.read_text("utf-8").splitlines():
+    for line in file.read_text("utf-8").splitlines():
         word, _, glob = line.strip().partition(" ")
         if not line.startswith(" "):
             fails = snapshot[word] = Fails(set(), [])

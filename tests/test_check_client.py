@@ -18,6 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
+import client_gallery
+import gallery
 import pytest
 from conftest import DEADLINE, wait_until
 
@@ -269,6 +271,20 @@ class TestGallery:
             caught = dict(zip(BROKEN_CLIENTS, pool.map(is_caught, BROKEN_CLIENTS), strict=True))
         assert [name for name, is_caught in caught.items() if not is_caught] == []
 
+    def test_the_snapshot_has_each_client_with_its_own_case(self):
+        snapshot = gallery.read(client_gallery.FILE)
+        assert list(snapshot) == client_gallery.NAMES
+        assert [name for name in snapshot if not snapshot[name].may(BROKEN_CLIENTS[name].case)] == []
+        ids = {case.id for case in CLIENT_CASES}
+        assert all(fails.always <= ids for fails in snapshot.values())
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", client_gallery.NAMES)
+    def test_what_fails_with_it_is_in_the_snapshot(self, name):
+        fails, failed = gallery.read(client_gallery.FILE)[name], set(client_gallery.failing(name))
+        assert {one for one in failed if not fails.may(one)} == set()
+        assert fails.always - failed == set()
+
     def test_there_are_at_least_40_and_each_names_its_bug(self):
         assert len(BROKEN_CLIENTS) >= 40
         for client in BROKEN_CLIENTS.values():
@@ -372,6 +388,7 @@ class TestServer:
             with urllib.request.urlopen(f"{base}/", timeout=DEADLINE) as answer:
                 assert b"Grade this browser" in answer.read()
             drive(f"ws://{grader.target.authority}/next?agent=x")
+            wait_until(lambda: grader.sessions["x"].is_over)  # noted after the client has received "done"
             with urllib.request.urlopen(f"{base}/status?agent=x", timeout=DEADLINE) as answer:
                 assert json.load(answer) == {"all": 1, "played": 1, "failed": [], "over": True}
 
@@ -440,7 +457,7 @@ def serving(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             line = process.stderr.readline()
-            yield process, re.search("ws://[0-9.:]+", line)[0]
+            yield process, re.search("wss?://[0-9.:]+", line)[0]
         finally:
             if process.poll() is None:
                 process.kill()
@@ -572,6 +589,25 @@ class TestCommandLine:
         assert process.returncode in (130, 2), err  # 2: before the first connection
         assert "Traceback" not in err
 
+    def test_tls(self, capsys, tmp_path, certificate):
+        file = tmp_path / "client.py"
+        context = f"ssl.create_default_context(cafile={certificate[0]!r})"
+        file.write_text(
+            ECHO.replace("import sys", "import ssl, sys").replace("argv[1]", f"argv[1], ssl_context={context}")
+        )
+        tls = ("--certfile", certificate[0], "--keyfile", certificate[1])
+        names = only("c4.accept.wrong", "c6.length.126", "c6.masked.text", "c8.tcp")
+        code, out, _ = check(capsys, "--run", f"{sys.executable} {file} {{url}}", *tls, *names)
+        assert code == 0, out
+        assert "5 passed, 0 failed" in out
+        with serving(*tls) as (_, url):
+            assert url.startswith("wss://127.0.0.1:")
+
+    def test_a_key_without_a_certificate_exits_with_2(self, capsys):
+        code, _, err = check(capsys, "--keyfile", "key.pem")
+        assert code == 2
+        assert "--keyfile needs --certfile" in err
+
     def test_a_taken_port_exits_with_2(self, capsys):
         with socket.create_server(("127.0.0.1", 0)) as taken:
             code, _, err = check(capsys, "--port", str(taken.getsockname()[1]))
@@ -618,3 +654,87 @@ class TestRealClients:
         os.symlink(NODE / "node_modules", tmp_path / "node_modules")
         code, out, _ = check(capsys, "--run", f"node {file} {{url}}", "--level", "must", *only(*self.GOOD))
         assert code == 0, out
+
+
+#: After the public driver of websockets, and that of aiohttp: the same addresses in the same order.
+AUTOBAHN_PYTHON = """\
+import json, sys
+from urllib.parse import quote
+from websockets.exceptions import WebSocketException
+from websockets.sync.client import connect
+
+SERVER, AGENT = sys.argv[1], quote("websockets/1.0 sync")
+
+with connect(f"{SERVER}/getCaseCount") as ws:
+    count = json.loads(ws.recv())
+for case in range(1, count + 1):
+    try:
+        with connect(f"{SERVER}/runCase?case={case}&agent={AGENT}", max_size=2**25) as ws:
+            for message in ws:
+                ws.send(message)
+    except WebSocketException:
+        pass
+with connect(f"{SERVER}/updateReports?agent={AGENT}"):
+    pass
+"""
+
+#: After the public driver of ws.
+AUTOBAHN_NODE = """\
+import WebSocket from "ws";
+const server = process.argv[2];
+let currentTest = 1;
+let testCount;
+
+function nextTest() {
+  if (currentTest > testCount) {
+    const ws = new WebSocket(`${server}/updateReports?agent=ws`);
+    ws.on("close", () => process.exit());
+    return;
+  }
+  const ws = new WebSocket(`${server}/runCase?case=${currentTest}&agent=ws`);
+  ws.on("message", (data, isBinary) => ws.send(data, { binary: isBinary }));
+  ws.on("close", () => { currentTest++; process.nextTick(nextTest); });
+  ws.on("error", (error) => console.error(error.message));
+}
+
+const ws = new WebSocket(`${server}/getCaseCount`);
+ws.on("message", (data) => { testCount = parseInt(data); });
+ws.on("close", () => { if (testCount > 0) nextTest(); });
+"""
+
+
+@pytest.mark.slow
+class TestAutobahnDrivers:
+    """Drivers in the form of those that libraries have: they play all cases that have a number"""
+
+    def play(self, command: list[str], folder: Path, name: str) -> dict[str, str]:
+        """Run a driver; return the behaviour of each case."""
+        spec = folder / "fuzzingserver.json"
+        spec.write_text(json.dumps({"outdir": str(folder / "out"), "cases": ["*"]}))
+        with serving("--once", "--spec", str(spec)) as (process, url):
+            assert subprocess.run([*command, url], timeout=300, check=False, capture_output=True).returncode == 0
+            process.communicate(timeout=DEADLINE)
+        index = json.loads((folder / "out" / "index.json").read_text())
+        return {case: row["behavior"] for case, row in index[name].items()}
+
+    def check(self, behaviours: dict[str, str], known: set[str]) -> None:
+        """Every case with a number was played, and only these failed."""
+        opens = {case.id for case in CLIENT_CASES if case.opens}
+        assert {name for name, word in behaviours.items() if word != "UNIMPLEMENTED"} >= opens
+        assert {name for name, word in behaviours.items() if word == "FAILED"} == known
+
+    def test_one_in_python(self, tmp_path):
+        pytest.importorskip("websockets")
+        driver = tmp_path / "autobahn_client.py"
+        driver.write_text(AUTOBAHN_PYTHON)
+        behaviours = self.play([sys.executable, str(driver)], tmp_path, "websockets/1.0 sync")
+        self.check(behaviours, {"c9.message.final-then-another"})
+
+    @pytest.mark.skipif(
+        not shutil.which("node") or not (NODE / "node_modules").exists(), reason="npm install in tests/node"
+    )
+    def test_one_in_node(self, tmp_path):
+        driver = tmp_path / "autobahn.mjs"
+        driver.write_text(AUTOBAHN_NODE)
+        os.symlink(NODE / "node_modules", tmp_path / "node_modules")
+        self.check(self.play(["node", str(driver)], tmp_path, "ws"), set())

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from wsref.check import CASES
+from wsref.check.clients.cases import CLIENT_CASES, select
 
 DOCS = Path(__file__).parents[1] / "docs"
 sys.path.append(str(DOCS / "report_card"))
 
+import client_card  # noqa: E402
 import peers  # noqa: E402
 import report_card  # noqa: E402
 
@@ -22,7 +24,7 @@ NOTES = json.loads(report_card.NOTES.read_text("utf-8"))
 
 
 def test_the_page_matches_the_results_and_the_notes():
-    assert report_card.PAGE.read_text("utf-8") == report_card.render(RESULTS, NOTES), "run report_card.py --page"
+    assert report_card.PAGE.read_text("utf-8") == report_card.whole_page(), "run report_card.py --page"
 
 
 def test_the_results_are_of_these_cases():
@@ -92,7 +94,8 @@ def test_a_server_starts_on_loopback_and_its_end_frees_the_port():
 
 
 def test_servers_are_sorted_by_their_share_and_the_longest_bar_is_the_last():
-    rows = [line for line in report_card.PAGE.read_text("utf-8").splitlines() if line.startswith("| <a")]
+    page = report_card.PAGE.read_text("utf-8").partition("## The clients")[0]
+    rows = [line for line in page.splitlines() if line.startswith("| <a")]
     widths = [float(row.partition('<svg width="')[2].partition('"')[0]) for row in rows]
     assert len(rows) == len(RESULTS["servers"])
     assert widths[1:] == sorted(widths[1:])
@@ -119,3 +122,47 @@ def test_bytes_are_compared_without_their_dates(serve):
     assert report_card.same_again(port, [(True, plain), (False, first)]) is True
     assert report_card.same_again(port, [(True, plain), (False, b"HTTP/1.1 200 OK\r\n")]) is False
     assert report_card.same_again(port, [(True, b"x" * report_card.MAX_RECORDED), (False, first)]) is None
+
+
+CLIENTS = json.loads(client_card.RESULTS.read_text("utf-8"))
+CLIENT_NOTES = json.loads(client_card.NOTES.read_text("utf-8"))
+
+
+class TestClients:
+    """The second table"""
+
+    def test_the_results_are_of_these_cases(self):
+        assert CLIENTS["ids"] == [case.id for case in CLIENT_CASES], "run client_card.py"
+        for client in CLIENTS["clients"]:
+            counts = [count for level in client["summary"].values() for count in level.values()]
+            assert sum(counts) == len(CLIENTS["ids"]), client["name"]
+
+    def test_ten_clients_are_graded_and_ours_break_no_must(self):
+        failed = {client["key"]: client["summary"]["MUST"]["failed"] for client in CLIENTS["clients"]}
+        assert len(failed) >= 10
+        assert failed["wsref"] == failed["step"] == 0
+
+    def test_every_note_is_used(self):
+        rows = [{**client, "key": f"client-{client['key']}"} for client in CLIENTS["clients"]]
+        used = {
+            report_card.note_for(row, case, CLIENT_NOTES) for row in rows for case in report_card.must_failures(row)
+        }
+        assert set(CLIENT_NOTES["cases"]) == used
+        assert set(CLIENT_NOTES["servers"]) <= {row["key"] for row in rows}
+
+    def test_a_must_failure_without_a_note_stops_the_page(self):
+        with pytest.raises(ValueError, match="no note on it"):
+            client_card.section(CLIENTS, {**CLIENT_NOTES, "cases": {}})
+
+    def test_every_program_belongs_to_a_client(self):
+        programs = {path.name for path in client_card.PROGRAMS.iterdir() if path.is_file()}
+        assert programs == {peer.file for peer in client_card.CLIENTS}
+
+    def test_a_client_is_played_until_it_is_done(self, tmp_path):
+        (own,) = [peer for peer in client_card.CLIENTS if peer.key == "step"]
+        report = client_card.play(own, tmp_path, select(only=["c4.accept.wrong", "c6.length.126"]))
+        assert [verdict.outcome.value for verdict in report.verdicts] == ["pass", "pass"]
+
+    def test_a_client_that_is_not_installed_is_named(self, tmp_path):
+        results = client_card.run({"ids": [], "clients": []}, tmp_path, ["ws", "tornado"], 1)
+        assert results["missing"] == {"tornado": "not installed", "ws": "not installed"}

@@ -1,4 +1,4 @@
-"""Grade popular servers, and write docs/report-card.md.
+"""Grade popular servers, and write docs/report-card.md, with the clients of ``client_card.py``.
 
 ``python docs/report_card/report_card.py --install`` installs the servers of ``peers.py`` as far as possible, and says
 which are missing.  Without ``--install``, the script starts each installed server on a free port of loopback,
@@ -184,11 +184,12 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
         "",
         f"`python -m wsref check` has graded {len(servers)} servers in {len(languages)} languages on "
         f"{dates}, with {len(results['ids'])} cases of wsref {results['wsref']}.  Each server is a short "
-        "echo server with the defaults of its library (`docs/report_card/servers/`), on loopback.",
+        "echo server with the defaults of its library (`docs/report_card/servers/`), on loopback.  "
+        "[Clients](#the-clients) follow below.",
         "",
         "| server | MUST failed | share | findings | language | SHOULD failed | INTEROP failed |",
         "|---|--:|---|--:|---|--:|--:|",
-        *(_row(server, largest, notes) for server in servers),
+        *(table_row(server, largest, notes) for server in servers),
         "",
         "The servers with the smallest share of MUST failures come first.  wsref is above them because its authors "
         "wrote the grader.  A server without compression has fewer cases.  One fault can fail many cases: a server "
@@ -218,12 +219,12 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
         "",
         "## The MUST failures, by rule",
         "",
-        *_findings(servers, notes),
+        *findings(servers, notes, CASES),
         "## The servers, one by one",
         "",
     ]
     for server in servers:
-        lines += _details(server, notes)
+        lines += details(server, notes)
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -252,7 +253,8 @@ def bar(part: float) -> str:
     )
 
 
-def _row(server: dict[str, Any], largest: float, notes: dict[str, dict[str, str]]) -> str:
+def table_row(server: dict[str, Any], largest: float, notes: dict[str, dict[str, str]]) -> str:
+    """Return a row of a table of servers, or of clients."""
     counts = [server["summary"][level.value] for level in Level]
     cells = [f"{count['failed']}&nbsp;of&nbsp;{count['passed'] + count['failed']}" for count in counts]
     findings = len({note_for(server, case, notes) for case in must_failures(server)})
@@ -266,7 +268,9 @@ def must_failures(server: dict[str, Any]) -> list[dict[str, Any]]:
     return [case for case in server["cases"] if case["level"] == Level.MUST.value]
 
 
-def _findings(servers: Sequence[dict[str, Any]], notes: dict[str, dict[str, str]]) -> Iterator[str]:
+def findings(
+    servers: Sequence[dict[str, Any]], notes: dict[str, dict[str, str]], cases: Sequence[Any]
+) -> Iterator[str]:
     """Yield the MUST failures of all servers, grouped by their notes, in a fold for each chapter."""
     groups: dict[str, list[tuple[str, dict[str, Any]]]] = {}
     for server in servers:
@@ -275,16 +279,16 @@ def _findings(servers: Sequence[dict[str, Any]], notes: dict[str, dict[str, str]
             if case["again"] is False and not varies:
                 raise ValueError(f"{server['name']}: {case['id']} differed in the replay over a plain socket")
             groups.setdefault(note_for(server, case, notes), []).append((server["name"], case))
-    rows = {case.id: case for case in CASES}
+    rows = {case.id: case for case in cases}
     chapters: dict[int, list[str]] = {}
     for note, found in groups.items():
-        chapters.setdefault(rows[_typical(found)["id"]].chapter, []).append(note)
+        chapters.setdefault(rows[_typical(found, cases)["id"]].chapter, []).append(note)
     for chapter, of_chapter in sorted(chapters.items()):
         count = len(of_chapter)
         yield f"<details><summary>{CHAPTERS[chapter]}: {count} finding{'s' * (count > 1)}</summary>\n"
         for note in sorted(of_chapter, key=lambda note: -len({name for name, _ in groups[note]})):
             names = dict.fromkeys(name for name, _ in groups[note])
-            case = _typical(groups[note])
+            case = _typical(groups[note], cases)
             globs = ", ".join(f"`{glob}`" for glob in note.rpartition(": ")[2].split())
             more = len({rows[other["id"]].quote for _, other in groups[note]}) > 1
             what, _, more_words = notes["cases"][note].partition("  ")
@@ -296,14 +300,14 @@ def _findings(servers: Sequence[dict[str, Any]], notes: dict[str, dict[str, str]
         yield "</details>\n"
 
 
-def _typical(found: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+def _typical(found: Sequence[tuple[str, dict[str, Any]]], cases: Sequence[Any]) -> dict[str, Any]:
     """Return the first failure of the rule that most failures of a finding break."""
-    quotes = {case.id: case.quote for case in CASES}
+    quotes = {case.id: case.quote for case in cases}
     [(quote, _)] = Counter(quotes[case["id"]] for _, case in found).most_common(1)
     return next(case for _, case in found if quotes[case["id"]] == quote)
 
 
-def _details(server: dict[str, Any], notes: dict[str, dict[str, str]]) -> Iterator[str]:
+def details(server: dict[str, Any], notes: dict[str, dict[str, str]]) -> Iterator[str]:
     """Yield a fold with all failures of a server."""
     yield f'<details id="{anchor(server)}"><summary>{title(server)}</summary>\n'
     yield f"{server['about']}\n"
@@ -349,12 +353,25 @@ def main() -> int:
         results = run(json.loads(RESULTS.read_text("utf-8")), options.key)
         RESULTS.write_text(dump(results), "utf-8")
     try:
-        page = render(json.loads(RESULTS.read_text("utf-8")), json.loads(NOTES.read_text("utf-8")))
+        page = whole_page()
     except ValueError as error:
         print(f"report_card: {error}", file=sys.stderr)
         return 1
     PAGE.write_text(page, "utf-8")
     return 0
+
+
+def whole_page() -> str:
+    """Return the page with both tables, from the stored results.
+
+    Raises:
+        ValueError: As :func:`render`.
+    """
+    import client_card  # it uses this module
+
+    read = [(module.RESULTS, module.NOTES) for module in (sys.modules[__name__], client_card)]
+    servers, clients = ([json.loads(path.read_text("utf-8")) for path in paths] for paths in read)
+    return f"{render(*servers)}\n{client_card.section(*clients)}"
 
 
 def dump(results: dict[str, Any]) -> str:

@@ -25,6 +25,7 @@ from ..check.clients.plays import ClientCase
 from ..check.runner import NotAnswering, Report, stopping_at_ctrl_c
 from ..check.verdict import Outcome
 from .report_files import AutobahnFolder, Progress
+from .serve import tls_context
 from .terminal import CommandError
 
 #: Autobahn's port.
@@ -106,7 +107,7 @@ def grade_clients(
     Returns:
         The exit code.
     Raises:
-        CommandError: The port is taken, or the command of --run does not connect.
+        CommandError: The port is taken, a certificate is wrong, or the command of --run does not connect.
         ValueError: The command of --run has no ``{url}``.
     """
     command = parse_command(options.command) if options.command else None
@@ -117,7 +118,14 @@ def grade_clients(
         desk.note, desk.over.append, lambda result: report.as_html(result, version=options.version, date=date)
     )
     echo = False if options.no_echo else None
-    plan = Plan(cases, options.timeout, spec or Spec(), keep_bytes=options.trace, echo=echo)
+    plan = Plan(
+        cases,
+        options.timeout,
+        spec or Spec(),
+        keep_bytes=options.trace,
+        echo=echo,
+        tls=tls_context(options.certfile, options.keyfile),
+    )
     with _listening(plan, listeners, options, spec) as grader:
         return _run_command(grader, desk, command) if command else _serve(grader, desk)
 
@@ -223,12 +231,12 @@ def _deliver_stalled(grader: Grader, desk: Desk) -> bool:
 
 
 def _tell_addresses(grader: Grader, options: argparse.Namespace) -> None:
-    where, number = grader.target.authority, len(grader.plan.cases)
+    where, number = grader.url, len(grader.plan.cases)
     print(
         f"""\
-wsref: {report.plural(number, "case")} for clients at ws://{where}/
-  a browser   open http://{where}/ and press the button
-  a driver    open ws://{where}/next?agent=NAME, echo each message until the connection ends, and repeat;
+wsref: {report.plural(number, "case")} for clients at {where}/
+  a browser   open {where.replace("ws", "http", 1)}/ and press the button
+  a driver    open {where}/next?agent=NAME, echo each message until the connection ends, and repeat;
               the message "done" comes after the last case
   Autobahn's  /getCaseCount, /runCase?case=N&agent=NAME, /updateReports?agent=NAME: {len(grader.numbered())} cases
   no driver   check --client --run 'COMMAND {{url}}' starts the client for each case

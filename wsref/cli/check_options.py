@@ -170,6 +170,8 @@ def _add_clients(group: argparse._ArgumentGroup) -> None:
         default=60.0,
         help="with --client: report a client that does not come back for so long (default: %(default)g)",
     )
+    add("--certfile", metavar="FILE", help="with --client: speak TLS (wss) with this certificate chain, in PEM")
+    add("--keyfile", metavar="FILE", help="with --client: the private key, in PEM, if it is not in the certfile")
     add("--host", metavar="ADDRESS", help="with --client: the address to listen on (default: 127.0.0.1)")
     add(
         "--spec",

@@ -5,6 +5,7 @@ what a reader of the book has in the editor after that chapter.  ``python -m wsr
 runs it, ``--step N --source`` prints it, ``--step N --diff`` shows the change from the step
 before.  The programs repeat each other on purpose; ``tests/carry_step.py`` carries a correction
 from one into the later ones, and ``tests/test_steps.py`` holds them to their chapters.
+The client is the program of an interlude; ``python -m wsref.steps.client URL`` runs it.
 
 ========================  ========  ======================================================
 module                    chapter   in one line
@@ -20,6 +21,7 @@ step08_closing            8         the closing handshake and its codes
 step09_compression        9         permessage-deflate
 step10_many_clients       10        a chat, keep-alive, an orderly end
 step11_out_in_the_world   11        TLS, Origin, limits
+client                    8         the other half: an echo client
 ========================  ========  ======================================================
 """
 

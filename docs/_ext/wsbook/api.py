@@ -62,7 +62,7 @@ def modules() -> list[str]:
     """Return the names of all modules in reading order, without programs."""
     import wsref
 
-    programs = re.compile(r"\.__main__$|^wsref\.steps\.step|^wsref\.exercises\.solutions\.")
+    programs = re.compile(r"\.__main__$|^wsref\.steps\.(step|client)|^wsref\.exercises\.solutions\.")
     there = [module.name for module in pkgutil.walk_packages(wsref.__path__, "wsref.")]
     reading_order = []
     for folder, *_ in folders():

@@ -139,7 +139,7 @@ class CommandRun:
 
     def _start(self, case: ClientCase, errors: int) -> bool:
         """Start the command for a case; return whether it connected, after the verdict."""
-        url = f"ws://{self._grader.target.authority}/case/{case.id}"
+        url = f"{self._grader.url}/case/{case.id}"
         arguments = [argument.replace("{url}", url) for argument in self._command]
         null = subprocess.DEVNULL
         try:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -69,6 +70,7 @@ class Plan:
         spec: A spec file of Autobahn, which may leave out cases for some agents.
         keep_bytes: Whether to keep the bytes also of cases that pass.
         echo: Whether clients echo messages; None: their first connections show it.
+        tls: The server's side of TLS, for wss; None: no TLS.
     """
 
     cases: Sequence[ClientCase]
@@ -76,6 +78,7 @@ class Plan:
     spec: Spec = field(default_factory=Spec)
     keep_bytes: bool = False
     echo: bool | None = None
+    tls: ssl.SSLContext | None = None
 
 
 class Grader:
@@ -98,7 +101,8 @@ class Grader:
         port = self._socket.getsockname()[1]
         shown = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
         shown = f"[{shown}]" if ":" in shown else shown
-        self.target = Target(shown, port, f"{shown}:{port}")
+        self.target = Target(shown, port, f"{shown}:{port}", secure=plan.tls is not None)
+        self.url = self.target.url.removesuffix("/")
         self._room = threading.Semaphore(MAX_CONNECTIONS)
         self._lock = threading.Lock()
 
@@ -125,7 +129,7 @@ class Grader:
 
     def _serve(self, sock: socket.socket) -> None:
         try:
-            with sock:
+            with self._secured(sock) as sock:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 wire = ClientWire(sock, self.target, self.plan.timeout)
                 if (request := wire.request(Deadline(REQUEST_TIMEOUT))) is not None:
@@ -134,6 +138,17 @@ class Grader:
             pass  # the client is gone
         finally:
             self._room.release()
+
+    def _secured(self, sock: socket.socket) -> socket.socket:
+        """Return the socket, after a TLS handshake if the grader speaks TLS."""
+        if self.plan.tls is None:
+            return sock
+        sock.settimeout(REQUEST_TIMEOUT)
+        try:
+            return self.plan.tls.wrap_socket(sock, server_side=True)
+        except BaseException:
+            sock.close()
+            raise
 
     def _route(self, wire: ClientWire, request: Request) -> None:
         path, query = request.path, request.query

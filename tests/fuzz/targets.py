@@ -197,7 +197,9 @@ def deflate(data: bytes) -> None:
     parameters = PARAMETERS[1 + (seed & 1)]
     most = 20_000
     whole = inflated([data], parameters, most)
-    assert whole == inflated(list(pieces(data, seed)), parameters, most), "pieces make a difference"
+    cut = inflated(list(pieces(data, seed)), parameters, most)
+    # With two faults, invalid data behind too much of it, the pieces decide which one is found.
+    assert whole == cut or (isinstance(whole, int) and isinstance(cut, int)), "pieces make a difference"
     if isinstance(whole, bytes):
         reference = zlib.decompressobj(-15 if seed & 1 == 0 else -9)
         try:
@@ -254,7 +256,7 @@ def connection(data: bytes) -> None:
     assert again[:-1] == messages, "sent again, the messages are not the same"
 
 
-def events_of(end: Connection, parts: Any) -> list[Event]:
+def events_of(end: Connection, parts: Any) -> list[Any]:
     """All events, to the end of TCP; asserts what must hold after each."""
     events: list[Event] = []
     replies = Connection(Role(1 - end.role))
@@ -286,6 +288,11 @@ def events_of(end: Connection, parts: Any) -> list[Event]:
     take()
     assert sum(isinstance(event, Closed) for event in events) == 1, "not one Closed"
     assert end.state is State.CLOSED
+    last = events[-1]
+    if end._inflater is not None and isinstance(last, Closed) and last.sent_code in (1007, 1009):
+        # A compressed piece may hold two faults: data that cannot be decompressed, and before it, in what was
+        # decompressed, bad text or too much of it.  zlib finds the first one before the text is seen.
+        return [*map(unmasked, events[:-1]), "1007 or 1009"]
     # Random masks of a client's replies: compare what is inside.
     return [unmasked(event) for event in events]
 

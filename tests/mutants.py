@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import datetime
-import json
 import os
 import shutil
 import subprocess
@@ -25,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-EVIDENCE = HERE.parent / "docs" / "evidence.json"
+sys.path.insert(0, str(HERE))
+
+from evidence import today, updated  # noqa: E402
 
 #: The tests that judge a module; its doctests always do.
 TESTS = {
@@ -140,13 +140,6 @@ def report(module: str, work: Path) -> dict[str, Any]:
     return counts
 
 
-def record(key: str, figures: object) -> None:
-    """Set one key of docs/evidence.json."""
-    evidence = json.loads(EVIDENCE.read_text()) if EVIDENCE.exists() else {}
-    evidence[key] = figures
-    EVIDENCE.write_text(json.dumps(evidence, indent=2, sort_keys=True) + "\n")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="+", choices=sorted(TESTS), help="of wsref/protocol")
@@ -165,7 +158,8 @@ def main() -> None:
         if (args.work / f"{module}.sqlite").exists():
             figures[module] = report(module, args.work.resolve())
     if args.record:
-        record("mutants", {"date": datetime.date.today().isoformat(), "modules": figures})
+        with updated() as evidence:
+            evidence.setdefault("mutants", {}).update({name: {"date": today(), **one} for name, one in figures.items()})
 
 
 if __name__ == "__main__":

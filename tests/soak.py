@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import json
 import os
 import platform
@@ -31,9 +30,9 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-EVIDENCE = HERE.parent / "docs" / "evidence.json"
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from evidence import today, updated  # noqa: E402
 from rawclient import TEXT, RawClient, close, frame, text  # noqa: E402
 
 from wsref import Compression, Echo, Limits, WebSocketServer, connect  # noqa: E402
@@ -256,7 +255,7 @@ def soak(seconds: float, connections: int, seed: int = 1) -> dict[str, Any]:
             server.stdin.close()
             counted = json.loads(server.stdout.readline())
     return {
-        "date": datetime.date.today().isoformat(),
+        "date": today(),
         "python": platform.python_version(),
         "seconds": round(took),
         "connections": connections,
@@ -304,9 +303,8 @@ def main() -> None:
     figures = soak(60 * args.minutes, args.connections, args.seed)
     print(json.dumps({name: value for name, value in figures.items() if name != "samples"}, indent=2))
     if args.record:
-        evidence = json.loads(EVIDENCE.read_text()) if EVIDENCE.exists() else {}
-        evidence["soak"] = figures
-        EVIDENCE.write_text(json.dumps(evidence, indent=2, sort_keys=True) + "\n")
+        with updated() as evidence:
+            evidence["soak"] = figures
     if wrong := problems(figures):
         sys.exit("\n".join(wrong))
     return None

@@ -86,6 +86,19 @@ class TestFirstByte:
                 assert section == ("§5.2" if unknown else "RFC 7692 §6" if rsv else "§5.5")
         assert taken == 2 + 4 * {0: 1, 0x40: 2, 0x70: 8}[rsv_allowed] + 3
 
+    @pytest.mark.parametrize(
+        "first, words",
+        [
+            (0xB1, "RSV bits 011 are set"),
+            (0xC2, "RSV bits 100 are set"),
+            (0x8B, "opcode 0xb is"),
+            (0x03, "opcode 0x3 is"),
+        ],
+    )
+    def test_the_error_names_the_bits(self, first, words):
+        with pytest.raises(ProtocolError, match=words):
+            parse_header(bytes([first, 0x80]), masked=True)
+
 
 class TestSecondByte:
     """RFC 6455 §5.1, §5.5"""

@@ -10,8 +10,6 @@ breaks an invariant ends the run, is printed in hex, and belongs into the target
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import random
 import re
 import subprocess
@@ -21,7 +19,6 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-EVIDENCE = HERE.parents[1] / "docs" / "evidence.json"
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
 
 NAMES = (
@@ -95,20 +92,21 @@ def inside(target: str, arguments: list[str]) -> None:
 
 def record(target: str, engine: str, executions: int, seconds: float) -> None:
     """Add to the executions of a target in docs/evidence.json."""
-    evidence = json.loads(EVIDENCE.read_text()) if EVIDENCE.exists() else {}
-    row = evidence.setdefault("fuzz", {}).setdefault(target, {"executions": 0, "seconds": 0, "by": {}})
-    row["executions"] += executions
-    row["seconds"] += round(seconds)
-    row["by"][engine] = row["by"].get(engine, 0) + executions
-    row["date"] = datetime.date.today().isoformat()
-    if target == "differential" and engine == "mutator":
-        from fuzz.differential import SEEN
+    from evidence import today, updated
 
-        classes = row.setdefault("classes", {})
-        for (peer, name), count in SEEN.items():
-            of_peer = classes.setdefault(peer, {})
-            of_peer[name] = of_peer.get(name, 0) + count
-    EVIDENCE.write_text(json.dumps(evidence, indent=2, sort_keys=True) + "\n")
+    from fuzz.differential import SEEN
+
+    with updated() as evidence:
+        row = evidence.setdefault("fuzz", {}).setdefault(target, {"executions": 0, "seconds": 0, "by": {}})
+        row["executions"] += executions
+        row["seconds"] += round(seconds)
+        row["by"][engine] = row["by"].get(engine, 0) + executions
+        row["date"] = today()
+        if target == "differential" and engine == "mutator":  # atheris counts in another process
+            classes = row.setdefault("classes", {})
+            for (peer, name), count in SEEN.items():
+                of_peer = classes.setdefault(peer, {})
+                of_peer[name] = of_peer.get(name, 0) + count
 
 
 def main() -> None:

@@ -21,6 +21,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
+from . import evidence
 from .runner import ROOT
 
 Rows = list[tuple[str, ...]]  # the first row is the heading
@@ -367,6 +368,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "errors-http": errors_http,
     "errors-close": errors_close,
     "threads": threads,
+    **evidence.TABLES,
 }
 
 
@@ -395,6 +397,9 @@ class Generated(SphinxDirective):
         heading, *rows = TABLES[name]()
         if name == "threads":
             self.env.note_dependency(str(RESULTS))
+        if name in evidence.TABLES:
+            for path in (evidence.PATH, evidence.DIFFERENCES, evidence.SURVIVORS):
+                self.env.note_dependency(str(path))
         if "rows" in self.options:
             wanted = self.options["rows"].split()
             rows = [row for row in rows if row[0].strip("`") in wanted]

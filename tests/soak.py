@@ -1,7 +1,7 @@
 """A long run: clients join, talk and leave, some over TLS, some with compression, some of them break off.
 
-``python tests/soak.py --minutes 30`` (or ``python -m nox -s soak -- --minutes 30``).  The server runs in a
-process of its own, so that its threads, descriptors and memory can be watched.  Each message has a number,
+``python tests/soak.py --minutes 30`` (or ``python -m nox -s soak -- --minutes 30``).  The server runs in
+another process, so that its threads, descriptors and memory can be watched.  Each message has a number,
 and each client compares what comes back.  These faults are thrown in: F1 (RST in the middle of a frame), F3 (a
 byte at a time), F7 (FIN before the Close), F10 (both close at once).
 
@@ -50,11 +50,11 @@ MEMORY_ROOM = 0.15
 REST = 3.0
 
 
-# -- The server, in a process of its own -----------------------------------------------------
+# -- The server, in another process --------------------------------------------------------
 
 
 class Handler(Echo):
-    """An echo that also closes when it is told to, so that both sides close at once."""
+    """An echo that also closes on request, so that both sides close at once."""
 
     def on_message(self, message: str | bytes) -> None:
         if message == "close":
@@ -204,7 +204,7 @@ class Run:
         counts["messages"] += 1
 
     def half_close(self, chance: random.Random, counts: Counter[str]) -> None:
-        """F7: FIN before the Close; the replies come all the same."""
+        """F7: FIN before the Close; the replies still arrive."""
         client = self.raw()
         counts["F7"] += 1
         client.send(b"".join(text(str(n)) for n in range(10)))

@@ -56,7 +56,7 @@ class TestCorpus:
 
 
 class TestDifferences:
-    """tests/fuzz/differences.toml: how two other implementations differ, and who is right"""
+    """tests/fuzz/differences.toml: how two other implementations differ"""
 
     @pytest.fixture(autouse=True)
     def there(self):

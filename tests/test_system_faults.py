@@ -37,7 +37,7 @@ with WebSocketServer(("127.0.0.1", int(sys.argv[1])), Echo) as server:
 
 @pytest.fixture
 def process():
-    """A server in a process of its own, and its port."""
+    """A server in another process, and its port."""
     path = os.pathsep.join(filter(None, [str(Path(wsref.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
     started = []
 

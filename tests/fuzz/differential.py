@@ -1,4 +1,4 @@
-"""The same frames to wsref, to the ``websockets`` package, and to wsproto: where do they differ, and who is right?
+"""The same frames to wsref, to the ``websockets`` package, and to wsproto: where do they differ?
 
 Each difference falls into a class of ``differences.toml``; one that falls into none fails.  Not compared:
 the words of errors, and messages that are incomplete.

@@ -54,7 +54,7 @@ def mutated(target: str, seconds: float, seed: int) -> int:
 
 
 def guided(target: str, seconds: float, grow: bool) -> int:
-    """Run atheris in a process of its own; return the number of executions."""
+    """Run atheris in another process; return the number of executions."""
     from fuzz.mutator import WORDS, load, save
 
     with tempfile.TemporaryDirectory() as folder:

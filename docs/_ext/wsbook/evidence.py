@@ -60,9 +60,9 @@ def fuzz() -> Rows:
 
 
 def differences() -> Rows:
-    """Return each class of differences, who is right, and how often it was seen."""
+    """Return each class of differences, and how often it was seen."""
     seen = evidence("fuzz")["differential"].get("classes", {})
-    rows: Rows = [("Difference", "Who is right", "Why", "Seen")]
+    rows: Rows = [("Difference", "Right", "Why", "Seen")]
     for one in tomllib.loads(DIFFERENCES.read_text("utf-8"))["difference"]:
         counts = (f"{peer}: {seen.get(peer, {}).get(one['name'], 0):,}" for peer in one["peers"])
         rows.append((one["name"], one["right"], one["why"], "; ".join(counts)))
@@ -97,7 +97,7 @@ def survivors() -> Rows:
 def coverage() -> Rows:
     """Return the covered lines and branches of each folder."""
     figures = evidence("coverage")
-    rows: Rows = [(f"Folder, {figures['date']}", "Lines", "Branches")]
+    rows: Rows = [(f"Folder, {figures['date']}, {figures['tests']}", "Lines", "Branches")]
     for name in ("protocol", "network", "fast"):
         one = figures["folders"][name]
         lines = one["covered_lines"] / one["num_statements"]

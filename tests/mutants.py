@@ -2,9 +2,10 @@
 
 ``python tests/mutants.py frames closing`` makes the mutants of these modules of wsref/protocol with
 Cosmic Ray, in a copy of the repository, and plays the tests that TESTS names against each of them.
-With ``--minutes`` it stops in time, and another run goes on from there.  Survivors are printed;
-``tests/mutants.toml`` has the examined ones, each with the reason why it changes nothing.  ``--record``
-writes the figures to ``docs/evidence.json``, which the page *How do we know?* reads.
+With ``--minutes`` it stops in time, and another run goes on from there; with ``--again`` it plays survivors
+again, with the tests of today.  Survivors are printed; ``tests/mutants.toml`` has the examined ones, each with
+the reason why it changes nothing.  ``--record`` writes the figures to ``docs/evidence.json``, which the page
+*How do we know?* reads.
 
 Annotations are no code at run time (``from __future__ import annotations``), so their mutants are left out.
 """
@@ -13,8 +14,10 @@ from __future__ import annotations
 
 import argparse
 import ast
+import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -83,6 +86,13 @@ def prepare(module: str, work: Path) -> Path:
     return session
 
 
+def again(module: str, work: Path) -> None:
+    """Forget the results of the survivors, and take the tests of today, which may kill them."""
+    shutil.copytree(HERE, work / module / "tests", dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
+    with contextlib.closing(sqlite3.connect(work / f"{module}.sqlite")) as session, session:
+        session.execute("DELETE FROM work_results WHERE test_outcome = 'SURVIVED'")
+
+
 def environment(copy: Path) -> dict[str, str]:
     """The copy is the wsref that is imported, and no byte code of a former mutant is."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -145,6 +155,7 @@ def main() -> None:
     parser.add_argument("modules", nargs="+", choices=sorted(TESTS), help="of wsref/protocol")
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--work", type=Path, default=HERE.parent / ".mutants", help="folder of copies and sessions")
+    parser.add_argument("--again", action="store_true", help="play the survivors again, with the tests of today")
     parser.add_argument("--report-only", action="store_true", help="play nothing")
     parser.add_argument("--record", action="store_true", help="write the figures to docs/evidence.json")
     args = parser.parse_args()
@@ -154,6 +165,8 @@ def main() -> None:
     for module in args.modules:
         if not args.report_only:
             prepare(module, args.work.resolve())
+            if args.again:
+                again(module, args.work.resolve())
             play(module, args.work.resolve(), deadline)
         if (args.work / f"{module}.sqlite").exists():
             figures[module] = report(module, args.work.resolve())

@@ -119,6 +119,7 @@ def soak() -> Rows:
     rows.append(("faults", ", ".join(f"{counts.get(key, 0):,} {words} ({key})" for key, words in names.items())))
     bad = ("lost", "doubled", "reordered")
     rows.append((", ".join(bad), ", ".join(f"{counts.get(name, 0)}" for name in bad)))
+    rows.append(("had no turn to connect for 60 s (§4.1: one at a time)", f"{counts.get('no_turn', 0):,}"))
     rows.append(("other errors of clients", f"{counts.get('errors', 0)}"))
     rows.append(("connections opened and closed by the server", f"{server['opened']:,} and {server['closed']:,}"))
     for name, unit in (("threads", ""), ("files", ""), ("memory", " KiB")):

@@ -10,6 +10,8 @@ breaks an invariant ends the run, is printed in hex, and belongs into the target
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
+import importlib.util
 import random
 import re
 import subprocess
@@ -103,6 +105,7 @@ def record(target: str, engine: str, executions: int, seconds: float) -> None:
         row["by"][engine] = row["by"].get(engine, 0) + executions
         row["date"] = today()
         if target == "differential" and engine == "mutator":  # atheris counts in another process
+            row["versions"] = {peer: importlib.metadata.version(peer) for peer in ("websockets", "wsproto")}
             classes = row.setdefault("classes", {})
             for (peer, name), count in SEEN.items():
                 of_peer = classes.setdefault(peer, {})
@@ -124,8 +127,6 @@ def main() -> None:
         parser.error(f"no such target: {', '.join(sorted(unknown))}")
     engine = args.engine
     if engine is None:
-        import importlib.util
-
         engine = "atheris" if importlib.util.find_spec("atheris") else "mutator"
     targets = args.targets or NAMES
     seconds = args.minutes * 60 / len(targets)

@@ -61,14 +61,15 @@ def fuzz() -> Rows:
 
 def differences() -> Rows:
     """Return each class of differences, and how often it was seen."""
-    seen = evidence("fuzz")["differential"].get("classes", {})
+    figures = evidence("fuzz")["differential"]
+    seen, versions = figures.get("classes", {}), figures.get("versions", {})
     rows: Rows = [("Difference", "Right", "Why", "Seen")]
     for one in tomllib.loads(DIFFERENCES.read_text("utf-8"))["difference"]:
         counts = (f"{peer}: {seen.get(peer, {}).get(one['name'], 0):,}" for peer in one["peers"])
         rows.append((one["name"], one["right"], one["why"], "; ".join(counts)))
     for peer, counts in seen.items():
         same = counts.get("same", 0)
-        rows.append((f"none, {peer}", "", "", f"{same:,} of {sum(counts.values()):,}"))
+        rows.append((f"no difference, {peer} {versions[peer]}", "", "", f"{same:,} of {sum(counts.values()):,}"))
     return rows
 
 

@@ -220,6 +220,12 @@ OPCODES = st.sampled_from(list(Opcode))
 class TestRoundTrips:
     """What is built is what is parsed"""
 
+    def test_every_argument_has_a_name_and_the_options_have_no_place(self):
+        assert build_header(opcode=Opcode.TEXT, length=5) == b"\x81\x05"
+        assert parse_header(data=b"\x81\x00", start=0, masked=False) is not None
+        with pytest.raises(TypeError):
+            build_header(Opcode.TEXT, 5, False)
+
     @prop
     @given(
         OPCODES,

@@ -157,6 +157,8 @@ def classify(peer: str, data: bytes, we: Verdict, they: Verdict) -> str | None:
         return "a limit for empty fragments"
     if our_code is None and their_code == 1002 and our_items[:-1] == their_items and our_items[-1][0] == 8:
         return "a Close between two fragments" if peer == "websockets" else None
+    if their_code == 1009 != our_code and their_items == our_items[: len(their_items)] and peer == "websockets":
+        return "the limit of a compressed frame" if our_code is None else "two faults at once"
     payloads, inside = compressed_messages(data)
     if inside and peer == "wsproto":
         return "a control frame inside a compressed message"

@@ -220,6 +220,10 @@ OPCODES = st.sampled_from(list(Opcode))
 class TestRoundTrips:
     """What is built is what is parsed"""
 
+    def test_a_frame_does_not_change(self):
+        with pytest.raises(AttributeError):
+            Frame(Opcode.TEXT).fin = False
+
     def test_every_argument_has_a_name_and_the_options_have_no_place(self):
         assert build_header(opcode=Opcode.TEXT, length=5) == b"\x81\x05"
         assert parse_header(data=b"\x81\x00", start=0, masked=False) is not None

@@ -11,6 +11,8 @@ ALL = [*targets.TARGETS, "differential"]
 
 #: Inputs that once broke an invariant, and what was wrong.
 FOUND = [
+    # A request whose method is unknown is recognised by its first line, so not by its first byte.
+    ("explainer", "474554202f20485454502f312e310d0a07c3a9ff02"),
     # Bad text and bad DEFLATE in one piece: which fault is named depends on the pieces; both are 1007.
     ("connection", "854165637666726f6d28332c2022fef7120143"),
     # An incomplete response was judged by its last line alone, so a head in one piece had to wait for its end.

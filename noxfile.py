@@ -47,6 +47,27 @@ def coverage(session: nox.Session) -> None:
     session.run("coverage", "report")
 
 
+@nox.session(python=["3.11"])
+def fuzz(session: nox.Session) -> None:
+    """Random and coverage-guided inputs: ``nox -s fuzz -- --minutes 60``; some targets: ``-- frames connection``."""
+    session.install("-e", ".[test,fuzz]")
+    session.run("python", "tests/fuzz/run.py", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Clients that join, talk, and break off, for as long as you say: ``nox -s soak -- --minutes 30``."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/soak.py", *session.posargs)
+
+
+@nox.session
+def mutants(session: nox.Session) -> None:
+    """Does a test fail when the code is wrong?  ``nox -s mutants -- frames closing``."""
+    session.install("-e", ".[test,mutants]")
+    session.run("python", "tests/mutants.py", *session.posargs)
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """The book, and the tests of its pages; ``-- --pages-only`` for a quick look."""

@@ -56,6 +56,7 @@ setup(
             "numpy>=1.26",
             "websockets>=13",
             "websocket-client>=1.8",
+            "wsproto>=1.2",
             "selenium>=4.20",
             "redis>=5",
         ],
@@ -70,6 +71,8 @@ setup(
             "matplotlib>=3.8",
         ],
         "coverage": ["coverage>=7.10"],
+        "fuzz": ["atheris>=3"],  # coverage-guided; without it, tests/fuzz/run.py has a mutator of its own
+        "mutants": ["cosmic-ray>=8.3"],
         "lint": ["ruff>=0.6", "mypy>=1.11"],
         "dev": ["wsref[test,coverage,docs,notebooks,fast,lint,bench]", "nox>=2024.10.9", "pre-commit>=4"],
         "peers": [  # servers that docs/report_card grades

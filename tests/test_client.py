@@ -340,6 +340,10 @@ class TestTheRequest:
         with pytest.raises(ValueError, match="header"):
             connect("ws://127.0.0.1:1/", origin="http://h\r\nX: y")
 
+    def test_a_user_agent_replaces_ours(self):
+        request = build_handshake(parse_url("ws://a/"), KEY, headers=[("User-Agent", "mine")])
+        assert request.headers.lines("user-agent") == ["mine"]
+
     def test_a_host_for_a_virtual_host_replaces_that_of_the_url_and_comes_first(self, fake):
         """RFC 9110 §7.2"""
         server = fake(lambda server, sock: (server.open(sock, behind=goodbye()), frames_until_end(sock)))

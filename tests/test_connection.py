@@ -523,6 +523,10 @@ class TestSending:
         assert unframe(Connection(role).send("x" * size)) == [(0x81, b"x" * size)]
         assert unframe(Connection(role).send(b"x" * size)) == [(0x82, b"x" * size)]
 
+    def test_in_two_parts_it_sends_the_same_bytes(self):
+        first, second = Connection(Role.SERVER).send_parts("x" * 5000)
+        assert first + second == Connection(Role.SERVER).send("x" * 5000)
+
     def test_a_server_sends_these_bytes(self):
         connection = Connection(Role.SERVER)
         assert connection.send("Hello").hex() == "810548656c6c6f"

@@ -57,6 +57,18 @@ def offer(value: str) -> list[tuple[str, str | None]]:
     return list(extension.parameters)
 
 
+class TestTheHeader:
+    """RFC 6455 §9.1: the list of extensions"""
+
+    @pytest.mark.parametrize("blanks", ["", " ", "\t ", " " * 300])
+    def test_blanks_around_it_mean_nothing(self, blanks):
+        assert parse_extensions(f"{blanks}foo; a=1,{blanks}bar{blanks}") == parse_extensions("foo;a=1,bar")
+
+    def test_a_list_may_be_long(self):
+        names = [f"extension-{n}" for n in range(200)]
+        assert [extension.name for extension in parse_extensions(", ".join(names))] == names
+
+
 class TestOffers:
     """RFC 7692 §7.1: what a server takes, and what it must decline."""
 

@@ -86,6 +86,19 @@ class TestFirstByte:
                 assert section == ("§5.2" if unknown else "RFC 7692 §6.1" if rsv else "§5.5")
         assert taken == 2 + 4 * {0: 1, 0x40: 2, 0x70: 8}[rsv_allowed] + 3
 
+    @pytest.mark.parametrize(
+        "first, words",
+        [
+            (0xB1, "RSV bits 011 are set"),
+            (0xC2, "RSV bits 100 are set"),
+            (0x8B, "opcode 0xb is"),
+            (0x03, "opcode 0x3 is"),
+        ],
+    )
+    def test_the_error_names_the_bits(self, first, words):
+        with pytest.raises(ProtocolError, match=words):
+            parse_header(bytes([first, 0x80]), masked=True)
+
 
 class TestSecondByte:
     """RFC 6455 §5.1, §5.5"""
@@ -206,6 +219,16 @@ OPCODES = st.sampled_from(list(Opcode))
 
 class TestRoundTrips:
     """What is built is what is parsed"""
+
+    def test_a_frame_does_not_change(self):
+        with pytest.raises(AttributeError):
+            Frame(Opcode.TEXT).fin = False
+
+    def test_every_argument_has_a_name_and_the_options_have_no_place(self):
+        assert build_header(opcode=Opcode.TEXT, length=5) == b"\x81\x05"
+        assert parse_header(data=b"\x81\x00", start=0, masked=False) is not None
+        with pytest.raises(TypeError):
+            build_header(Opcode.TEXT, 5, False)
 
     @prop
     @given(

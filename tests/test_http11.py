@@ -192,6 +192,9 @@ class TestHeaders:
         assert hash(Headers([("A", "1")])) == hash(Headers((("A", "1"),)))
         assert Headers([("A", "1")]) != Headers([("A", "2")])
 
+    def test_they_show_their_lines(self):
+        assert repr(Headers([("Host", "a")])) == "Headers([('Host', 'a')])"
+
     def test_the_kelvin_sign_is_no_k(self):  # "\u212a".lower() == "k"
         request, _ = parse_request(head("Cookie: \u212a".encode()))
         assert "\u212a" not in (request.headers.get("cookie") or "")

@@ -434,8 +434,8 @@ def parse_response(data: bytes, start: int = 0, limits: Limits = Limits()) -> tu
             return Response(int(found[2]), _parse_headers(lines, limits)), end + 4
     except HTTPError as error:
         raise HTTPError(502, error.reason, error.section) from None
-    if lines and NO_HEADER.match(lines[-1]):
-        what = f"{quote_ascii(lines[-1])} begins no header line, and is not the empty line that ends a head"
+    if wrong := [line for line in lines if NO_HEADER.match(line)]:
+        what = f"{quote_ascii(wrong[0])} begins no header line, and is not the empty line that ends a head"
         raise HTTPError(502, what, "RFC 9112 §2.1")
     return None
 

@@ -7,7 +7,8 @@
 :mod:`wsbook.tables`    tables from the code: limits, rules, steps, errors, the CLI
 :mod:`wsbook.cases`     the cases of ``check``, and its gallery of broken servers
 :mod:`wsbook.traced`    reads what ties rules and threats to code and tests; no Sphinx in it
-:mod:`wsbook.musts`     ``musts``, ``musts-coverage``, ``threats``, ``advisories``
+:mod:`wsbook.musts`     ``musts``, ``musts-coverage``, ``threats``, ``advisories``, ``faults``
+:mod:`wsbook.evidence`  tables of long runs: fuzzing, mutants, coverage, the soak
 :mod:`wsbook.boxes`     ``differs``, ``break-it``, ``exercise``, ``solution``, ``columns``
 :mod:`wsbook.api`       a page for each module
 :mod:`wsbook.google`    docstrings in Google's style, with two differences
@@ -29,8 +30,8 @@ from typing import Any
 
 def setup(app: Any) -> dict[str, Any]:
     """Register everything with Sphinx."""
-    from . import api, boxes, cases, google, js, labs, look, musts, pictures, shown, steps, tables, toc
+    from . import api, boxes, cases, evidence, google, js, labs, look, musts, pictures, shown, steps, tables, toc
 
-    for part in (api, boxes, cases, google, js, labs, look, musts, pictures, shown, steps, tables, toc):
+    for part in (api, boxes, cases, evidence, google, js, labs, look, musts, pictures, shown, steps, tables, toc):
         part.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

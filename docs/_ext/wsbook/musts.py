@@ -1,4 +1,4 @@
-"""The directives for what is traced: ``musts``, ``musts-coverage``, ``threats``, ``advisories``.
+"""The directives for what is traced: ``musts``, ``musts-coverage``, ``threats``, ``advisories``, ``faults``.
 
 They link each name to its line, so the files that they name become pages, too.
 """
@@ -352,6 +352,30 @@ class Advisories(_Traced):
         return self.item(one.id, f" {one.where}", one.what, parts)
 
 
+class Faults(_Traced):
+    """The faults, or with the argument ``statements`` what holds during all of them."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Return a definition list."""
+        self.env.note_dependency(str(traced.FAULTS))
+        faults, statements = traced.read_faults()
+        rows = statements if self.arguments == ["statements"] else faults
+        return [nodes.definition_list("", *(self.fault(row) for row in rows), classes=["cases"])]
+
+    def fault(self, row: traced.Fault) -> nodes.Node:
+        """Return the item of a fault or a statement."""
+        parts: list[tuple[str, nodes.Node]] = [("Then", self.prose(row.answer))] if row.fault else []
+        parts.append(("Tests", self.tests(row.tests)))
+        return self.item(row.id, f" {row.name}", row.fault or row.answer.replace("`", ""), parts)
+
+    def prose(self, text: str) -> nodes.paragraph:
+        """Return a sentence with its code."""
+        words, _ = self.parse_inline(text)
+        return nodes.paragraph("", "", *words)
+
+
 # -- The pages of the linked files ------------------------------------------------------------------
 
 
@@ -359,8 +383,13 @@ def linked_files() -> list[Path]:
     """Return every file that a table names."""
     _, rows = traced.read_all()
     threats, advisories = traced.read_threats()
+    faults, statements = traced.read_faults()
     paths = {traced.place_of_code(name)[0] for one in (*rows, *threats) for name in one.code}
-    paths |= {traced.place_of_test(name)[0] for one in (*rows, *threats, *advisories) for name in one.tests}
+    paths |= {
+        traced.place_of_test(name)[0]
+        for one in (*rows, *threats, *advisories, *faults, *statements)
+        for name in one.tests
+    }
     return sorted(paths)
 
 
@@ -386,4 +415,5 @@ def setup(app: Any) -> None:
     app.add_directive("musts-coverage", Coverage)
     app.add_directive("threats", Threats)
     app.add_directive("advisories", Advisories)
+    app.add_directive("faults", Faults)
     app.connect("html-collect-pages", source_pages)

@@ -22,6 +22,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
+from . import evidence
 from .runner import ROOT
 
 Rows = list[tuple[str, ...]]  # the first row is the heading
@@ -397,6 +398,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "threads": threads,
     "interpreters": interpreters,
     "processes": processes,
+    **evidence.TABLES,
 }
 
 
@@ -425,6 +427,9 @@ class Generated(SphinxDirective):
         heading, *rows = TABLES[name]()
         if name == "threads":
             self.env.note_dependency(str(RESULTS))
+        if name in evidence.TABLES:
+            for path in (evidence.PATH, evidence.DIFFERENCES, evidence.SURVIVORS):
+                self.env.note_dependency(str(path))
         if "rows" in self.options:
             wanted = self.options["rows"].split()
             rows = [row for row in rows if row[0].strip("`") in wanted]

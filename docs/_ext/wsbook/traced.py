@@ -19,6 +19,7 @@ from .runner import ROOT
 
 FOLDER = ROOT / "docs" / "reference" / "musts"
 THREATS = ROOT / "docs" / "reference" / "threats.toml"
+FAULTS = ROOT / "docs" / "reference" / "faults.toml"
 
 #: The tables of rules, in the order of their pages.
 TABLES = ("rfc6455", "rfc7692", "http")
@@ -111,6 +112,21 @@ class Advisory:
     tests: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A fault around a connection, or a statement about all of them, with what must happen.
+
+    Attributes:
+        fault: What happens to the server; "" for a statement.
+    """
+
+    id: str
+    name: str
+    answer: str
+    tests: tuple[str, ...]
+    fault: str = ""
+
+
 # -- Reading ------------------------------------------------------------------------------
 
 
@@ -139,6 +155,12 @@ def read_threats(path: Path = THREATS) -> tuple[list[Threat], list[Advisory]]:
     """Read the table of threats."""
     data = tomllib.loads(path.read_text("utf-8"))
     return [_made(Threat, one) for one in data["threat"]], [_made(Advisory, one) for one in data["advisory"]]
+
+
+def read_faults(path: Path = FAULTS) -> tuple[list[Fault], list[Fault]]:
+    """Read the table of faults, and the statements behind them."""
+    data = tomllib.loads(path.read_text("utf-8"))
+    return [_made(Fault, one) for one in data["fault"]], [_made(Fault, one) for one in data["statement"]]
 
 
 # -- Names to places ------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from vectors import all_splits, unframe
 
 from wsref import Compression, ConnectionClosed, Echo, HandshakeFailed, HTTPError, Limits, State, WebSocketHandler
 from wsref.cli.serve import tls_context
+from wsref.network import dialing
 from wsref.network.client import connect
 from wsref.network.transport import Transport
 from wsref.protocol.client_handshake import RESPONSE_RULES, build_handshake, check_response, new_key
@@ -807,6 +808,25 @@ class TestTheNetwork:
         thread.join(DEADLINE)
         assert len(failures) == 1
         assert "ended the connection without a response" in failures[0]
+
+    def test_who_comes_first_connects_first(self):
+        address, order = ("192.0.2.1", 80), []
+        release = threading.Event()
+
+        def attempt(n):
+            with dialing.turn(address, time.monotonic() + DEADLINE):
+                order.append(n)
+                release.wait(DEADLINE)
+
+        threads = [threading.Thread(target=attempt, args=(n,)) for n in range(8)]
+        for n, thread in enumerate(threads, 1):
+            thread.start()
+            wait_until(lambda n=n: len(dialing._waiting[address]) == n)
+        release.set()
+        for thread in threads:
+            thread.join(DEADLINE)
+        assert order == list(range(8))
+        assert address not in dialing._waiting
 
     def test_ipv6(self, fake):
         try:

@@ -11,6 +11,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -45,28 +46,33 @@ def addresses_of(url: URL) -> list[tuple[socket.AddressFamily, tuple[str | int, 
     return [(family, address) for family, _, _, _, address in found]  # type: ignore[misc]
 
 
-_connecting: set[tuple[str | int, ...]] = set()  # addresses to which a connection is in the state CONNECTING
-_connecting_changed = threading.Condition()
+_waiting: dict[tuple[str | int, ...], deque[object]] = {}  # for each address: who connects, and who waits for it
+_waiting_changed = threading.Condition()
 
 
 @contextlib.contextmanager
 def turn(address: tuple[str | int, ...], deadline: float) -> Iterator[None]:
     """§4.1 item 2: "There MUST be no more than one connection in a CONNECTING state" to one
-    host and port, by its IP address; "the client MUST serialize them".
+    host and port, by its IP address; "the client MUST serialize them".  First come, first served.
 
     So a program cannot open a thousand connections to a server that answers none of them.
     """
-    with _connecting_changed:
-        left = deadline - time.monotonic()
-        if not _connecting_changed.wait_for(lambda: address not in _connecting, max(left, 0.0)):
-            raise TimeoutError(f"another connection to {address[0]} port {address[1]} is still being opened (§4.1)")
-        _connecting.add(address)
+    mine = object()
+    with _waiting_changed:
+        queue = _waiting.setdefault(address, deque())
+        queue.append(mine)
     try:
+        with _waiting_changed:
+            left = deadline - time.monotonic()
+            if not _waiting_changed.wait_for(lambda: queue[0] is mine, max(left, 0.0)):
+                raise TimeoutError(f"another connection to {address[0]} port {address[1]} is still being opened (§4.1)")
         yield
     finally:
-        with _connecting_changed:
-            _connecting.discard(address)
-            _connecting_changed.notify_all()
+        with _waiting_changed:
+            queue.remove(mine)
+            if not queue:
+                del _waiting[address]
+            _waiting_changed.notify_all()
 
 
 def dial(family: socket.AddressFamily, address: tuple[str | int, ...], timeout: float) -> socket.socket:

@@ -9,12 +9,12 @@ module            chapter   in one line
 log                         the log, which ends no connection and no loop
 waiting                     wait until sockets can be read or written, on every system
 send_queue        10        frames that a client does not take at once
-transport         10        the only code that touches a connected socket: deadlines, one writer
+transport         8, 10, 11 the only code that touches a connected socket: deadlines, one writer
 tls               11        TLS over it, safe for two threads
 tap                         a transport that shows the bytes that pass
 backlog           10        one thread that writes to all clients that do not keep up
 overload          10        a thread for each connection, and an answer for too many
-channel           8, 10     an open connection: what server and client share
+channel           8, 10     an open connection: send, read, keep-alive, close; for server and client
 server            10        accepts connections, knows them, broadcasts, ends them
 handler           1-11      one connection; ``handle()`` is the contents page
 dialing           0         a client's way to a WebSocket: address, TCP, TLS, the response

@@ -23,7 +23,7 @@ from .waiting import wait_for_any
 #: Seconds that a reply waits for the next one at most.
 MAX_DELAY = 0.002
 
-#: Times :data:`MAX_DELAY`: after this time without a batch the thread sleeps until it is woken, which costs more.
+#: After this many :data:`MAX_DELAY` without a batch the thread sleeps.  Waking it costs more than finding it awake.
 IDLE_TICKS = 25
 
 

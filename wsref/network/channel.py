@@ -200,10 +200,11 @@ class Channel:
     # -- Reading: one thread ---------------------------------------------------
 
     def read(self, deadline: float = math.inf) -> bool:
-        """Read once, and give the connection what came; its end counts as something.
+        """Wait until bytes, or the end of TCP, arrive, and give them to the connection.
 
-        Silence is answered with a Ping, further silence with the end of the connection, and so
-        is our Close if the peer does not answer it in time.
+        Chapter 10, keep-alive: after ``ping_interval`` of silence a Ping is sent; after
+        ``ping_timeout`` more the connection is aborted.  It is also aborted if the peer does not
+        answer our Close within ``close_timeout``.
 
         Args:
             deadline: Monotonic seconds.

@@ -114,9 +114,9 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
     def send(self, message: str | bytes | bytearray | memoryview, *, compress: bool = True) -> None:
         """Send one message: text for a ``str``, else binary.
 
-        When it returns, the kernel has all of it; while more messages of this client are here,
-        a hook's replies are gathered, for 2 ms at most, and leave in one write.  It waits while
-        the client does not read, at most for ``limits.send_timeout``.
+        When it returns, the kernel has all of it.  One exception: in a hook, while more messages
+        of this client are already here, replies are gathered and leave in one write, 2 ms late
+        at most.  It waits while the client does not read, at most for ``limits.send_timeout``.
 
         Args:
             message: To send.
@@ -212,14 +212,14 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             if not self._wants_upgrade(request):  # chapter 2: upgrade detection
                 return self._fallback(request)  # chapter 5: 426 for every other request
             self._validate(request)  # chapter 3: validation
-            self._authorize(request)  # chapter 11: who may connect
-            agreed = self._complete_upgrade(request)  # chapter 4: 101
+            self._authorize(request)  # chapters 10 and 11: which path, and who may connect
+            agreed = self._complete_upgrade(request)  # chapters 4 and 9: 101, and what was negotiated
         except HTTPError as error:
             return self._abort_handshake(error)  # chapter 3: ... else 400
         except BaseException:  # check_request may raise anything, and every connection is counted
             logger.exception("%s: the handshake failed", self._name)
             return self._abort_handshake(SERVER_FAILED)
-        self._converse(*agreed)  # chapters 6 to 9: frames, messages, closing, compression
+        self._converse(*agreed)  # chapters 6 to 9, and 10: the loop
 
     def finish(self) -> None:
         """Called by socketserver, also when :meth:`handle` failed."""
@@ -242,7 +242,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         """
         limits = self.server.limits
         deadline = time.monotonic() + limits.head_timeout
-        self._transport.handshake(deadline)
+        self._transport.handshake(deadline)  # of TLS; over plain TCP there is none
         data, checked = b"", 0
         while (end := find_end_of_head(data, checked, limits)) is None:
             left = deadline - time.monotonic()
@@ -403,7 +403,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                     self._log(logging.DEBUG, f"not sent: {error}")
                 else:
                     logger.exception("%s: a hook failed", self._name)
-                    if not deliver:  # no hook was called: it is ours, and may happen for ever
+                    if not deliver:  # hooks are off already: a mistake of ours, which could repeat for ever
                         channel.transport.abort("the server failed")
                         connection.receive(b"")
                         continue
@@ -438,10 +438,10 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
             raise HTTPError(404, f"no handler for {quote_ascii(request.path)}; there are {known}", "RFC 6455 §4.2.2")
 
     def _send_nowait(self, wire: bytes) -> bool:
-        """Send a broadcast's frame; False: a part is queued, or the connection has no 101 yet.
+        """Send a broadcast's frame; False: a part is queued.
 
         Raises:
-            ConnectionClosed: It is closing, or too much is queued: then it is aborted.
+            ConnectionClosed: It has no 101 yet, it is closing, or too much is queued: then it is aborted.
         """
         done = (self._channel or self._not_open()).send_nowait(wire)
         if not done:

@@ -103,7 +103,7 @@ class RefusedConnections:
         """Send the answer, and close this connection soon.
 
         Returns:
-            The number of refusals that no line of the log tells, if it is time for a line; None: it is not.
+            The number of refusals since the last line of the log, if it is time for another line; None: it is not.
         """
         now = time.monotonic()
         try:

@@ -138,7 +138,7 @@ class Connection:
         self.limits = limits
         self.state = State.OPEN
 
-        self.more_follows = False  # bytes were here behind the event that was taken last
+        self.more_follows = False  # unprocessed bytes follow the event that was taken last
 
         self._buffer = b""  # bytes received ...
         self._offset = 0  # ... of which this many are processed
@@ -173,9 +173,9 @@ class Connection:
         return self._bytes_needed
 
     def messages(self) -> Iterator[str | bytes]:
-        """The data of the messages that come next, as far as a faster subclass finds them.
+        """Yield nothing: :meth:`next_event` gives every message.
 
-        Here: of none.  See :class:`wsref.fast.connection.FastConnection`.
+        A faster subclass, :class:`wsref.fast.connection.FastConnection`, yields the next whole messages.
         """
         return iter(())
 

@@ -381,8 +381,8 @@ class Inflater:
         b'Hello'
         """
         pieces, size = [], 0
-        # The tail goes with the data: apart from it, by end_message, a server echoes 4 to 10 %
-        # fewer lines of chat.
+        # Inflate the tail together with the data: separately, as end_message does it, a server
+        # echoes 4 to 10 % fewer lines of chat.
         for piece in self.inflate(data + TAIL if data else data):
             size += len(piece)
             if size > max_size:

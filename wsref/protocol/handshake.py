@@ -1,6 +1,6 @@
 """Chapters 2 to 5: a request to a 101, or to a refusal that says why.
 
-The article's code, in its order: is the request an upgrade (:func:`wants_upgrade`)?  Is it
+The order is that of the article from which the book begins: is the request an upgrade (:func:`wants_upgrade`)?  Is it
 a valid one (:data:`RULES`, :func:`validate`)?  Then :func:`complete_upgrade`; else
 :func:`refusal` (the article's ``abortHandshake``).  A request that is not an upgrade gets
 426, :func:`upgrade_required`.
@@ -35,7 +35,7 @@ def wants_upgrade(request: Request) -> bool:
 
     Source:
         RFC 9110 §7.8: "A server that receives an Upgrade header field in an HTTP/1.0
-        request MUST ignore that Upgrade field", and its sender MUST name it in Connection.
+        request MUST ignore that Upgrade field".  The sender MUST also name it in Connection.
     """
     named = "upgrade" in (element.lower() for element in request.headers.elements("Connection"))
     return named and bool(request.headers.elements("Upgrade")) and request.version >= (1, 1)

@@ -233,11 +233,11 @@ def find_end_of_head(data: bytes, checked: int = 0, limits: Limits = Limits()) -
     if checked <= max(start, 1) and data[start : start + 1] not in (b"", b"\r") and not TOKEN_BYTES.match(data, start):
         parse_request_line(data[start:])  # not the beginning of a method: raises
 
-    # First the request line, then the rest, each up to its limit: so the first fault decides,
-    # for pieces of every size.
+    # First the request line, then the rest, each up to its limit: so the same fault is told,
+    # however the bytes are cut.
     seen = checked - data.endswith(b"\r", 0, checked)  # a CR LF may have begun in the previous piece
     most = start + limits.max_request_line + 2
-    line_end = data.find(b"\n", start, most) + 1  # one byte: C's memchr; two bytes take ten times as long
+    line_end = data.find(b"\n", start, most) + 1  # a search for one byte; for CR LF it takes ten times as long
     if not line_end or line_end > checked:  # it is not complete, or this piece completes it
         _refuse_stray_characters(data, seen, line_end or min(len(data), most))
         if line_end:

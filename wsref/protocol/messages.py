@@ -30,10 +30,9 @@ class Assembler:
     Call :meth:`begin_frame` for the header of each data frame, :meth:`add` for each
     piece of its payload, and :meth:`end_message` when a frame with FIN is complete.
 
-    The payload so far is kept in one growing buffer, not in a list of pieces: a piece of one
-    byte takes some 40 bytes in a list, so a peer that sends a message byte by byte could make
-    us keep forty times its size.  Large pieces of text are kept decoded, in a list: checking
-    that they are UTF-8 has decoded them already.
+    Small pieces go into one growing buffer: a piece of one byte takes some 40 bytes in a list, so
+    a peer that sends a message byte by byte could make us keep forty times its size.  Only large
+    pieces of text go into a list, decoded: checking that they are UTF-8 has decoded them already.
 
     It has more attributes than most classes here: the type of the message and three counters,
     and for text the parts that are decoded, that are not yet, and an incomplete character.

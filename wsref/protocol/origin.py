@@ -32,10 +32,10 @@ def check_origin(request: Request, *, allowed: Collection[str] = (), secure: boo
     very server.  To a server bound to loopback "this very server" is any loopback address
     on any port, for the learner whose own page comes from another port.
 
-    A name is no proof of that.  An attacker can make a name point to any address (DNS
-    rebinding), and then Origin and Host agree.  An address in Host cannot be forged so, and
-    with TLS the browser has compared the name with the certificate.  Any other name must
-    be in ``allowed``.
+    Otherwise equal names in Origin and Host prove nothing without TLS: an attacker can make a
+    name point to our address (DNS rebinding).  Equal IP addresses do prove it, and so do names
+    over TLS, which the browser has compared with the certificate.  Any other name must be in
+    ``allowed``.
 
     Args:
         allowed: Origins as browsers write them, ``https://example.com``, or ``null``;

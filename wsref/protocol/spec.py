@@ -27,8 +27,8 @@ from typing import Final
 #: RFC 9110 §5.6.2: what a method, a header's name or an element of a list consists of.
 TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 
-#: §1.3: appended to the key before SHA-1.  A constant: a server that knows it
-#: has read the RFC, which is all that it proves.
+#: §1.3: appended to the key before SHA-1.  It is the same for everyone: that a server knows it
+#: proves only that it was written for WebSocket.
 GUID: Final = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 #: §4.1: the version of the protocol that the RFC describes.  8 is the number

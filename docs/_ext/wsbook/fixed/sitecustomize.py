@@ -8,6 +8,7 @@ values made from them (an accept key, a masked payload) fit.
 import itertools
 import os
 import random
+import sys
 
 _fixed = random.Random(6455)
 
@@ -16,4 +17,5 @@ def _urandom(size: int) -> bytes:
     return bytes(itertools.islice(iter(lambda: _fixed.getrandbits(8), None), size))
 
 
-os.urandom = _urandom
+if "wsref.steps.client" not in sys.orig_argv:  # started again for each case, it must not repeat its keys
+    os.urandom = _urandom

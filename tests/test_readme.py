@@ -82,8 +82,15 @@ def test_the_exercise(tmp_path, monkeypatch, capsys):
 
 
 def test_the_table_of_steps():
-    rows = dict(re.findall(r"^\| ([0-9]+) \| ([^|\[]*) \|$", README.read_text("utf-8"), re.M))
-    assert {int(step): seen for step, seen in rows.items()} == SEEN
+    rows = re.findall(r"^\| ([0-9]+) \| ([^|\[]*) \| (`[^|\[]*) \|$", README.read_text("utf-8"), re.M)
+    assert {int(step): seen for step, seen, _ in rows} == SEEN
+    modules = {path.stem: path.read_text("utf-8") for path in (README.parent / "wsref").glob("[pn]*/*.py")}
+    for _, _, places in rows:
+        for place in places.split(";"):
+            first, *functions = re.findall("`([A-Za-z_0-9]+)`", place)
+            named = functions if ": " in place and place.lstrip().startswith("`") else []
+            assert first in modules
+            assert all(name in modules or f"{name}" in modules[first] for name in named), place
 
 
 def test_the_table_of_folders():

@@ -1,6 +1,6 @@
 """Grade popular clients, for the second table of docs/report-card.md.
 
-``python docs/report_card/client_card.py --install`` installs each client of ``CLIENTS`` into an environment of its own,
+``python docs/report_card/client_card.py --install`` installs each client of ``CLIENTS`` into a separate environment,
 in ``--folder``, outside the repository.  Without ``--install``, the script starts the program of each installed client
 (``clients/``), plays the cases of ``check --client`` with it, and stores the results in ``client_results.json``.
 ``report_card.py --page`` writes the page.

@@ -39,6 +39,7 @@ nitpick_ignore = [
     ("py:class", "wsref.network.server.Handler"),  # a type variable
     ("py:class", "Handler"),  # a type variable
     ("py:class", "wsref.check.clients.autobahn.AnyCase"),  # a type variable
+    ("py:class", "wsref.check.rule.AnyRule"),  # a type variable
 ]
 
 # -- Pages --------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from conftest import DEADLINE, free_port
+from conftest import DEADLINE, found, free_port, require
 
 import wsref
 from wsref import Compression, Limits, WebSocketServer, connect, running
@@ -471,6 +471,40 @@ def test_in_a_shared_chat_reconnect_shows_each_missed_line_once(driver: webdrive
             ]
             driver.get("about:blank")
     driver.get_log("browser")
+
+
+def test_a_page_that_reconnects_to_a_restarted_server_shows_what_redis_kept(
+    driver: webdriver.Chrome, tmp_path: Path
+) -> None:
+    pytest.importorskip("redis")
+    require(found("redis-server"), "redis-server is not installed")
+    from test_exchange import Redis
+
+    with free_port() as port, free_port() as redis_port, contextlib.ExitStack() as stack:
+        exchange = Redis(redis_port, tmp_path)
+        stack.callback(exchange.kill)
+        flags = ("--exchange", exchange.url)
+        with command(port, *flags) as url:
+            page = Page(driver, f"{url}chat?name=Ann").is_open()
+            page.fill("text", "before", Keys.ENTER)
+            page.sees("message", "Ann: before")
+        page.sees("close", "code 1001")
+        with command(0, *flags) as elsewhere, connect(f"{elsewhere}chat?name=Bo".replace("http", "ws")) as bo:
+            bo.send("while you were away")
+            assert "Bo: while you were away" in bo  # iterates until it is back
+        with command(port, *flags):
+            page.click("reconnect")
+            page.sees("message", "Bo: while you were away")
+            page.fill("text", "back", Keys.ENTER)
+            page.sees("message", "Ann: back")
+            lines = [detail for what, detail in page.log() if what == "message"]
+            for text in ("Ann: before", "Bo: while you were away", "Ann: back"):
+                assert sum(line.endswith(text) for line in lines) == 1, lines
+
+
+def test_without_an_exchange_the_page_asks_for_no_lines(driver: webdriver.Chrome, server: WebSocketServer) -> None:
+    page = Page(driver, address(server, "/chat?name=Ann")).is_open()
+    assert "since" not in page["handshake-request"].text
 
 
 def test_a_wire_that_never_answers_does_not_keep_the_page_from_its_server(driver: webdriver.Chrome) -> None:

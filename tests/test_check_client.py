@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -39,6 +40,8 @@ from wsref.check.gallery import reference
 from wsref.check.runner import Report
 from wsref.check.verdict import Level, Outcome
 from wsref.cli.main import main
+
+PYTHON = shlex.quote(sys.executable)  # it may lie in a folder whose name has blanks
 
 NODE = Path(__file__).parent / "node"
 FEW = ["c4.accept.wrong", "c5.status.200", "c6.length.126", "c6.masked.text", "c7.ping.text"]
@@ -433,7 +436,7 @@ def client(tmp_path: Path) -> str:
     """A command with a client of this package."""
     file = tmp_path / "client.py"
     file.write_text(ECHO)
-    return f"{sys.executable} {file} {{url}}"
+    return f"{PYTHON} {shlex.quote(str(file))} {{url}}"
 
 
 def check(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -484,7 +487,7 @@ class TestCommandLine:
             "url = urlsplit(sys.argv[1])\n"
             "BROKEN_CLIENTS['any-accept'](url.hostname, url.port, url.path).run()\n"
         )
-        code, out, _ = check(capsys, "--run", f"{sys.executable} {file} {{url}}", *only("c4.accept.wrong"))
+        code, out, _ = check(capsys, "--run", f"{PYTHON} {shlex.quote(str(file))} {{url}}", *only("c4.accept.wrong"))
         assert code == 1
         assert "RFC 6455 §4.1" in out
         assert "MUST _Fail the" in out
@@ -495,7 +498,7 @@ class TestCommandLine:
         assert "1 case skipped: the client does not echo messages" in out
 
     def test_a_command_that_does_not_connect_exits_with_2(self, capsys):
-        command = f'{sys.executable} -c \'import sys; sys.exit("no such module" + "{{url}}"[:0])\' {{url}}'
+        command = f'{PYTHON} -c \'import sys; sys.exit("no such module" + "{{url}}"[:0])\' {{url}}'
         code, _, err = check(capsys, "--run", command.replace("{{url}}\\", ""), *only(*FEW))
         assert code == 2
         assert "ended with status 1 and did not connect: no such module" in err
@@ -597,7 +600,7 @@ class TestCommandLine:
         )
         tls = ("--certfile", certificate[0], "--keyfile", certificate[1])
         names = only("c4.accept.wrong", "c6.length.126", "c6.masked.text", "c8.tcp")
-        code, out, _ = check(capsys, "--run", f"{sys.executable} {file} {{url}}", *tls, *names)
+        code, out, _ = check(capsys, "--run", f"{PYTHON} {shlex.quote(str(file))} {{url}}", *tls, *names)
         assert code == 0, out
         assert "5 passed, 0 failed" in out
         with serving(*tls) as (_, url):
@@ -641,7 +644,9 @@ class TestRealClients:
         pytest.importorskip("websockets")
         file = tmp_path / "client.py"
         file.write_text(WEBSOCKETS)
-        code, out, _ = check(capsys, "--run", f"{sys.executable} {file} {{url}}", "--level", "must", *only(*self.GOOD))
+        code, out, _ = check(
+            capsys, "--run", f"{PYTHON} {shlex.quote(str(file))} {{url}}", "--level", "must", *only(*self.GOOD)
+        )
         assert code == 0, out
 
     @pytest.mark.slow

@@ -9,7 +9,7 @@ module            chapter   in one line
 log                         the log, which ends no connection and no loop
 waiting                     wait until sockets can be read or written, on every system
 send_queue        10        frames that a client does not take at once
-transport         8, 10, 11 the only code that touches a connected socket: deadlines, one writer
+transport         8, 10-11  the only code that touches a connected socket: deadlines, one writer
 tls               11        TLS over it, safe for two threads
 tap                         a transport that shows the bytes that pass
 backlog           10        one thread that writes to all clients that do not keep up

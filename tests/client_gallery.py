@@ -30,7 +30,10 @@ SLEEPERS = ("never-ends",)
 #: These need minutes for all cases, as they do not notice the end of TCP.  The snapshot does not have them.
 TOO_SLOW = ("ignores-eof",)
 
-NAMES = [name for name in BROKEN_CLIENTS if name not in TOO_SLOW]
+#: What these fail depends on how TCP cuts the bytes, and so on the load of the machine.
+BY_CHANCE = ("one-recv", "loses-the-rest")
+
+NAMES = [name for name in BROKEN_CLIENTS if name not in TOO_SLOW + BY_CHANCE]
 
 
 def failing(name: str) -> list[str]:

@@ -90,7 +90,7 @@ def test_the_table_of_steps():
             first, *functions = re.findall("`([A-Za-z_0-9]+)`", place)
             named = functions if ": " in place and place.lstrip().startswith("`") else []
             assert first in modules
-            assert all(name in modules or f"{name}" in modules[first] for name in named), place
+            assert all(name in modules or name in modules[first] for name in named), place
 
 
 def test_the_table_of_folders():

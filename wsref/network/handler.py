@@ -242,7 +242,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         """
         limits = self.server.limits
         deadline = time.monotonic() + limits.head_timeout
-        self._transport.handshake(deadline)  # of TLS; over plain TCP there is none
+        self._transport.handshake(deadline)  # of TLS; plain TCP has no handshake here
         data, checked = b"", 0
         while (end := find_end_of_head(data, checked, limits)) is None:
             left = deadline - time.monotonic()
@@ -403,7 +403,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                     self._log(logging.DEBUG, f"not sent: {error}")
                 else:
                     logger.exception("%s: a hook failed", self._name)
-                    if not deliver:  # hooks are off already: a mistake of ours, which could repeat for ever
+                    if not deliver:  # hooks are off already: a mistake of ours, which could repeat without end
                         channel.transport.abort("the server failed")
                         connection.receive(b"")
                         continue

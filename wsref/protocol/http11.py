@@ -233,7 +233,7 @@ def find_end_of_head(data: bytes, checked: int = 0, limits: Limits = Limits()) -
     if checked <= max(start, 1) and data[start : start + 1] not in (b"", b"\r") and not TOKEN_BYTES.match(data, start):
         parse_request_line(data[start:])  # not the beginning of a method: raises
 
-    # First the request line, then the rest, each up to its limit: so the same fault is told,
+    # First the request line, then the rest, each up to its limit: so the same fault is reported,
     # however the bytes are cut.
     seen = checked - data.endswith(b"\r", 0, checked)  # a CR LF may have begun in the previous piece
     most = start + limits.max_request_line + 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import codecs
 import contextlib
 import fcntl
@@ -19,6 +20,7 @@ import termios
 import threading
 import time
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 from conftest import DEADLINE, free_port, wait_until
@@ -26,6 +28,7 @@ from conftest import DEADLINE, free_port, wait_until
 from wsref import Chat, Compression, Echo, HTTPError, Limits, WebSocketHandler, __version__
 from wsref.cli.conversation import escaped, message_line
 from wsref.cli.main import main
+from wsref.cli.prompt import Prompt
 from wsref.cli.serve import tls_context
 from wsref.wire.words import columns
 
@@ -650,6 +653,7 @@ class TestOnATerminal:
         terminal.until("> ")
         terminal.type("half a l")
         terminal.until("half a l")
+        wait_until(lambda: server.handlers)
         server.broadcast("some news")
         terminal.until(re.escape("\r\x1b[J< some news\r\n> half a l"))
         terminal.type("ine\r")
@@ -726,14 +730,36 @@ class TestOnATerminal:
         writer = threading.Thread(target=terminal.type, args=("".join(f"{line}\r" for line in pasted),))
         writer.start()
         for line in pasted:
-            terminal.until(f"< {line}\r\n")
+            terminal.until(f"< {line}")  # and perhaps, before its end, what the kernel echoes of the lines to come
         writer.join()
         assert received == pasted
+
+    def test_a_signal_while_a_line_is_printed_neither_prints_the_next_one_first_nor_ends_it(self, monkeypatch):
+        for name in ("signal", "siginterrupt", "pthread_sigmask"):
+            monkeypatch.setattr(signal, name, lambda *_: None)
+        printed = []
+
+        class Interrupted(Prompt):
+            def _draw(self, text):
+                if not printed:
+                    self._waiting.append(("second", SimpleQueue()))
+                    self.ended.set()
+                    self._may_end = True
+                printed.append("begin")
+                self._on_signal()
+                printed.append(text)
+
+        prompt = Interrupted(None, argparse.Namespace(no_history=True))
+        prompt.print_above("first")
+        assert printed == ["begin", "first\n", "begin", "second\n"]
+        with pytest.raises(EOFError):
+            prompt._on_signal()
 
     def test_many_messages_while_keys_are_typed(self, serve, on_terminal):
         server = serve()
         terminal = on_terminal(server.url)
         terminal.until("> ")
+        wait_until(lambda: server.handlers)  # before that a broadcast does not reach it
         writer = threading.Thread(target=terminal.type, args=("abcdefgh" * 200,))
         writer.start()
         for n in range(500):

@@ -168,6 +168,7 @@ class Prompt(Terminal):
         super().__init__(ws, options, deadline)
         self._waiting: deque[tuple[str, SimpleQueue[None]]] = deque()  # lines for the main thread to print
         self._drawing = False  # readline is about to draw the prompt
+        self._printing = False  # the main thread prints lines: a signal meanwhile must not print the next one first
         self._may_end = False  # the main thread is in input(), and an exception would end that
         self._modes: list[Any] = []  # of the terminal while a line is typed
         self._history = None if options.no_history else History.open()
@@ -250,16 +251,21 @@ class Prompt(Terminal):
     def _on_signal(self, *_: object) -> None:
         """Do what another thread asks for (in the main thread, between any two steps of it)."""
         self._print_waiting()
-        if self._may_end and self.ended.is_set():
+        if self._may_end and self.ended.is_set() and not self._printing:
             self._may_end = False
             raise EOFError
 
     def _print_waiting(self) -> None:
-        while self._waiting and not self._drawing:
-            with contextlib.suppress(IndexError):  # the same, called by a signal, was faster
+        if self._printing:
+            return  # a signal has interrupted the loop below, which goes on
+        self._printing = True
+        try:
+            while self._waiting and not self._drawing:
                 line, printed = self._waiting.popleft()
                 self._print(line)
                 printed.put(None)
+        finally:
+            self._printing = False
 
     def _print(self, line: str) -> None:
         typed = self._typed() if self._typing else ""

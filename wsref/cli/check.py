@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from .. import __version__
 from ..check import baseline, report
 from ..check.case import Case, Verdict
 from ..check.cases import select
@@ -32,10 +33,10 @@ from .report_files import AutobahnFolder, Progress, ReportFiles, write_whole
 from .terminal import CommandError, wait, wants_colour
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser], version: str) -> None:
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the parser of ``check``."""
     parser = check_options.add_parser(commands)
-    parser.set_defaults(run=run, parser=parser, version=version)
+    parser.set_defaults(run=run, parser=parser, version=__version__)
 
 
 @dataclass

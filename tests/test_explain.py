@@ -18,6 +18,8 @@ from wsref.protocol.client_handshake import RESPONSE_RULES
 from wsref.protocol.connection import Closed
 from wsref.protocol.deflate import DeflateParameters, Deflater
 from wsref.protocol.handshake import RULES
+from wsref.protocol.http11 import parse_response
+from wsref.wire import describe
 from wsref.wire.colours import COLOURS
 from wsref.wire.describe import Explainer, explain, explain_frames, explain_request, explain_response, recognise
 from wsref.wire.describe_http import REQUEST_RULE_FIELDS, RESPONSE_RULE_FIELDS
@@ -689,6 +691,17 @@ class TestSize:
             return min(took)
 
         assert cost(40_000) < 6 * cost(10_000), "four times the bytes: 4 if it is linear, 16 if it is quadratic"
+
+    @pytest.mark.parametrize("line", [b"X: " + b"x" * 7000 + b"\r\n", b"X: x\r\n" * 99 + b"Y: " + b"y" * 7000])
+    def test_the_head_of_a_response_byte_by_byte_is_read_once_for_each_line(self, line, monkeypatch):
+        calls = []
+        monkeypatch.setattr(describe, "parse_response", lambda head: calls.append(head) or parse_response(head))
+        explainer = Explainer(opening=True)
+        wire = b"HTTP/1.1 200 OK\r\n" + line
+        assert [d for i in range(len(wire)) for d in explainer.feed(wire[i : i + 1])] == []
+        assert len(calls) < 10 + wire.count(b"\n")
+        (head,) = explainer.feed(b"z" * 20_000)
+        assert "larger than 16384 bytes" in head.one_line
 
     def test_a_head_without_an_end_is_bounded(self):
         assert len(explain_request(b"GET / HTTP/1.1\r\nX: " + b"x" * 1_000_000).text()) < 5000

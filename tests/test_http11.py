@@ -613,6 +613,7 @@ class TestResponses:
             b"HTTP/1.1 101 X\r\nA\r\n\r\n",
             b"HTTP/1.1 101 X\r\nA: " + b"b" * 8190 + b"\r\n\r\n",
             b"HTTP/1.1 101 X\r\n" + b"A: b\r\n" * 101 + b"\r\n",
+            b"HTTP/1.1 101 X\r\n" + b"A: b\r\n" * 101,  # no empty line can make it valid
             b"HTTP/1.1 101 X\r\nA: " + b"b" * 20000,
         ],
     )

@@ -26,6 +26,7 @@ from ..protocol.errors import HTTPError
 from ..protocol.extensions import parse_extensions
 from ..protocol.handshake import wants_upgrade
 from ..protocol.http11 import HTTP2_PREFACE, find_end_of_head, parse_head, parse_response
+from ..protocol.limits import Limits
 from .describe_frames import REQUEST, RESPONSE, FrameReader
 from .describe_header import octets_field
 from .describe_http import explain_request, explain_response, negotiated
@@ -220,6 +221,12 @@ class Explainer:
             if self._expected == "request":
                 return find_end_of_head(self._head, self._searched)
             if self._expected == "response":
+                if (
+                    self._searched
+                    and b"\n" not in self._head[self._searched :]
+                    and len(self._head) <= Limits().max_head
+                ):
+                    return None  # only the end of a line can be that of the head
                 parsed = parse_response(self._head)
                 return None if parsed is None else parsed[1]
         except HTTPError:

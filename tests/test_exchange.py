@@ -222,9 +222,13 @@ class TestManyServers:
             thread.start()
         for thread in threads:
             thread.join()
+
+        def said(client):
+            return [line for line in list(client.got) if re.search(r": \d+:\d+$", line)]
+
         for client in everyone:
-            wait_until(lambda client=client: sum(": " in line for line in list(client.got)) >= 180)
-        orders = [[line for line in client.got if re.search(r": \d+:\d+$", line)] for client in everyone]
+            wait_until(lambda client=client: len(said(client)) >= 180)
+        orders = [said(client) for client in everyone]
         assert all(order == orders[0] for order in orders)
         assert len(orders[0]) == len(set(orders[0])) == 180
 

@@ -227,12 +227,12 @@ class TestErrors:
             (["--max-connections", "-1"], "max_connections must be more than 0 connections, not -1"),
         ],
     )
-    def test_a_failure_is_one_line_and_exit_code_1(self, arguments, words):
-        done = command(*arguments)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert done.stderr.startswith("wsref: ")
-        assert words in done.stderr
-        assert done.stderr.count("\n") == 1
+    def test_a_failure_is_one_line_and_exit_code_1(self, arguments, words, capsys):
+        assert main(arguments) == 1
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert err.startswith("wsref: ")
+        assert words in err
 
     def test_a_busy_port(self):
         with socket.create_server(("127.0.0.1", 0)) as busy:
@@ -273,10 +273,12 @@ class TestErrors:
         "arguments",
         [["--port", "http"], ["--port", "65536"], ["--nonsense"], ["nonsense"], ["--allow-origin", "example.com"]],
     )
-    def test_a_wrong_command_line_is_exit_code_2(self, arguments):
-        done = command(*arguments)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr.startswith("usage: python -m wsref")
+    def test_a_wrong_command_line_is_exit_code_2(self, arguments, capsys):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        out, err = capsys.readouterr()
+        assert (ended.value.code, out) == (2, "")
+        assert err.startswith("usage: python -m wsref")
 
 
 class TestOutputThatCannotBeWritten:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import gc
 import inspect
 import socket
 import socketserver
 import struct
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -370,6 +372,17 @@ class TestStateOfAConnection:
 
 class TestLifeOfAServer:
     """Leaving the block ends it, wherever it serves"""
+
+    def test_a_server_that_cannot_be_made_leaves_nothing_open(self):
+        with socket.create_server(("127.0.0.1", 0)) as busy:
+            gc.collect()
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always", ResourceWarning)
+                for address in (("no.such.host.invalid", 0), ("192.0.2.1", 0), busy.getsockname()):
+                    with pytest.raises(OSError):
+                        WebSocketServer(address, Echo)
+                gc.collect()
+        assert [str(warning.message) for warning in caught if warning.category is ResourceWarning] == []
 
     def test_with_and_a_thread_of_ones_own(self):
         with WebSocketServer(("127.0.0.1", 0), Echo, limits=Limits(shutdown_timeout=0.5)) as server:

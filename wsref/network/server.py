@@ -143,6 +143,10 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
             raise TypeError(f"the handler is a subclass of WebSocketHandler (the class itself), not {handler!r}")
         if isinstance(allowed_origins, str):
             raise TypeError("allowed_origins is a list of origins, not one str")
+        host, port = address[:2]
+        found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        self.address_family, *_, bound = found[0]
+
         self.limits = limits
         self.allowed_origins = frozenset(allowed_origins)
         self.page = PAGE.read_bytes() if page is None else page
@@ -167,9 +171,6 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
         self._swept = 0.0  # monotonic seconds: when service_actions last looked at the connections
         self._reported = 0.0  # monotonic seconds: when a failure to accept was last logged
 
-        host, port = address[:2]
-        found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        self.address_family, *_, bound = found[0]
         try:
             super().__init__(bound, handler)  # type: ignore[arg-type]
         except BaseException:

@@ -322,6 +322,26 @@ class TestNothingLost:
             assert client.closed()[0] == 1001
         assert "not all clients answered Close 1001" in log.text
 
+    def test_n8_a_hook_that_never_returns_is_named_and_does_not_keep_the_server(self, serve, log):
+        entered, may_return = threading.Event(), threading.Event()
+
+        class Handler(WebSocketHandler):
+            def on_message(self, message):
+                entered.set()
+                may_return.wait(DEADLINE)
+
+        server = serve(Handler, limits=Limits(shutdown_timeout=0.2))
+        with connected(server) as client:
+            client.send(text("for ever"))
+            assert entered.wait(DEADLINE)
+            (handler,) = server.handlers
+            ended = threading.Thread(target=server.stop)
+            ended.start()
+            ended.join(DEADLINE / 2)
+            assert not ended.is_alive(), "it waited for the hook"
+            assert f"hooks that still run: 1 ({handler._name})" in log.text
+            may_return.set()
+
 
 class TestWhenThingsCross:
     """What a review found: what is posted, claimed or raised at an awkward moment."""

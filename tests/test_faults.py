@@ -209,6 +209,32 @@ class TestManyConnections:
                 client.socket.close()
         wait_until(lambda: not server._connection_threads)
 
+    @pytest.mark.slow
+    def test_5000_connect_at_once_and_all_speak(self, serve):
+        number, (soft, hard) = 5000, resource.getrlimit(resource.RLIMIT_NOFILE)
+        needed = 2 * number + 500  # both ends are in this process
+        if hard < needed:
+            pytest.skip(f"a process may open {hard} files here, and this needs {needed}")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, needed), hard))
+        server = serve(limits=Limits(max_connections=number, head_timeout=60, ping_interval=120, shutdown_timeout=2))
+        clients = []
+        try:
+            clients += [RawClient(server.server_address) for _ in range(number)]
+            for client in clients:
+                client.send(upgrade())
+            for client in clients:
+                assert client.head().startswith("HTTP/1.1 101 ")
+            for n, client in enumerate(clients):
+                client.send(text(str(n)))
+            for n, client in enumerate(clients):
+                assert client.frame() == (TEXT, str(n).encode())
+            assert (server.counts.opened, server.counts.refused) == (number, 0)
+        finally:
+            for client in clients:
+                client.socket.close()
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        wait_until(lambda: not server._connection_threads)
+
     def test_100_who_say_nothing_do_not_keep_out_the_101st(self, serve):
         server = serve(limits=Limits(head_timeout=1, shutdown_timeout=0.5))
         silent = [RawClient(server.server_address) for _ in range(100)]

@@ -75,15 +75,6 @@ setup(
         "mutants": ["cosmic-ray>=8.3"],
         "lint": ["ruff>=0.6", "mypy>=1.11"],
         "dev": ["wsref[test,coverage,docs,notebooks,fast,lint,bench]", "nox>=2024.10.9", "pre-commit>=4"],
-        "peers": [  # servers that docs/report_card grades
-            "aiohttp>=3.10",
-            "simple-websocket>=1",
-            "tornado>=6.4",
-            "websocket-server>=0.6.4",
-            "websockets>=13",
-            "werkzeug>=3",
-            "wsproto>=1.2",
-        ],
         # Exact, also what lies below: with -W, one new warning of one new version would break the
         # build of an old checkout.  They are a set that was tried together, on Python 3.11.
         "docs": [

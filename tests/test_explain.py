@@ -7,6 +7,7 @@ import re
 import time
 import unicodedata
 import xml.etree.ElementTree as ET
+import zlib
 
 import pytest
 from hypothesis import example, given
@@ -155,9 +156,8 @@ class TestPieces:
     @given(st.lists(FRAMES, max_size=4), st.lists(st.integers(1, 9), min_size=1, max_size=5))
     def test_frames_in_any_pieces(self, frames, sizes):
         data = b"".join(frames)
-        # (With compression, a problem is reported as invalid DEFLATE or, one piece earlier, as invalid UTF-8.)
-        whole = Explainer(deflate=None).finish(data)
-        explainer, pieces, at = Explainer(deflate=None), [], 0
+        whole = Explainer().finish(data)
+        explainer, pieces, at = Explainer(), [], 0
         while at < len(data):
             size = sizes[len(pieces) % len(sizes)]
             pieces += explainer.feed(data[at : at + size])
@@ -196,6 +196,50 @@ class TestPieces:
         head, message = explain(RESPONSE[:-2] + extension + packed)
         assert (head.problems, message.problems, message.notes) == ((), (), ())
         assert message.one_line == "TEXT, FIN, RSV1, 7 bytes: compressed, 5 bytes: 'Hello'"
+
+
+def stored(data):
+    """A block of DEFLATE that is not compressed (RFC 1951 §3.2.4)."""
+    return b"\0" + len(data).to_bytes(2, "little") + (0xFFFF - len(data)).to_bytes(2, "little") + data
+
+
+def reference(window):
+    """A block that refers to the last bytes before it: 10 of these."""
+    deflate = zlib.compressobj(wbits=-15, zdict=window)
+    return deflate.compress(window[:10]) + deflate.flush(zlib.Z_SYNC_FLUSH)[:-4]
+
+
+class TestFaultyCompression:
+    """Whatever came before a fault in the DEFLATE is read, and what follows is judged anew, in any pieces"""
+
+    UNKNOWN = "it refers to messages before these bytes"
+
+    @pytest.mark.parametrize(
+        ("messages", "values"),
+        [
+            ([stored(b"ok") + reference(b"0123456789abcdef")], [UNKNOWN]),
+            ([stored(b"\xff") + reference(b"0123456789abcdef")], ["invalid text"]),
+            ([stored(b"\xff") + b"\x07"], ["invalid text"]),
+            ([stored(b"ok") + b"\x07"], ["invalid DEFLATE"]),
+            ([stored(b"ok") + b"\x07", stored(b"yes") + b"\0"], ["invalid DEFLATE", "3 bytes: 'yes'"]),
+            ([stored(b"\xff 0123456789"), reference(b"0123456789abcdef")], ["invalid text", UNKNOWN]),
+            (
+                [stored(b"0123456789abcdef") + b"\0", reference(b"0123456789abcdef")],
+                ["16 bytes", "10 bytes: '0123456789'"],
+            ),
+        ],
+    )
+    def test_in_any_pieces(self, messages, values):
+        wire = b"".join(frame(1, message, rsv=0x40, key=b"") for message in messages)
+        whole = explain(wire)
+        found = [step.value for description in whole for step in description.steps if step.name == "inflated"]
+        assert [value.startswith(start) for value, start in zip(found, values, strict=True)] == [True] * len(values), (
+            found
+        )
+        for size in range(1, len(wire)):
+            explainer = Explainer(opening=True)
+            cut = [d for i in range(0, len(wire), size) for d in explainer.feed(wire[i : i + size])]
+            assert cut + explainer.finish(b"") == whole
 
 
 class TestVectors:

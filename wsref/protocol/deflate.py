@@ -41,6 +41,7 @@ can guess the secret letter by letter (CRIME, BREACH; §8).  Send secrets with
 
 from __future__ import annotations
 
+import copy
 import re
 import zlib
 from collections.abc import Container, Iterable, Iterator
@@ -367,6 +368,13 @@ class Inflater:
                     piece = self._zlib.unconsumed_tail  # may be b"", with output still to come
                 if not piece and self._zlib is None:
                     break
+
+    def copy(self) -> Inflater:
+        """Return another with the same state, to inflate the same bytes twice."""
+        twin = copy.copy(self)
+        if self._zlib is not None:
+            twin._zlib = self._zlib.copy()
+        return twin
 
     def inflate_message(self, data: bytes, max_size: int) -> bytes:
         """Decompress a whole message.

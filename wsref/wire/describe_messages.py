@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..protocol.closing import may_travel
-from ..protocol.deflate import TAIL, DeflateParameters, Inflater
+from ..protocol.deflate import SLICE, TAIL, DeflateParameters, Inflater
 from ..protocol.errors import ProtocolError
 from ..protocol.frames import Header
 from ..protocol.limits import Limits
@@ -86,8 +86,10 @@ class MessageReader:
             return
         self._wire_size += len(piece)
         self._deflated += piece[: KEPT - len(self._deflated)]
-        if deflate is not None and not self._unread:
-            self._inflate(self._get_inflater(deflate).inflate(piece), deflate)
+        for start in range(0, len(piece), SLICE):
+            if deflate is not None and not self._unread:
+                part = piece[start : start + SLICE]
+                self._inflate(self._get_inflater(deflate).inflate(part), part, deflate)
 
     def end(self, deflate: DeflateParameters | None) -> list[Step]:
         """The last frame is complete: return how the message reads.
@@ -100,7 +102,7 @@ class MessageReader:
         text, compressed = self._order.opcode is Opcode.TEXT, self._order.compressed
         try:
             if compressed and deflate is not None and not self._unread:
-                self._inflate(self._get_inflater(deflate).end_message(), deflate)
+                self._inflate(self._get_inflater(deflate).end_message(), TAIL, deflate)
             if self._tail:
                 decode(self._tail)  # raises: the text ends inside a character
             return list(self._steps(text, compressed))
@@ -115,19 +117,32 @@ class MessageReader:
             self._inflater = Inflater(deflate, self._receiver)
         return self._inflater
 
-    def _inflate(self, pieces: Iterator[bytes], deflate: DeflateParameters) -> None:
+    def _inflate(self, pieces: Iterator[bytes], data: bytes, deflate: DeflateParameters) -> None:
+        """Read the inflated pieces of these bytes of the payload.
+
+        Raises:
+            ProtocolError: 1007: invalid UTF-8 or invalid DEFLATE, whichever comes first.
+        """
+        before, size = self._get_inflater(deflate).copy(), self._size
         try:
-            for piece in pieces:
-                self._read(piece)
-                if self._size > MAX_INFLATED:
-                    self._stop_reading(f"more than {MAX_INFLATED} bytes: the rest is not inflated")
-                    return
+            self._read_pieces(pieces)
         except ProtocolError as error:
+            if self._unread:
+                raise  # the text is invalid
+            self._read_pieces(_up_to_the_fault(before, data), skip=self._size - size)
             if "too far back" in error.reason and not self._knows_window(deflate):
                 self._stop_reading("it refers to messages before these bytes, so it cannot be inflated here")
                 return
-            self._unread = self._unread or "invalid DEFLATE"
+            self._stop_reading("invalid DEFLATE")
             raise
+
+    def _read_pieces(self, pieces: Iterator[bytes], skip: int = 0) -> None:
+        for piece in pieces:
+            self._read(piece[skip:])
+            skip = max(skip - len(piece), 0)
+            if self._size > MAX_INFLATED:
+                self._stop_reading(f"more than {MAX_INFLATED} bytes: the rest is not inflated")
+                return
 
     def _knows_window(self, deflate: DeflateParameters) -> bool:
         """Whether a compressed message can refer only to bytes that were read here."""
@@ -136,7 +151,10 @@ class MessageReader:
         return self._window_known or alone
 
     def _stop_reading(self, why: str) -> None:
-        self._unread, self._tail, self._inflater, self._window_known = why, b"", None, False
+        """Read nothing more of this message; later ones may refer to what is missed."""
+        self._unread, self._tail = why, b""
+        if self._order.compressed:
+            self._inflater, self._window_known = None, False
 
     def _read(self, piece: bytes) -> None:
         self._size += len(piece)
@@ -145,7 +163,7 @@ class MessageReader:
             try:
                 _, self._tail = decode_some(self._tail + piece)
             except ProtocolError:
-                self._unread, self._tail = "invalid text", b""
+                self._stop_reading("invalid text")
                 raise
 
     def _steps(self, text: bool, compressed: bool) -> Iterator[Step]:
@@ -159,6 +177,15 @@ class MessageReader:
             yield Step("inflated", self._unread or message, "the message", "RFC 1951")
         elif self._frames > 1:
             yield Step("message", message, f"complete, in {self._frames} frames", "RFC 6455 §5.4")
+
+
+def _up_to_the_fault(inflater: Inflater, data: bytes) -> Iterator[bytes]:
+    """Inflate byte by byte: of a whole piece with a fault, zlib returns nothing of what came before it."""
+    for byte in data:
+        try:
+            yield from inflater.inflate(bytes([byte]))
+        except ProtocolError:
+            return
 
 
 def close_steps(payload: bytes) -> list[Step]:

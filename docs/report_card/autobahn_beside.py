@@ -217,7 +217,8 @@ def _only_here(servers: Sequence[dict[str, Any]], notes: dict[str, str]) -> Iter
 
 def main() -> int:
     """Play the cases, and store the results."""
-    parser = argparse.ArgumentParser(description="Run Autobahn's test suite on servers of the report card.")
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=str(__doc__).replace("``", ""), formatter_class=raw)
     parser.add_argument("--wstest", type=Path, default=WSTEST, help="the program of the suite (default: %(default)s)")
     parser.add_argument("--logs", type=Path, help="a folder for the reports of the suite")
     parser.add_argument("key", nargs="*", help="only these servers; the others keep their rows")
@@ -235,7 +236,7 @@ def main() -> int:
                 rows[key] = play(options.wstest, table[key], folder)
                 print(key, rows[key]["counts"], file=sys.stderr)
         except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
-            print(f"autobahn_beside: {error}", file=sys.stderr)
+            print(f"autobahn_beside: {error} (--help says how to install the suite)", file=sys.stderr)
             return 1
     results = {"suite": suite, "played": CASES, "servers": [rows[key] for key in SERVERS if key in rows]}
     RESULTS.write_text(report_card.dump(results), "utf-8")

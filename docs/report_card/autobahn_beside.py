@@ -138,7 +138,7 @@ def section(results: dict[str, Any], servers: Sequence[dict[str, Any]], notes: d
             "FAILED is not MUST: Autobahn also gives it to a server with a limit, and to a server that sends another "
             "close code than Autobahn expects.  A limit is legal (RFC 6455 §10.4).",
             "",
-            "### What Autobahn finds",
+            "### The verdicts of Autobahn",
             "",
             *_found_by_autobahn(rows, notes["autobahn"]),
             "### What only wsref finds",

@@ -164,8 +164,8 @@ class TestTheRows:
         }
         assert [(case.id, name) for case in CASES for name, check in checks.items() if not check(case)] == []
 
-    def test_there_are_524_cases(self):
-        assert len(CASES) == 524
+    def test_there_are_525_cases(self):
+        assert len(CASES) == 525
 
     def test_the_large_messages_are_played_only_if_asked_for(self):
         assert [case for case in select() if case in LARGE_CASES] == []

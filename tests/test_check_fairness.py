@@ -303,6 +303,16 @@ def test_the_echo_of_a_valid_first_fragment_is_no_answer_to_an_invalid_second_on
         assert outcomes(BROKEN[lax], name)[name][0] is Outcome.FAIL
 
 
+def test_a_fault_that_is_not_noticed_is_one_failure_even_if_a_pong_overtakes_the_echo():
+    class PongsFirst(BROKEN["close-overtakes"]):
+        def check_first_byte(self, fin, rsv, opcode):
+            pass
+
+    found = outcomes(PongsFirst, "6.rsv.2", "8.failing.nothing-more")
+    assert found["6.rsv.2"][0] is Outcome.FAIL
+    assert found["8.failing.nothing-more"][0] is Outcome.SKIP
+
+
 class Crash(ReferenceServer):
     """Ends its process, for one frame."""
 

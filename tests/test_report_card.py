@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
+import re
 import socket
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from wsref.check.clients.cases import CLIENT_CASES, select
 DOCS = Path(__file__).parents[1] / "docs"
 sys.path.append(str(DOCS / "report_card"))
 
+import autobahn_beside  # noqa: E402
 import client_card  # noqa: E402
 import peers  # noqa: E402
 import report_card  # noqa: E402
@@ -85,6 +88,21 @@ def test_a_server_that_is_not_installed_is_skipped_and_named(monkeypatch, capsys
     assert "Nowhere: skipped: not installed" in capsys.readouterr().err
 
 
+def test_a_server_that_is_graded_alone_gets_the_cases_of_the_others(monkeypatch):
+    played = []
+
+    def grade_one(peer, cases):
+        played.extend(case.id for case in cases)
+        return {"key": peer.key, "version": "1", "summary": {"MUST": {"failed": 0}}, "cases": []}
+
+    monkeypatch.setattr(report_card, "grade_one", grade_one)
+    monkeypatch.setattr(report_card, "missing", lambda peer: "")
+    old = {"ids": RESULTS["ids"][:5], "servers": RESULTS["servers"][:2]}
+    results = report_card.run(old, [RESULTS["servers"][0]["key"]])
+    assert played == results["ids"] == old["ids"]
+    assert results["servers"][1:] == old["servers"][1:]
+
+
 def test_a_server_starts_on_loopback_and_its_end_frees_the_port():
     [own] = [peer for peer in peers.PEERS if peer.key == "wsref"]
     with peers.started(own) as port:
@@ -94,7 +112,7 @@ def test_a_server_starts_on_loopback_and_its_end_frees_the_port():
 
 
 def test_servers_are_sorted_by_their_share_and_the_longest_bar_is_the_last():
-    page = report_card.PAGE.read_text("utf-8").partition("## The clients")[0]
+    page = report_card.PAGE.read_text("utf-8").partition("## How to read it")[0]
     rows = [line for line in page.splitlines() if line.startswith("| <a")]
     widths = [float(row.partition('<svg width="')[2].partition('"')[0]) for row in rows]
     assert len(rows) == len(RESULTS["servers"])
@@ -166,3 +184,71 @@ class TestClients:
     def test_a_client_that_is_not_installed_is_named(self, tmp_path):
         results = client_card.run({"ids": [], "clients": []}, tmp_path, ["ws", "tornado"], 1)
         assert results["missing"] == {"tornado": "not installed", "ws": "not installed"}
+
+
+AUTOBAHN = json.loads(autobahn_beside.RESULTS.read_text("utf-8"))
+
+
+def section(**servers):
+    """The part of the page about Autobahn; for these servers, with another list of cases."""
+    rows = [{**row, "cases": servers.get(row["key"], row["cases"])} for row in AUTOBAHN["servers"]]
+    return autobahn_beside.section({**AUTOBAHN, "servers": rows}, RESULTS["servers"], NOTES)
+
+
+class TestAutobahn:
+    """What Autobahn finds in three of the servers"""
+
+    def test_three_servers_and_wsref_have_played_the_same_cases_in_the_graded_versions(self):
+        assert [row["key"] for row in AUTOBAHN["servers"]] == list(autobahn_beside.SERVERS)
+        assert len(autobahn_beside.SERVERS) == 4
+        graded = {server["key"]: server["version"] for server in RESULTS["servers"]}
+        assert {row["key"]: row["version"] for row in AUTOBAHN["servers"]}.items() <= graded.items()
+        assert len({sum(row["counts"].values()) for row in AUTOBAHN["servers"]}) == 1
+        assert AUTOBAHN["played"] == autobahn_beside.CASES, "run autobahn_beside.py"
+
+    def test_every_verdict_but_ok_is_stored(self):
+        for row in AUTOBAHN["servers"]:
+            verdicts = [case["verdict"] for case in row["cases"]]
+            counts = {verdict: verdicts.count(verdict) for verdict in row["counts"] if verdict != "OK"}
+            assert counts == {verdict: count for verdict, count in row["counts"].items() if verdict != "OK"}
+            assert [case for case in row["cases"] if "OK" == case["verdict"] == case["close"]] == []
+
+    def test_every_note_is_used(self):
+        used = {
+            report_card.note_for(row, case, {"cases": NOTES["autobahn"]})
+            for row in AUTOBAHN["servers"]
+            for case in row["cases"]
+        }
+        assert used == set(NOTES["autobahn"])
+        assert [note for note in NOTES["beside-autobahn"] if f"\n`{note.split()[0]}`" not in section()] == []
+
+    def test_a_case_that_a_note_names_is_a_case(self):
+        known = {case.id for case in CASES}
+        named = re.findall(r"`(\d+\.[a-z][^`]*)`", " ".join(NOTES["autobahn"].values()))
+        assert len(named) >= 8
+        assert [name for name in named if not fnmatch.filter(known, name)] == []
+
+    def test_a_verdict_without_a_note_stops_the_page(self):
+        new = {"id": "99.1", "verdict": "FAILED", "close": "OK", "code": 1000, "why": "It is new"}
+        with pytest.raises(ValueError, match=r"ws fails 99\.1 \(It is new\)"):
+            section(ws=[new])
+
+    def test_only_a_close_that_names_a_limit_is_one(self):
+        large = {"id": "9.1.6", "verdict": "FAILED", "close": "FAILED", "why": ""}
+        page = section(ws=[{**large, "code": code} for code in (1008, 1009, 1011, None)])
+        assert "</a> 8.23.0 | 4 | 2 | " in page
+
+    def test_the_files_of_the_suite_are_read(self, tmp_path):
+        report = {"description": "Send a <b>Ping</b><br>or not.", "result": "No.", "resultClose": "Not clean."}
+        verdicts = {"2.5": ("FAILED", "OK"), "10.1.1": ("OK", "UNCLEAN"), "1.1.1": ("OK", "OK")}
+        index = {}
+        for name, (verdict, close) in verdicts.items():
+            index[name] = {"behavior": verdict, "behaviorClose": close, "remoteCloseCode": 1000, "reportfile": name}
+            (tmp_path / name).write_text(json.dumps(report))
+        (tmp_path / "index.json").write_text(json.dumps({"ws": index}))
+        read = autobahn_beside.read(tmp_path, "ws")
+        assert read["counts"] == {"FAILED": 1, "OK": 2}
+        assert [(case["id"], case["why"]) for case in read["cases"]] == [
+            ("2.5", "Send a Ping  No."),
+            ("10.1.1", "Send a Ping  Not clean."),
+        ]

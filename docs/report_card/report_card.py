@@ -1,4 +1,5 @@
-"""Grade popular servers, and write docs/report-card.md, with the clients of ``client_card.py``.
+"""Grade popular servers, and write docs/report-card.md, with the clients of ``client_card.py``
+and the runs of ``autobahn_beside.py``.
 
 ``python docs/report_card/report_card.py --install`` installs the servers of ``peers.py`` as far as possible, and says
 which are missing.  Without ``--install``, the script starts each installed server on a free port of loopback,
@@ -29,7 +30,7 @@ from typing import Any
 from peers import PEERS, Peer, install, missing, runtimes, started, version
 
 from wsref import __version__
-from wsref.check import CASES, Level, NotAnswering, Outcome, grade, parse_target
+from wsref.check import CASES, Case, Level, NotAnswering, Outcome, grade, parse_target
 from wsref.check.report import as_dict
 from wsref.check.session import MAX_RECORDED
 
@@ -39,10 +40,10 @@ NOTES = HERE / "notes.json"
 PAGE = HERE.parent / "report-card.md"
 
 
-def grade_one(peer: Peer) -> dict[str, Any]:
+def grade_one(peer: Peer, chosen: Sequence[Case]) -> dict[str, Any]:
     """Start a server, grade it, and replay its MUST failures.  The result has only the failures."""
     with started(peer) as port:
-        report = grade(parse_target(f"ws://127.0.0.1:{port}/"), CASES)
+        report = grade(parse_target(f"ws://127.0.0.1:{port}/"), chosen)
         again = {
             verdict.case.id: [seen_again(port, line) for line in verdict.recorded]
             for verdict in report.failed
@@ -109,11 +110,12 @@ def run(old: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
     """Grade the servers that are installed.
 
     Args:
-        old: Earlier results; a server that is not graded keeps its row if the cases are the same.
-        names: The keys of the servers to grade; empty: all.
+        old: Earlier results.
+        names: The keys of the servers to grade, with the cases of the earlier results; the others keep their rows.
+            Empty: all servers, with all cases.
     """
-    ids = [case.id for case in CASES]
-    kept = {server["key"]: server for server in old["servers"]} if names and old["ids"] == ids else {}
+    cases = [case for case in CASES if not names or case.id in old["ids"]]
+    kept = {server["key"]: server for server in old["servers"]} if names else {}
     absent: dict[str, str] = {}
     for peer in PEERS:
         if names and peer.key not in names:
@@ -121,7 +123,7 @@ def run(old: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
         reason = missing(peer)
         try:
             if not reason:
-                result = grade_one(peer)
+                result = grade_one(peer, cases)
         except (NotAnswering, RuntimeError, OSError) as error:
             reason = str(error)
         if reason:
@@ -136,7 +138,7 @@ def run(old: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
         "wsref": __version__,
         "runtimes": runtimes(),
         "missing": absent,
-        "ids": ids,
+        "ids": [case.id for case in cases],
         "servers": [kept[peer.key] for peer in PEERS if peer.key in kept],
     }
 
@@ -185,7 +187,7 @@ def render(results: dict[str, Any], notes: dict[str, dict[str, str]]) -> str:
         f"`python -m wsref check` has graded {len(servers)} servers in {len(languages)} languages on "
         f"{dates}, with {len(results['ids'])} cases of wsref {results['wsref']}.  Each server is a short "
         "echo server with the defaults of its library (`docs/report_card/servers/`), on loopback.  "
-        "[Clients](#the-clients) follow below.",
+        "[What Autobahn finds](#what-autobahn-finds-in-three-of-them) and the [clients](#the-clients) follow below.",
         "",
         "| server | MUST failed | share | findings | language | SHOULD failed | INTEROP failed |",
         "|---|--:|---|--:|---|--:|--:|",
@@ -333,11 +335,16 @@ def note_for(server: dict[str, Any], case: dict[str, Any], notes: dict[str, dict
         ValueError: No note is.
     """
     for note in notes["cases"]:
-        keys, _, globs = note.rpartition(": ")
-        of_server = not keys or server["key"] in keys.split()
-        if of_server and any(fnmatchcase(case["id"], glob) for glob in globs.split()):
+        if is_on(note, server, case):
             return note
     raise ValueError(f"{server['name']} fails {case['id']} ({case['why']}), and notes.json has no note on it")
+
+
+def is_on(note: str, server: dict[str, Any], case: dict[str, Any]) -> bool:
+    """Return whether a note, ``KEY KEY: GLOB GLOB``, is on a failure."""
+    keys, _, globs = note.rpartition(": ")
+    of_server = not keys or server["key"] in keys.split()
+    return of_server and any(fnmatchcase(case["id"], glob) for glob in globs.split())
 
 
 def main() -> int:
@@ -362,16 +369,25 @@ def main() -> int:
 
 
 def whole_page() -> str:
-    """Return the page with both tables, from the stored results.
+    """Return the page with all tables, from the stored results.
 
     Raises:
         ValueError: As :func:`render`.
     """
-    import client_card  # it uses this module
+    import autobahn_beside  # these use this module
+    import client_card
 
-    read = [(module.RESULTS, module.NOTES) for module in (sys.modules[__name__], client_card)]
-    servers, clients = ([json.loads(path.read_text("utf-8")) for path in paths] for paths in read)
-    return f"{render(*servers)}\n{client_card.section(*clients)}"
+    results, notes, beside, clients, client_notes = (
+        json.loads(path.read_text("utf-8"))
+        for path in (RESULTS, NOTES, autobahn_beside.RESULTS, client_card.RESULTS, client_card.NOTES)
+    )
+    return "\n".join(
+        [
+            render(results, notes),
+            autobahn_beside.section(beside, results["servers"], notes),
+            client_card.section(clients, client_notes),
+        ]
+    )
 
 
 def dump(results: dict[str, Any]) -> str:

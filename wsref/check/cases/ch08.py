@@ -135,6 +135,10 @@ def _is_not_to_be_sent(received: Frame) -> bool:
     return received.code in MUST_NOT_BE_SENT
 
 
+def _is_outside_all_ranges(received: Frame) -> bool:
+    return received.code is not None and not 1000 <= received.code <= 4999
+
+
 def _not_an_error(code: int) -> Play:
     return _if_answered(
         close(code, b"bye"),
@@ -205,6 +209,13 @@ CODE_CASES = cases_of(
      _if_answered(close(None), _is_not_to_be_sent, "a Close without a code, or with one that may be sent"),
      "1005 only tells an application that the Close had no code; answer with an empty Close, or 1000."),
     *(row for code in MUST_NOT_BE_SENT for row in _reserved(code)),
+
+    Rule(MUST, "RFC 6455 §5.5.1",
+         "If there is a body, the first two bytes of the body MUST be a 2-byte unsigned integer (in network byte "
+         "order) representing a status code with value /code/ defined in Section 7.4."),
+    ("8.code.empty-in-range", "A Close without a code is not answered with a code outside 1000 to 4999",
+     _if_answered(close(None), _is_outside_all_ranges, "a Close without a code, or with one of 1000 to 4999"),
+     "§7.4 has no code below 1000 or above 4999.  If the Close has no code, answer with an empty Close, or 1000."),
 
     *_bad_codes("Status codes in the range 0-999 are not used.", (0, "not used"), (999, "not used")),
 
@@ -387,14 +398,17 @@ def _ends_after_failing(wire: Wire) -> None:
 
 
 def _nothing_more(wire: Wire) -> None:
+    wrong = None
     try:
         for received in wire.frames():
-            if received.payload == b"Hello":
+            if received.payload == b"Hello":  # perhaps after a Pong: some servers answer Pings first
                 raise Skipped(NOT_NOTICED)
             if received.opcode != CLOSE and not wire.answers_nothing(received, Frame(TEXT, b"and now?")):
-                raise Failed(f"{received}", "only a Close, or the end of TCP")
+                wrong = wrong or received
     except Silence:
         pass  # other cases test that
+    if wrong is not None:
+        raise Failed(f"{wrong}", "only a Close, or the end of TCP")
 
 
 def _with_a_close(data: bytes) -> Play:

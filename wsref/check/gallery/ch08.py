@@ -52,6 +52,17 @@ class Echoes1005(ReferenceServer, case="8.code.empty-is-not-1005"):
             self.send_frame(CLOSE, struct.pack("!H", 1005))
 
 
+class Answers0(ReferenceServer, case="8.code.empty-in-range"):
+    symptom = "close() without arguments ends with 1002 or 1006; close(1000) works"
+    bug = "its code of an empty Close is 0, and it sends that back"
+
+    def on_close(self, payload: bytes) -> None:
+        if payload:
+            super().on_close(payload)
+        else:
+            self.send_frame(CLOSE, bytes(2))
+
+
 class EchoesAnyCode(ReferenceServer, case="8.code.never-1005"):
     symptom = "no symptom with correct clients"
     bug = "it echoes the payload of a Close unchecked, with any code"

@@ -1,4 +1,4 @@
-"""Links between pages: ``pages``, a toctree, ``lab``, to a notebook, and ``next-chapter``, a card."""
+"""Links between pages: ``lab``, to a notebook, and ``next-chapter``, a card; and the writing of generated pages."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from docutils.statemachine import StringList
-from sphinx.directives.other import TocTree
-from sphinx.util import docname_join
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.matching import patfilter
 
@@ -26,33 +23,16 @@ def write_pages(folder: Path, pattern: str, pages: Mapping[str, str]) -> None:
             path.write_text(text, "utf-8")
 
 
-class Pages(TocTree):
-    """A ``toctree`` in which a pattern may match nothing.
-
-    Sphinx warns about that; here a pattern may be written before its chapter.
-    """
-
-    def run(self) -> list[nodes.Node]:
-        """Omit patterns that match nothing."""
-        self.options["glob"] = True
-        there = self.env.found_docs
-        kept = [line for line in self.content if patfilter(there, docname_join(self.env.docname, line.strip()))]
-        self.content = StringList(kept, source=self.get_source_info()[0])
-        self.env.note_reread()  # a page may be new
-        return super().run()
-
-
 class Lab(SphinxDirective):
-    """A sentence with a link to the notebook of a chapter, given by its number; nothing without a notebook."""
+    """A sentence with a link to the notebook of a chapter, given by its number."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the sentence."""
-        self.env.note_reread()  # the lab may be new
         names = patfilter(self.env.found_docs, f"labs/{self.arguments[0]}-*")
         if not names:
-            return []
+            raise self.error(f"There is no lab {self.arguments[0]}")
         text = f"The [lab of this chapter](/{sorted(names)[0]}) runs it live: change the bytes, and see the answers."
         words, messages = self.parse_inline(text)
         return [nodes.paragraph("", "", *words, classes=["lab"]), *messages]
@@ -79,6 +59,5 @@ class NextChapter(SphinxDirective):
 
 def setup(app: Any) -> None:
     """Register the directives."""
-    app.add_directive("pages", Pages)
     app.add_directive("lab", Lab)
     app.add_directive("next-chapter", NextChapter)

@@ -38,6 +38,8 @@ def main() -> int:
     try:
         import furo  # noqa: F401
         import myst_nb  # noqa: F401
+        import sphinx_argparse_cli  # noqa: F401
+        import sphinxext.opengraph  # noqa: F401
     except ImportError as error:
         print(f"{error.name} is missing: pip install -e '.[docs]'", file=sys.stderr)
         return 1

@@ -1,5 +1,6 @@
 """How Sphinx builds the book.  ``python docs/build.py`` runs it."""
 
+import os
 import sys
 import zlib
 from pathlib import Path
@@ -21,7 +22,9 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.doctest",
     "sphinx.ext.intersphinx",
+    "sphinx_argparse_cli",
     "sphinx_copybutton",
+    "sphinxext.opengraph",
     "wsbook",
 ]
 exclude_patterns = ["_build", "_ext", "_static", "README.md", "**/node_modules", "report_card/installed"]
@@ -83,6 +86,8 @@ doctest_global_setup = "from wsref import *"
 
 # -- HTML -----------------------------------------------------------------------------
 
+html_baseurl = os.environ.get("WSREF_BOOK_URL", "")  # where the book is published, with a "/" at the end
+
 html_theme = "furo"
 html_title = "wsref"
 html_static_path = ["_static"]
@@ -101,3 +106,15 @@ html_theme_options = {
 }
 pygments_style = "a11y-high-contrast-light"  # of the package that furo brings; a test computes the contrast
 pygments_dark_style = "a11y-high-contrast-dark"
+
+# -- The card that a link to a page shows elsewhere -------------------------------------
+
+ogp_site_url = html_baseurl  # "": the address of the picture is relative, and services ignore it
+ogp_image = "_static/card.png"  # docs/screenshots.py draws it
+ogp_image_alt = "wsref.  Write a WebSocket server, and see every byte."
+ogp_social_cards = {"enable": False}
+ogp_custom_meta_tags = [
+    '<meta property="og:image:width" content="1200" />',
+    '<meta property="og:image:height" content="630" />',
+    '<meta name="twitter:card" content="summary_large_image" />',
+]

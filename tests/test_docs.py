@@ -10,6 +10,7 @@ import inspect
 import re
 import shlex
 import shutil
+import struct
 import sys
 import textwrap
 from dataclasses import fields
@@ -54,7 +55,8 @@ def fences(text: str) -> list[tuple[str, str]]:
 
 
 def sphinx_is_there() -> None:
-    there = all(importlib.util.find_spec(name) for name in ("sphinx", "furo", "myst_nb"))
+    names = ("sphinx", "furo", "myst_nb", "sphinx_argparse_cli", "sphinxext")
+    there = all(importlib.util.find_spec(name) for name in names)
     require(there, "the book needs pip install -e '.[docs]'", "CI_DOCS")
 
 
@@ -539,6 +541,23 @@ def test_the_book_loads_nothing_from_elsewhere(site):
             if wrong:
                 found[str(path.relative_to(site))] = wrong[:3]
     assert found == {}
+
+
+def test_a_link_to_a_page_shows_its_title_and_the_card(site):
+    titles = {"index.html": "Write a WebSocket server of 400 lines", "reference/cli.html": "The command line"}
+    for name, title in titles.items():
+        page = (site / name).read_text("utf-8")
+        tags = dict(re.findall(r'<meta (?:property|name)="((?:og|twitter):[^"]*)" content="([^"]*)"', page))
+        assert tags["og:title"] == title
+        assert len(tags["og:description"]) > 20
+        assert tags["twitter:card"] == "summary_large_image"
+        assert (site / tags["og:image"]).read_bytes() == (DOCS / "_static" / "card.png").read_bytes()
+
+
+def test_the_card_has_the_size_that_the_pages_say():
+    width, height = struct.unpack("!II", (DOCS / "_static" / "card.png").read_bytes()[16:24])
+    said = re.findall(r'og:image:(width|height)" content="(\d+)"', CONF.read_text("utf-8"))
+    assert said == [("width", str(width)), ("height", str(height))] == [("width", "1200"), ("height", "630")]
 
 
 chromium = driver  # the fixture

@@ -69,7 +69,7 @@ napoleon_custom_sections = ["Cost", "Source"]
 python_use_unqualified_type_names = True
 
 # Links into Python's own documentation, without asking the network what is there: the few
-# names that our docstrings use stand in stdlib.txt, in the form of Sphinx's inventories.
+# names that our docstrings use are in stdlib.txt, in the form of Sphinx's inventories.
 _INVENTORY = HERE / "_build" / "stdlib.inv"
 _HEAD = "# Sphinx inventory version 2\n# Project: Python\n# Version: 3\n# The remainder is compressed using zlib.\n"
 _lines = [line for line in (HERE / "stdlib.txt").read_text("utf-8").splitlines() if line and not line.startswith("#")]

@@ -273,7 +273,7 @@ class TestGenerated:
             assert words.count(event) == sum(event == other for _, other in TRANSITIONS)
         assert svg.count('class="arrow"') == len({(state, after) for (state, _), after in TRANSITIONS.items()})
 
-    @pytest.mark.parametrize("name", ["api", "google", "js", "pictures", "tables"])
+    @pytest.mark.parametrize("name", ["api", "google", "js", "pictures", "tables", "toc"])
     def test_doctests(self, name):
         sphinx_is_there()
         assert doctest.testmod(importlib.import_module(f"wsbook.{name}")).failed == 0

@@ -20,8 +20,9 @@ sys.path.insert(0, str(DOCS / "_ext"))
 
 
 def sphinx(builder: str, *more: str) -> int:
-    """Run Sphinx; the pages that it has read are kept for the next builder."""
-    command = [sys.executable, "-m", "sphinx", "-b", builder, "-W", "--keep-going", "-n", "-q"]
+    """Run Sphinx, on a terminal with its progress; the pages that it has read are kept for the next builder."""
+    command = [sys.executable, "-m", "sphinx", "-b", builder, "-W", "--keep-going", "-n"]
+    command += [] if sys.stdout.isatty() else ["-q"]
     command += ["-d", str(BUILD / "doctrees"), *more, str(DOCS), str(BUILD / builder)]
     failed = subprocess.run(command).returncode
     if failed:  # or the next build would leave out the pages that were read, and their warnings

@@ -543,6 +543,22 @@ def test_the_book_loads_nothing_from_elsewhere(site):
     assert found == {}
 
 
+def test_the_tree_beside_a_page_marks_the_way_to_it(site):
+    ways = {
+        "about.html": ["#"],
+        "index.html": [],
+        "genindex-A.html": [],
+        "tutorial/03-validation.html": ["index.html", "#"],
+        "reference/api/protocol.frames.html": ["../index.html", "index.html", "#"],
+    }
+    found = {}
+    for name in ways:
+        tree = re.search(r'<div class="sidebar-tree">.*?</div>', (site / name).read_text("utf-8"), re.S)[0]
+        found[name] = re.findall(r'<li class="[^"]*\bcurrent\b[^"]*"><a class="[^"]*" href="([^"]*)"', tree)
+        assert tree.count('checked=""') == max(len(ways[name]) - 1, 0)  # these branches are open
+    assert found == ways
+
+
 def test_a_link_to_a_page_shows_its_title_and_the_card(site):
     titles = {"index.html": "Write a WebSocket server of 400 lines", "reference/cli.html": "The command line"}
     for name, title in titles.items():

@@ -273,7 +273,7 @@ class TestGenerated:
             assert words.count(event) == sum(event == other for _, other in TRANSITIONS)
         assert svg.count('class="arrow"') == len({(state, after) for (state, _), after in TRANSITIONS.items()})
 
-    @pytest.mark.parametrize("name", ["api", "google", "js", "pictures", "tables", "toc"])
+    @pytest.mark.parametrize("name", ["api", "google", "js", "pictures", "steps", "tables", "toc"])
     def test_doctests(self, name):
         sphinx_is_there()
         assert doctest.testmod(importlib.import_module(f"wsbook.{name}")).failed == 0
@@ -505,7 +505,7 @@ def test_a_piece_of_a_change_names_its_place():
     heads = [
         steps.with_place(hunk, step).partition("\n")[0] for step in range(2, LAST + 1) for hunk in steps.hunks(step)
     ]
-    assert heads[:3] == ["@@ -1,3 +1,3 @@", "@@ -37,4 +37,6 @@ in Handler.handle", "@@ -68,4 +70,13 @@ in Handler"]
+    assert heads[:3] == ["@@ -1,3 +1,3 @@", "@@ -37,4 +37,6 @@ in Handler.handle", "@@ -69,4 +71,13 @@ in Handler"]
     assert [head for head in heads if head.endswith(("in ", "@@ in"))] == []
 
 

@@ -143,6 +143,26 @@ class TestRunning:
         assert [one.output for one in shown] == ["Hello from an HTTP server.\n", "8765\n"]
         assert "12:00:00 127.0.0.1:50001 200" in log
 
+    def test_the_log_is_whole_also_if_the_server_writes_it_late(self, tmp_path):
+        late = tmp_path / "late.py"
+        late.write_text(
+            "import socket, time\n"
+            "with socket.create_server(('127.0.0.1', 8765)) as server:\n"
+            "    print('on :8765', flush=True)\n"
+            "    peer, _ = server.accept()\n"
+            "    peer.sendall(b'HTTP/1.1 204 No Content\\r\\n\\r\\n')\n"
+            "    time.sleep(0.05)\n"
+            "    print('late', flush=True)\n"
+            "    time.sleep(60)\n"
+        )
+        serve = f'bash -c "sed s/876[5]/8765/ {late} > late.py && exec python late.py"'
+        _, log = runner.run_commands(
+            ["python -c 'import socket; socket.create_connection((\"127.0.0.1\", 8765)).recv(9)'"], server=serve
+        )
+        assert log.splitlines() == ["on :8765", "late"]
+        _, log = runner.exchange("> GET / HTTP/1.1\n> \n< answer", server=serve)
+        assert log.splitlines() == ["on :8765", "late"]
+
     def test_another_exit_code_than_the_page_says_is_a_failure(self):
         with pytest.raises(runner.Failed, match="exit code 3, not 0"):
             runner.run_commands(["exit 3"])

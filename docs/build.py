@@ -20,8 +20,9 @@ sys.path.insert(0, str(DOCS / "_ext"))
 
 
 def sphinx(builder: str, *more: str) -> int:
-    """Run Sphinx; the pages that it has read are kept for the next builder."""
-    command = [sys.executable, "-m", "sphinx", "-b", builder, "-W", "--keep-going", "-n", "-q"]
+    """Run Sphinx, on a terminal with its progress; the pages that it has read are kept for the next builder."""
+    command = [sys.executable, "-m", "sphinx", "-b", builder, "-W", "--keep-going", "-n"]
+    command += [] if sys.stdout.isatty() else ["-q"]
     command += ["-d", str(BUILD / "doctrees"), *more, str(DOCS), str(BUILD / builder)]
     failed = subprocess.run(command).returncode
     if failed:  # or the next build would leave out the pages that were read, and their warnings
@@ -38,6 +39,8 @@ def main() -> int:
     try:
         import furo  # noqa: F401
         import myst_nb  # noqa: F401
+        import sphinx_argparse_cli  # noqa: F401
+        import sphinxext.opengraph  # noqa: F401
     except ImportError as error:
         print(f"{error.name} is missing: pip install -e '.[docs]'", file=sys.stderr)
         return 1

@@ -1,5 +1,6 @@
 """How Sphinx builds the book.  ``python docs/build.py`` runs it."""
 
+import os
 import sys
 import zlib
 from pathlib import Path
@@ -21,7 +22,9 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.doctest",
     "sphinx.ext.intersphinx",
+    "sphinx_argparse_cli",
     "sphinx_copybutton",
+    "sphinxext.opengraph",
     "wsbook",
 ]
 exclude_patterns = ["_build", "_ext", "_static", "README.md", "**/node_modules", "report_card/installed"]
@@ -66,7 +69,7 @@ napoleon_custom_sections = ["Cost", "Source"]
 python_use_unqualified_type_names = True
 
 # Links into Python's own documentation, without asking the network what is there: the few
-# names that our docstrings use stand in stdlib.txt, in the form of Sphinx's inventories.
+# names that our docstrings use are in stdlib.txt, in the form of Sphinx's inventories.
 _INVENTORY = HERE / "_build" / "stdlib.inv"
 _HEAD = "# Sphinx inventory version 2\n# Project: Python\n# Version: 3\n# The remainder is compressed using zlib.\n"
 _lines = [line for line in (HERE / "stdlib.txt").read_text("utf-8").splitlines() if line and not line.startswith("#")]
@@ -82,6 +85,8 @@ doctest_test_doctest_blocks = ""
 doctest_global_setup = "from wsref import *"
 
 # -- HTML -----------------------------------------------------------------------------
+
+html_baseurl = os.environ.get("WSREF_BOOK_URL", "")  # where the book is published, with a "/" at the end
 
 html_theme = "furo"
 html_title = "wsref"
@@ -101,3 +106,15 @@ html_theme_options = {
 }
 pygments_style = "a11y-high-contrast-light"  # of the package that furo brings; a test computes the contrast
 pygments_dark_style = "a11y-high-contrast-dark"
+
+# -- The card that a link to a page shows elsewhere -------------------------------------
+
+ogp_site_url = html_baseurl  # "": the address of the picture is relative, and services ignore it
+ogp_image = "_static/card.png"  # docs/screenshots.py draws it
+ogp_image_alt = "wsref.  Write a WebSocket server, and see every byte."
+ogp_social_cards = {"enable": False}
+ogp_custom_meta_tags = [
+    '<meta property="og:image:width" content="1200" />',
+    '<meta property="og:image:height" content="630" />',
+    '<meta name="twitter:card" content="summary_large_image" />',
+]

@@ -35,7 +35,7 @@ WIDTH = 1280
 KEYWORD = b"page.html\0"
 
 CARD = """<!doctype html><style>
-body {{ margin: 0; width: 1280px; height: 640px; box-sizing: border-box;
+body {{ margin: 0; width: 1200px; height: 630px; box-sizing: border-box;
   display: grid; grid-template-columns: auto 1fr; gap: 80px; align-items: center;
   padding: 80px; background: #fbfaf6; color: #22262a;
   font: 40px/1.35 Charter, "Bitstream Charter", Cambria, Georgia, serif; }}

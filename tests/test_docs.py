@@ -10,6 +10,7 @@ import inspect
 import re
 import shlex
 import shutil
+import struct
 import sys
 import textwrap
 from dataclasses import fields
@@ -54,7 +55,8 @@ def fences(text: str) -> list[tuple[str, str]]:
 
 
 def sphinx_is_there() -> None:
-    there = all(importlib.util.find_spec(name) for name in ("sphinx", "furo", "myst_nb"))
+    names = ("sphinx", "furo", "myst_nb", "sphinx_argparse_cli", "sphinxext")
+    there = all(importlib.util.find_spec(name) for name in names)
     require(there, "the book needs pip install -e '.[docs]'", "CI_DOCS")
 
 
@@ -140,6 +142,26 @@ class TestRunning:
         shown, log = runner.run_commands(commands, server=runner.server_command(1, None))
         assert [one.output for one in shown] == ["Hello from an HTTP server.\n", "8765\n"]
         assert "12:00:00 127.0.0.1:50001 200" in log
+
+    def test_the_log_is_whole_also_if_the_server_writes_it_late(self, tmp_path):
+        late = tmp_path / "late.py"
+        late.write_text(
+            "import socket, time\n"
+            "with socket.create_server(('127.0.0.1', 8765)) as server:\n"
+            "    print('on :8765', flush=True)\n"
+            "    peer, _ = server.accept()\n"
+            "    peer.sendall(b'HTTP/1.1 204 No Content\\r\\n\\r\\n')\n"
+            "    time.sleep(0.05)\n"
+            "    print('late', flush=True)\n"
+            "    time.sleep(60)\n"
+        )
+        serve = f'bash -c "sed s/876[5]/8765/ {late} > late.py && exec python late.py"'
+        _, log = runner.run_commands(
+            ["python -c 'import socket; socket.create_connection((\"127.0.0.1\", 8765)).recv(9)'"], server=serve
+        )
+        assert log.splitlines() == ["on :8765", "late"]
+        _, log = runner.exchange("> GET / HTTP/1.1\n> \n< answer", server=serve)
+        assert log.splitlines() == ["on :8765", "late"]
 
     def test_another_exit_code_than_the_page_says_is_a_failure(self):
         with pytest.raises(runner.Failed, match="exit code 3, not 0"):
@@ -271,7 +293,7 @@ class TestGenerated:
             assert words.count(event) == sum(event == other for _, other in TRANSITIONS)
         assert svg.count('class="arrow"') == len({(state, after) for (state, _), after in TRANSITIONS.items()})
 
-    @pytest.mark.parametrize("name", ["api", "google", "js", "pictures", "tables"])
+    @pytest.mark.parametrize("name", ["api", "google", "js", "pictures", "steps", "tables", "toc"])
     def test_doctests(self, name):
         sphinx_is_there()
         assert doctest.testmod(importlib.import_module(f"wsbook.{name}")).failed == 0
@@ -503,7 +525,7 @@ def test_a_piece_of_a_change_names_its_place():
     heads = [
         steps.with_place(hunk, step).partition("\n")[0] for step in range(2, LAST + 1) for hunk in steps.hunks(step)
     ]
-    assert heads[:3] == ["@@ -1,3 +1,3 @@", "@@ -37,4 +37,6 @@ in Handler.handle", "@@ -68,4 +70,13 @@ in Handler"]
+    assert heads[:3] == ["@@ -1,3 +1,3 @@", "@@ -37,4 +37,6 @@ in Handler.handle", "@@ -69,4 +71,13 @@ in Handler"]
     assert [head for head in heads if head.endswith(("in ", "@@ in"))] == []
 
 
@@ -539,6 +561,39 @@ def test_the_book_loads_nothing_from_elsewhere(site):
             if wrong:
                 found[str(path.relative_to(site))] = wrong[:3]
     assert found == {}
+
+
+def test_the_tree_beside_a_page_marks_the_way_to_it(site):
+    ways = {
+        "about.html": ["#"],
+        "index.html": [],
+        "genindex-A.html": [],
+        "tutorial/03-validation.html": ["index.html", "#"],
+        "reference/api/protocol.frames.html": ["../index.html", "index.html", "#"],
+    }
+    found = {}
+    for name in ways:
+        tree = re.search(r'<div class="sidebar-tree">.*?</div>', (site / name).read_text("utf-8"), re.S)[0]
+        found[name] = re.findall(r'<li class="[^"]*\bcurrent\b[^"]*"><a class="[^"]*" href="([^"]*)"', tree)
+        assert tree.count('checked=""') == max(len(ways[name]) - 1, 0)  # these branches are open
+    assert found == ways
+
+
+def test_a_link_to_a_page_shows_its_title_and_the_card(site):
+    titles = {"index.html": "Write a WebSocket server of 400 lines", "reference/cli.html": "The command line"}
+    for name, title in titles.items():
+        page = (site / name).read_text("utf-8")
+        tags = dict(re.findall(r'<meta (?:property|name)="((?:og|twitter):[^"]*)" content="([^"]*)"', page))
+        assert tags["og:title"] == title
+        assert len(tags["og:description"]) > 20
+        assert tags["twitter:card"] == "summary_large_image"
+        assert (site / tags["og:image"]).read_bytes() == (DOCS / "_static" / "card.png").read_bytes()
+
+
+def test_the_card_has_the_size_that_the_pages_say():
+    width, height = struct.unpack("!II", (DOCS / "_static" / "card.png").read_bytes()[16:24])
+    said = re.findall(r'og:image:(width|height)" content="(\d+)"', CONF.read_text("utf-8"))
+    assert said == [("width", str(width)), ("height", str(height))] == [("width", "1200"), ("height", "630")]
 
 
 chromium = driver  # the fixture

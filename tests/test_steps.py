@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import io
 import signal
 import ssl
 import struct
 import subprocess
 import sys
 import threading
+import tokenize
 
 import pytest
 from carry_step import merged
@@ -217,6 +219,12 @@ class TestPrograms:
     @pytest.mark.parametrize("step", MAX_LINES)
     def test_its_size(self, step):
         assert len(source_of(step).splitlines()) <= MAX_LINES[step]
+
+    @pytest.mark.parametrize("step", STEPS)
+    def test_no_comment_and_no_docstring_ends_beyond_column_100(self, step):
+        tokens = tokenize.generate_tokens(io.StringIO(source_of(step)).readline)
+        words = [token for token in tokens if token.type == tokenize.COMMENT or token.string.startswith('"""')]
+        assert [token.line for token in words if token.end[1] > 100] == []
 
     @pytest.mark.parametrize("step", MAX_CHANGED)
     def test_the_size_of_its_change(self, step):

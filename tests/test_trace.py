@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 
 import pytest
 from conftest import wait_until
@@ -15,6 +16,7 @@ from wsref.cli.main import main
 from wsref.cli.serve import tls_context
 from wsref.network.tap import Tapped
 from wsref.network.transport import Transport
+from wsref.wire.colours import COLOURS
 from wsref.wire.trace import Printer, Recorder, replay, trace_lines
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -93,6 +95,22 @@ class TestPrinter:
             client.send(frame(TEXT, b"x", key=b""))
             client.closed()
         assert "\x1b[31mTEXT, FIN, 1 byte: 'x'; WRONG: " in stream.getvalue()
+
+    def test_the_bytes_have_the_colours_of_their_fields_and_got_differs_from_sent(self, serve):
+        stream = io.StringIO()
+        server = serve(Echo, tap=Printer(stream, colour=True).tap)
+        with connected(server) as client:
+            client.send(bytes.fromhex("818537fa213d7f9f4d5158"))
+            client.frame()
+        wait_until(lambda: not server._connection_threads)
+        printed = stream.getvalue()
+        received = {"opcode": "81", "length": "85", "mask": "37 fa 21 3d", "payload": "7f 9f 4d 51 58"}
+        for kind, octets in (*received.items(), ("payload", "48 65 6c 6c 6f"), ("length", "05")):
+            assert f"\x1b[{COLOURS[kind].ansi}m{octets}\x1b[0m" in printed
+        got, sent = (re.search(rf"\x1b\[([\d;]+)m{verb}", printed)[1] for verb in ("got ", "sent"))
+        assert got != sent
+        for line in printed.splitlines():
+            assert line.startswith("\x1b[2m") or "\x1b[2m" not in line  # only the time and the peer are dim
 
     def test_over_tls_it_shows_what_tls_carries(self, serve, certificate):
         import ssl

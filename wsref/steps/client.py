@@ -1,4 +1,4 @@
-"""The other half: a client.  It opens a WebSocket and sends back what it receives, until the server says Close."""
+"""The other half: a client that sends back each message, until the server says Close."""
 
 import base64
 import codecs
@@ -19,7 +19,7 @@ OPCODES = CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10  # R
 
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
 STATUS_LINE = re.compile(rb"HTTP/1\.1 ([1-5][0-9]{2}) [\t -~\x80-\xff]*")
-HEADER_LINE = re.compile(rb"(" + TOKEN + rb"):([\t -~\x80-\xff]*)")  # no control character but the tab
+HEADER_LINE = re.compile(rb"(" + TOKEN + rb"):([\t -~\x80-\xff]*)")  # no control character but tab
 
 
 class HandshakeError(Exception):
@@ -65,14 +65,15 @@ class Client:
     def send_request(self):
         """Ask for an upgrade (section 4.1).  The key is new for each connection."""
         self.key = base64.b64encode(os.urandom(16)).decode()
-        lines = [f"GET {self.target} HTTP/1.1", f"Host: {self.host}", "Upgrade: websocket", "Connection: Upgrade"]
+        lines = [f"GET {self.target} HTTP/1.1", f"Host: {self.host}"]
+        lines += ["Upgrade: websocket", "Connection: Upgrade"]
         lines += [f"Sec-WebSocket-Key: {self.key}", "Sec-WebSocket-Version: 13", "", ""]
         self.socket.sendall("\r\n".join(lines).encode())
 
     def read_response(self):
         """Read the head of the response; what follows it are frames."""
         self.status = 100
-        while 100 <= self.status < 200 and self.status != 101:  # RFC 9110 section 15.2: another response follows
+        while 100 <= self.status < 200 and self.status != 101:  # RFC 9110 section 15.2
             while b"\r\n\r\n" not in self.received:
                 if len(self.received) > MAX_HEAD:
                     raise HandshakeError(f"the response's head is larger than {MAX_HEAD} bytes")
@@ -89,7 +90,8 @@ class Client:
         for line in lines:
             if not (found := HEADER_LINE.fullmatch(line)):
                 raise HandshakeError("each header line must be NAME: VALUE")
-            self.headers.setdefault(found[1].decode().lower(), []).append(found[2].decode("latin-1").strip(" \t"))
+            name, value = found[1].decode().lower(), found[2].decode("latin-1").strip(" \t")
+            self.headers.setdefault(name, []).append(value)
 
     def elements(self, name):
         """The elements of a header that is a list, from all its lines, in lower case."""
@@ -97,15 +99,15 @@ class Client:
         return [element.strip(" \t") for element in elements if element.strip(" \t")]
 
     def validate(self):
-        """Section 4.1: only this answer opens a WebSocket.  The accept value proves that the server read the key."""
+        """Section 4.1: only this answer opens a WebSocket: accept proves that the key was read."""
         accept = base64.b64encode(hashlib.sha1((self.key + GUID).encode()).digest()).decode()
         checks = [
             (self.status == 101, f"the status must be 101, not {self.status}"),
             (self.elements("upgrade") == ["websocket"], "the Upgrade header must be websocket"),
             ("upgrade" in self.elements("connection"), "the Connection header must name Upgrade"),
             (self.headers.get("sec-websocket-accept") == [accept], f"there must be one Sec-WebSocket-Accept, {accept}"),
-            ("sec-websocket-protocol" not in self.headers, "there is a subprotocol, and we offered none"),
-            (not self.elements("sec-websocket-extensions"), "there is an extension, and we offered none"),
+            ("sec-websocket-protocol" not in self.headers, "a subprotocol, and we offered none"),
+            (not self.elements("sec-websocket-extensions"), "an extension, and we offered none"),
         ]
         if reasons := [reason for valid, reason in checks if not valid]:
             raise HandshakeError("; ".join(reasons))
@@ -135,7 +137,7 @@ class Client:
             if opcode == PING:  # control frames may come between the fragments of a message
                 self.send_frame(PONG, payload)
             elif opcode != PONG:
-                order = "a continuation without a message, or a message inside another (section 5.4)"
+                order = "a continuation without a message, or a message in another (section 5.4)"
                 require((opcode == CONTINUATION) == (kind is not None), order)
                 if kind is None:
                     kind, utf8 = opcode, codecs.getincrementaldecoder("utf-8")()
@@ -150,10 +152,10 @@ class Client:
         try:
             decoder.decode(payload, bool(fin))
         except UnicodeDecodeError as error:
-            raise ProtocolError(f"text that is not UTF-8: {error.reason} (section 8.1)", 1007) from None
+            raise ProtocolError(f"not UTF-8: {error.reason} (section 8.1)", 1007) from None
 
     def answer_close(self, payload):
-        """Answer a Close with the same code.  A payload is empty, or two bytes of code and a reason."""
+        """Answer a Close with the same code.  Its payload: nothing, or a code and a reason."""
         if not payload:
             return self.close(None, "no code")
         code, reason = int.from_bytes(payload[:2], "big"), payload[2:]
@@ -169,7 +171,7 @@ class Client:
         print(f"closed: {code} {reason!a}", flush=True)
 
     def finish(self):
-        """Section 7.1.1: wait until the server ends TCP, but not for ever.  Bytes after a Close are not read."""
+        """Section 7.1.1: wait until the server ends TCP, not for ever.  No data follows a Close."""
         with contextlib.suppress(OSError):
             self.socket.settimeout(1)
             for _ in range(100):
@@ -181,15 +183,14 @@ class Client:
         first, second = self.read(2)
         fin, rsv, opcode = first & 0x80, first & 0x70, first & 0x0F
         masked, length = second & 0x80, second & 0x7F
-        require(not rsv, "an RSV bit is set, and no extension defines it (section 5.2)")
+        require(not rsv, "an RSV bit that no extension defines (section 5.2)")
         require(opcode in OPCODES, f"opcode {opcode} is reserved (section 5.2)")
         require(opcode < CLOSE or (fin and length <= 125), "a control frame is one frame of 125 bytes (section 5.5)")
         require(not masked, "a frame from a server must not be masked (section 5.1)")
-        size = {126: 2, 127: 8}.get(length, 0)  # bytes of a longer length, which follow
-        if size:
+        if size := {126: 2, 127: 8}.get(length):  # bytes of a longer length, which follow
             length = int.from_bytes(self.read(size), "big")
             shortest = 126 if size == 2 else 65536
-            require(shortest <= length < 1 << 63, f"{length} is not the shortest form of a length (section 5.2)")
+            require(shortest <= length < 1 << 63, f"{length} is not a minimal length (section 5.2)")
         require(opcode >= CLOSE or length <= max_payload, f"more than {MAX_MESSAGE} bytes (section 10.4)", 1009)
         return fin, opcode, self.read(length)
 

@@ -14,7 +14,7 @@ MAX_HEAD = 16 * 1024  # bytes of a request line and its headers together
 
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
 REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!\"$-~]+) HTTP/1\.([0-9])")
-HEADER_LINE = re.compile(rb"(" + TOKEN + rb"):([\t -~\x80-\xff]*)")  # no control character but the tab
+HEADER_LINE = re.compile(rb"(" + TOKEN + rb"):([\t -~\x80-\xff]*)")  # no control character but tab
 HOST = re.compile(r"([!$&'()*+,;=._~%0-9A-Za-z-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")
 
 
@@ -46,8 +46,8 @@ class Handler(socketserver.BaseRequestHandler):
             self.abort_handshake(HTTPError(500, "the server failed"))
 
     def read_request(self):
-        """Read the head of a request: method, target, version and headers (RFC 9112 sections 3 and 5)."""
-        while b"\r\n\r\n" not in self.received:  # TCP is a stream: a head arrives in pieces of any size
+        """Read a request's head: method, target, version, headers (RFC 9112 sections 3 and 5)."""
+        while b"\r\n\r\n" not in self.received:  # TCP is a stream: a head arrives in pieces
             if len(self.received) > MAX_HEAD:
                 raise HTTPError(431, f"the request's head is larger than {MAX_HEAD} bytes")
             if re.search(rb"(?<!\r)\n", self.received):
@@ -61,9 +61,10 @@ class Handler(socketserver.BaseRequestHandler):
         self.minor_version = int(found[3])
         self.headers = {}  # name in lower case: the values of its lines
         for line in lines:
-            if not (found := HEADER_LINE.fullmatch(line)):  # a blank before the colon and a folded line hide headers
+            if not (found := HEADER_LINE.fullmatch(line)):  # no blank before the colon, no folding
                 raise HTTPError(400, "each header line must be NAME: VALUE")
-            self.headers.setdefault(found[1].decode().lower(), []).append(found[2].decode("latin-1").strip(" \t"))
+            name, value = found[1].decode().lower(), found[2].decode("latin-1").strip(" \t")
+            self.headers.setdefault(name, []).append(value)
         hosts = self.headers.get("host", [])
         if self.minor_version >= 1 and (len(hosts) != 1 or not HOST.fullmatch(hosts[0])):
             raise HTTPError(400, "there must be one Host header, and it must be a host")
@@ -78,7 +79,8 @@ class Handler(socketserver.BaseRequestHandler):
     def respond(self, status, text, *headers, content_type="text/plain; charset=utf-8"):
         """Send a response with a body, the only one on this connection."""
         body = text.encode()
-        headers += (f"Content-Type: {content_type}", f"Content-Length: {len(body)}", "Connection: close")
+        headers += (f"Content-Type: {content_type}", f"Content-Length: {len(body)}")
+        headers += ("Connection: close",)
         self.send_head(status, f"Date: {formatdate(usegmt=True)}", *headers)
         if self.method != "HEAD":  # a HEAD is a GET without a body in its answer
             self.request.sendall(body)
@@ -95,7 +97,7 @@ class Handler(socketserver.BaseRequestHandler):
             self.respond(error.status, "".join(f"- {reason}\n" for reason in error.reasons))
 
     def finish(self):
-        """End TCP in two stages: a socket closed with unread bytes makes the client lose our answer."""
+        """End TCP in two stages: closing with unread bytes makes the client lose our answer."""
         with contextlib.suppress(OSError):
             self.request.shutdown(socket.SHUT_WR)
             self.request.settimeout(1)

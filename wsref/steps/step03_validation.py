@@ -14,7 +14,7 @@ MAX_HEAD = 16 * 1024  # bytes of a request line and its headers together
 
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
 REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!\"$-~]+) HTTP/1\.([0-9])")
-HEADER_LINE = re.compile(rb"(" + TOKEN + rb"):([\t -~\x80-\xff]*)")  # no control character but the tab
+HEADER_LINE = re.compile(rb"(" + TOKEN + rb"):([\t -~\x80-\xff]*)")  # no control character but tab
 KEY = re.compile("[+/0-9A-Za-z]{22}==")  # 16 bytes in base64; the article checks for 24 characters
 HOST = re.compile(r"([!$&'()*+,;=._~%0-9A-Za-z-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")
 
@@ -50,8 +50,8 @@ class Handler(socketserver.BaseRequestHandler):
             self.abort_handshake(HTTPError(500, "the server failed"))
 
     def read_request(self):
-        """Read the head of a request: method, target, version and headers (RFC 9112 sections 3 and 5)."""
-        while b"\r\n\r\n" not in self.received:  # TCP is a stream: a head arrives in pieces of any size
+        """Read a request's head: method, target, version, headers (RFC 9112 sections 3 and 5)."""
+        while b"\r\n\r\n" not in self.received:  # TCP is a stream: a head arrives in pieces
             if len(self.received) > MAX_HEAD:
                 raise HTTPError(431, f"the request's head is larger than {MAX_HEAD} bytes")
             if re.search(rb"(?<!\r)\n", self.received):
@@ -65,9 +65,10 @@ class Handler(socketserver.BaseRequestHandler):
         self.minor_version = int(found[3])
         self.headers = {}  # name in lower case: the values of its lines
         for line in lines:
-            if not (found := HEADER_LINE.fullmatch(line)):  # a blank before the colon and a folded line hide headers
+            if not (found := HEADER_LINE.fullmatch(line)):  # no blank before the colon, no folding
                 raise HTTPError(400, "each header line must be NAME: VALUE")
-            self.headers.setdefault(found[1].decode().lower(), []).append(found[2].decode("latin-1").strip(" \t"))
+            name, value = found[1].decode().lower(), found[2].decode("latin-1").strip(" \t")
+            self.headers.setdefault(name, []).append(value)
         hosts = self.headers.get("host", [])
         if self.minor_version >= 1 and (len(hosts) != 1 or not HOST.fullmatch(hosts[0])):
             raise HTTPError(400, "there must be one Host header, and it must be a host")
@@ -78,7 +79,7 @@ class Handler(socketserver.BaseRequestHandler):
         return [element.strip(" \t") for element in elements if element.strip(" \t")]
 
     def wants_upgrade(self):
-        """RFC 9110 section 7.8: Upgrade names a protocol, Connection names Upgrade, and it is HTTP/1.1."""
+        """RFC 9110 section 7.8: in HTTP/1.1, Connection names Upgrade, and Upgrade a protocol."""
         return "upgrade" in self.elements("connection") and self.elements("upgrade") and self.minor_version >= 1
 
     def validate(self):
@@ -106,7 +107,8 @@ class Handler(socketserver.BaseRequestHandler):
     def respond(self, status, text, *headers, content_type="text/plain; charset=utf-8"):
         """Send a response with a body, the only one on this connection."""
         body = text.encode()
-        headers += (f"Content-Type: {content_type}", f"Content-Length: {len(body)}", "Connection: close")
+        headers += (f"Content-Type: {content_type}", f"Content-Length: {len(body)}")
+        headers += ("Connection: close",)
         self.send_head(status, f"Date: {formatdate(usegmt=True)}", *headers)
         if self.method != "HEAD":  # a HEAD is a GET without a body in its answer
             self.request.sendall(body)
@@ -124,7 +126,7 @@ class Handler(socketserver.BaseRequestHandler):
             self.respond(error.status, reasons, "Sec-WebSocket-Version: 13, 8")
 
     def finish(self):
-        """End TCP in two stages: a socket closed with unread bytes makes the client lose our answer."""
+        """End TCP in two stages: closing with unread bytes makes the client lose our answer."""
         with contextlib.suppress(OSError):
             self.request.shutdown(socket.SHUT_WR)
             self.request.settimeout(1)

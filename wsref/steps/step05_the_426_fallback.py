@@ -17,10 +17,10 @@ MAX_HEAD = 16 * 1024  # bytes of a request line and its headers together
 
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
 REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!\"$-~]+) HTTP/1\.([0-9])")
-HEADER_LINE = re.compile(rb"(" + TOKEN + rb"):([\t -~\x80-\xff]*)")  # no control character but the tab
+HEADER_LINE = re.compile(rb"(" + TOKEN + rb"):([\t -~\x80-\xff]*)")  # no control character but tab
 KEY = re.compile("[+/0-9A-Za-z]{22}==")  # 16 bytes in base64; the article checks for 24 characters
 PAGE = """<!doctype html><title>A WebSocket server</title>
-<p>This page is the body of a 426.  Its script opens a WebSocket to the same address: <b id="state">...</b></p>
+<p>This is the body of a 426.  Its script opens a WebSocket to it: <b id="state">...</b></p>
 <script>new WebSocket(location.href.replace("http", "ws")).onopen = () => (state.textContent = "open")</script>
 """
 HOST = re.compile(r"([!$&'()*+,;=._~%0-9A-Za-z-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")
@@ -58,8 +58,8 @@ class Handler(socketserver.BaseRequestHandler):
             self.abort_handshake(HTTPError(500, "the server failed"))
 
     def read_request(self):
-        """Read the head of a request: method, target, version and headers (RFC 9112 sections 3 and 5)."""
-        while b"\r\n\r\n" not in self.received:  # TCP is a stream: a head arrives in pieces of any size
+        """Read a request's head: method, target, version, headers (RFC 9112 sections 3 and 5)."""
+        while b"\r\n\r\n" not in self.received:  # TCP is a stream: a head arrives in pieces
             if len(self.received) > MAX_HEAD:
                 raise HTTPError(431, f"the request's head is larger than {MAX_HEAD} bytes")
             if re.search(rb"(?<!\r)\n", self.received):
@@ -73,9 +73,10 @@ class Handler(socketserver.BaseRequestHandler):
         self.minor_version = int(found[3])
         self.headers = {}  # name in lower case: the values of its lines
         for line in lines:
-            if not (found := HEADER_LINE.fullmatch(line)):  # a blank before the colon and a folded line hide headers
+            if not (found := HEADER_LINE.fullmatch(line)):  # no blank before the colon, no folding
                 raise HTTPError(400, "each header line must be NAME: VALUE")
-            self.headers.setdefault(found[1].decode().lower(), []).append(found[2].decode("latin-1").strip(" \t"))
+            name, value = found[1].decode().lower(), found[2].decode("latin-1").strip(" \t")
+            self.headers.setdefault(name, []).append(value)
         hosts = self.headers.get("host", [])
         if self.minor_version >= 1 and (len(hosts) != 1 or not HOST.fullmatch(hosts[0])):
             raise HTTPError(400, "there must be one Host header, and it must be a host")
@@ -86,7 +87,7 @@ class Handler(socketserver.BaseRequestHandler):
         return [element.strip(" \t") for element in elements if element.strip(" \t")]
 
     def wants_upgrade(self):
-        """RFC 9110 section 7.8: Upgrade names a protocol, Connection names Upgrade, and it is HTTP/1.1."""
+        """RFC 9110 section 7.8: in HTTP/1.1, Connection names Upgrade, and Upgrade a protocol."""
         return "upgrade" in self.elements("connection") and self.elements("upgrade") and self.minor_version >= 1
 
     def validate(self):
@@ -106,12 +107,12 @@ class Handler(socketserver.BaseRequestHandler):
 
     def complete_upgrade(self):
         """RFC 6455 section 4.2.2: answer 101.  The accept value proves that we read the key."""
-        (key,) = self.headers["sec-websocket-key"]
-        accept = base64.b64encode(hashlib.sha1((key + GUID).encode()).digest()).decode()
-        self.send_head(101, "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Accept: {accept}")
+        digest = hashlib.sha1((self.headers["sec-websocket-key"][0] + GUID).encode()).digest()
+        accept = f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}"
+        self.send_head(101, "Upgrade: websocket", "Connection: Upgrade", accept)
 
     def fallback(self):
-        """RFC 9110 section 15.5.22: 426, with an Upgrade header.  A browser gets a page, curl a sentence."""
+        """RFC 9110 section 15.5.22: answer 426, with a page for a browser, a sentence for curl."""
         if "text/html" in self.elements("accept"):
             self.respond(426, PAGE, "Upgrade: websocket", content_type="text/html; charset=utf-8")
         else:
@@ -146,7 +147,7 @@ class Handler(socketserver.BaseRequestHandler):
             self.respond(error.status, reasons, "Sec-WebSocket-Version: 13, 8")
 
     def finish(self):
-        """End TCP in two stages: a socket closed with unread bytes makes the client lose our answer."""
+        """End TCP in two stages: closing with unread bytes makes the client lose our answer."""
         with contextlib.suppress(OSError):
             self.request.shutdown(socket.SHUT_WR)
             self.request.settimeout(1)

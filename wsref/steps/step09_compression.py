@@ -22,13 +22,13 @@ OPCODES = CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10  # R
 
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110 section 5.6.2
 REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!\"$-~]+) HTTP/1\.([0-9])")
-HEADER_LINE = re.compile(rb"(" + TOKEN + rb"):([\t -~\x80-\xff]*)")  # no control character but the tab
+HEADER_LINE = re.compile(rb"(" + TOKEN + rb"):([\t -~\x80-\xff]*)")  # no control character but tab
 WINDOW = '_max_window_bits="?(8|9|1[0-5])"?'  # RFC 7692 section 7.1: the parameters of an offer
 PARAMETER = re.compile(f"(server|client)(_no_context_takeover|{WINDOW})|client_max_window_bits")
 TAIL = b"\x00\x00\xff\xff"  # the end of every flushed message, which is not sent
 KEY = re.compile("[+/0-9A-Za-z]{22}==")  # 16 bytes in base64; the article checks for 24 characters
 PAGE = """<!doctype html><title>A WebSocket server</title>
-<p>This page is the body of a 426.  Its script opens a WebSocket to the same address: <b id="state">...</b></p>
+<p>This is the body of a 426.  Its script opens a WebSocket to it: <b id="state">...</b></p>
 <script>new WebSocket(location.href.replace("http", "ws")).onopen = () => (state.textContent = "open")</script>
 """
 HOST = re.compile(r"([!$&'()*+,;=._~%0-9A-Za-z-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")
@@ -81,8 +81,8 @@ class Handler(socketserver.BaseRequestHandler):
             self.abort_handshake(HTTPError(500, "the server failed"))
 
     def read_request(self):
-        """Read the head of a request: method, target, version and headers (RFC 9112 sections 3 and 5)."""
-        while b"\r\n\r\n" not in self.received:  # TCP is a stream: a head arrives in pieces of any size
+        """Read a request's head: method, target, version, headers (RFC 9112 sections 3 and 5)."""
+        while b"\r\n\r\n" not in self.received:  # TCP is a stream: a head arrives in pieces
             if len(self.received) > MAX_HEAD:
                 raise HTTPError(431, f"the request's head is larger than {MAX_HEAD} bytes")
             if re.search(rb"(?<!\r)\n", self.received):
@@ -96,9 +96,10 @@ class Handler(socketserver.BaseRequestHandler):
         self.minor_version = int(found[3])
         self.headers = {}  # name in lower case: the values of its lines
         for line in lines:
-            if not (found := HEADER_LINE.fullmatch(line)):  # a blank before the colon and a folded line hide headers
+            if not (found := HEADER_LINE.fullmatch(line)):  # no blank before the colon, no folding
                 raise HTTPError(400, "each header line must be NAME: VALUE")
-            self.headers.setdefault(found[1].decode().lower(), []).append(found[2].decode("latin-1").strip(" \t"))
+            name, value = found[1].decode().lower(), found[2].decode("latin-1").strip(" \t")
+            self.headers.setdefault(name, []).append(value)
         hosts = self.headers.get("host", [])
         if self.minor_version >= 1 and (len(hosts) != 1 or not HOST.fullmatch(hosts[0])):
             raise HTTPError(400, "there must be one Host header, and it must be a host")
@@ -109,7 +110,7 @@ class Handler(socketserver.BaseRequestHandler):
         return [element.strip(" \t") for element in elements if element.strip(" \t")]
 
     def wants_upgrade(self):
-        """RFC 9110 section 7.8: Upgrade names a protocol, Connection names Upgrade, and it is HTTP/1.1."""
+        """RFC 9110 section 7.8: in HTTP/1.1, Connection names Upgrade, and Upgrade a protocol."""
         return "upgrade" in self.elements("connection") and self.elements("upgrade") and self.minor_version >= 1
 
     def validate(self):
@@ -130,18 +131,18 @@ class Handler(socketserver.BaseRequestHandler):
     def complete_upgrade(self):
         """RFC 6455 section 4.2.2: answer 101.  The accept value proves that we read the key."""
         self.window_bits, extension = self.choose_extension()
-        (key,) = self.headers["sec-websocket-key"]
-        accept = base64.b64encode(hashlib.sha1((key + GUID).encode()).digest()).decode()
-        self.send_head(101, "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Accept: {accept}", *extension)
+        digest = hashlib.sha1((self.headers["sec-websocket-key"][0] + GUID).encode()).digest()
+        accept = f"Sec-WebSocket-Accept: {base64.b64encode(digest).decode()}"
+        self.send_head(101, "Upgrade: websocket", "Connection: Upgrade", accept, *extension)
 
     def choose_extension(self):
-        """Accept the first offer of permessage-deflate that we can keep: window bits, and header lines."""
+        """Accept the first usable offer of permessage-deflate: window bits, and header lines."""
         for offer in self.elements("sec-websocket-extensions"):
             name, *parameters = (part.strip(" \t") for part in offer.split(";"))
             values = dict(parameter.partition("=")[::2] for parameter in parameters)
             valid = all(map(PARAMETER.fullmatch, parameters)) and len(values) == len(parameters)
             bits = values.get("server_max_window_bits", "15").strip('"')
-            if name == "permessage-deflate" and valid and bits != "8":  # zlib has no window of 2**8 bytes
+            if name == "permessage-deflate" and valid and bits != "8":  # zlib has no 8-bit window
                 answer = f"{name}; server_no_context_takeover; client_no_context_takeover"
                 if "server_max_window_bits" in values:
                     answer += f"; server_max_window_bits={bits}"
@@ -149,7 +150,7 @@ class Handler(socketserver.BaseRequestHandler):
         return 0, []
 
     def fallback(self):
-        """RFC 9110 section 15.5.22: 426, with an Upgrade header.  A browser gets a page, curl a sentence."""
+        """RFC 9110 section 15.5.22: answer 426, with a page for a browser, a sentence for curl."""
         if "text/html" in self.elements("accept"):
             self.respond(426, PAGE, "Upgrade: websocket", content_type="text/html; charset=utf-8")
         else:
@@ -183,7 +184,7 @@ class Handler(socketserver.BaseRequestHandler):
             if opcode == PING:  # control frames may come between the fragments of a message
                 self.send_frame(PONG, payload)
             elif opcode != PONG:
-                order = "a continuation without a message, or a message inside another (section 5.4)"
+                order = "a continuation without a message, or a message in another (section 5.4)"
                 require((opcode == CONTINUATION) == (kind is not None), order)
                 if kind is None:
                     kind, utf8 = opcode, codecs.getincrementaldecoder("utf-8")()
@@ -204,7 +205,7 @@ class Handler(socketserver.BaseRequestHandler):
             try:
                 data += inflater.decompress(payload, room + 1 - len(data))
             except zlib.error:
-                raise ProtocolError("the message cannot be decompressed (section 7.4.1)", 1007) from None
+                raise ProtocolError("it cannot be decompressed (section 7.4.1)", 1007) from None
             require(len(data) <= room, f"more than {MAX_MESSAGE} bytes (section 10.4)", 1009)
             payload = inflater.unused_data
             if inflater.eof:  # a final block, which zlib takes for the end: more blocks may follow
@@ -216,10 +217,10 @@ class Handler(socketserver.BaseRequestHandler):
         try:
             decoder.decode(payload, bool(fin))
         except UnicodeDecodeError as error:
-            raise ProtocolError(f"text that is not UTF-8: {error.reason} (section 8.1)", 1007) from None
+            raise ProtocolError(f"not UTF-8: {error.reason} (section 8.1)", 1007) from None
 
     def answer_close(self, payload):
-        """Answer a Close with the same code.  A payload is empty, or two bytes of code and a reason."""
+        """Answer a Close with the same code.  Its payload: nothing, or a code and a reason."""
         if not payload:
             return self.close(None, "no code")
         code, reason = int.from_bytes(payload[:2], "big"), payload[2:]
@@ -239,23 +240,22 @@ class Handler(socketserver.BaseRequestHandler):
         first, second = self.read(2)
         fin, rsv, opcode = first & 0x80, first & 0x70, first & 0x0F
         masked, length = second & 0x80, second & 0x7F
-        compressed = rsv == 0x40 and self.window_bits and opcode in (TEXT, BINARY)  # RFC 7692 section 6
-        require(not rsv or compressed, "an RSV bit is set, and no extension defines it here (section 5.2)")
+        compressed = rsv == 0x40 and self.window_bits and opcode in (TEXT, BINARY)  # RFC 7692
+        require(not rsv or compressed, "an RSV bit that no extension defines (section 5.2)")
         require(opcode in OPCODES, f"opcode {opcode} is reserved (section 5.2)")
         require(opcode < CLOSE or (fin and length <= 125), "a control frame is one frame of 125 bytes (section 5.5)")
         require(masked, "a frame from a client must be masked (section 5.1)")
-        size = {126: 2, 127: 8}.get(length, 0)  # bytes of a longer length, which follow
-        if size:
+        if size := {126: 2, 127: 8}.get(length):  # bytes of a longer length, which follow
             length = int.from_bytes(self.read(size), "big")
             shortest = 126 if size == 2 else 65536
-            require(shortest <= length < 1 << 63, f"{length} is not the shortest form of a length (section 5.2)")
+            require(shortest <= length < 1 << 63, f"{length} is not a minimal length (section 5.2)")
         require(opcode >= CLOSE or length <= max_payload, f"more than {MAX_MESSAGE} bytes (section 10.4)", 1009)
         key = self.read(4)
         payload = self.read(length)
         return fin, compressed, opcode, bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
 
     def send_message(self, opcode, data):
-        """Send one message in one frame, compressed if that was negotiated.  RFC 7692 section 7.2.1."""
+        """Send a message in one frame, compressed if so negotiated.  RFC 7692 section 7.2.1."""
         if self.window_bits:
             deflater = zlib.compressobj(wbits=-self.window_bits)
             data = (deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH)).removesuffix(TAIL)
@@ -308,7 +308,7 @@ class Handler(socketserver.BaseRequestHandler):
             self.respond(error.status, reasons, "Sec-WebSocket-Version: 13, 8")
 
     def finish(self):
-        """End TCP in two stages: a socket closed with unread bytes makes the client lose our answer."""
+        """End TCP in two stages: closing with unread bytes makes the client lose our answer."""
         with contextlib.suppress(OSError):
             self.request.shutdown(socket.SHUT_WR)
             self.request.settimeout(1)

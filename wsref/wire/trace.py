@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import TextIO
 
 from ..network.tap import Tap, Tapped
+from .colours import COLOURS
 from .describe import Explainer
 from .description import Description
 from .words import quote_unicode
@@ -97,29 +98,44 @@ def trace_lines(record: Record, *, colour: bool = False) -> Iterator[str]:
     peer = record.peer if plain else quote_unicode(record.peer, MAX_PEER)
     begin = f"{clock} {peer} {verb} "
     if colour:
-        begin = f"\x1b[2m{clock} {peer}\x1b[0m \x1b[1m{verb}\x1b[0m "
+        begin = f"\x1b[2m{clock} {peer}\x1b[0m \x1b[{_SENT if record.sent else _GOT}m{verb}\x1b[0m "
     if record.is_end:
         yield begin + "the end of TCP"
     for description in record.descriptions:
         line = description.one_line
         yield begin + (f"\x1b[31m{line}\x1b[0m" if colour and description.problems else line)
-        for detail in _details(description):
-            yield f"    \x1b[2m{detail}\x1b[0m" if colour else f"    {detail}"
+        for label, pieces in _details(description):
+            octets = " ".join(_painted(text, kind) if colour else text for kind, text in pieces if text)
+            yield f"    {label} {octets}"
 
 
-def _details(description: Description) -> Iterator[str]:
-    """Yield the lines of a head; or the header of a frame, and its payload as received and unmasked."""
+#: How a terminal writes the two directions: bold and blue, bold.
+_GOT, _SENT = "1;34", "1"
+
+
+def _painted(text: str, kind: str) -> str:
+    return f"\x1b[{COLOURS[kind].ansi}m{text}\x1b[0m" if kind else text
+
+
+def _details(description: Description) -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    """Yield the lines of a head; or the header of a frame, and its payload as received and unmasked.
+
+    A line is a label, and pieces: a key of :data:`COLOURS` or "", and the text.
+    """
     if description.kind != "frame":
         for field in description.fields:
-            yield f"{field.name}: {field.value}"
+            yield f"{field.name}:", [("", field.value)]
         return
     payload = description.payload
-    yield f"header  {description.raw.hex(' ')}"
+    key = payload.masking_key if payload is not None else b""
+    header = description.raw.removesuffix(key)
+    kinds = (("opcode", header[:1]), ("length", header[1:]), ("mask", key))
+    yield "header ", [(kind, octets.hex(" ")) for kind, octets in kinds]
     if payload is not None and payload.received:
-        more = f" ... ({payload.received} bytes)" if payload.received > MAX_HEX else ""
-        yield f"payload {payload.wire[:MAX_HEX].hex(' ')}{more}"
+        more = f"... ({payload.received} bytes)" if payload.received > MAX_HEX else ""
+        yield "payload", [("payload", payload.wire[:MAX_HEX].hex(" ")), ("", more)]
         if payload.masking_key:
-            yield f"     is {payload.plain[:MAX_HEX].hex(' ')}{more}"
+            yield "     is", [("payload", payload.plain[:MAX_HEX].hex(" ")), ("", more)]
 
 
 class Printer:

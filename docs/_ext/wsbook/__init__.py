@@ -4,7 +4,7 @@
 :mod:`wsbook.runner`    runs commands, programs and raw exchanges; no Sphinx in it
 :mod:`wsbook.shown`     the directives ``transcript``, ``run`` and ``exchange``
 :mod:`wsbook.pictures`  ``wire`` and ``closing-states``: SVG
-:mod:`wsbook.tables`    tables from the code: limits, rules, steps, errors, the CLI
+:mod:`wsbook.tables`    tables from the code: limits, rules, steps, errors
 :mod:`wsbook.cases`     the cases of ``check``, and its gallery of broken servers
 :mod:`wsbook.traced`    reads what ties rules and threats to code and tests; no Sphinx in it
 :mod:`wsbook.musts`     ``musts``, ``musts-coverage``, ``threats``, ``advisories``, ``faults``
@@ -15,7 +15,7 @@
 :mod:`wsbook.js`        ``javascript``: functions of a script, by their names
 :mod:`wsbook.labs`      runs the notebooks before the pages are read
 :mod:`wsbook.steps`     ``step-diff``: the change that a chapter makes to the server
-:mod:`wsbook.toc`       ``pages``: a toctree of the existing pages
+:mod:`wsbook.toc`       ``lab`` and ``next-chapter``; writes generated pages
 :mod:`wsbook.look`      the colours; lines that wrap, bars in tables, the numbers for the search
 :mod:`wsbook.links`     follows the links between the built pages
 ======================  =================================================================

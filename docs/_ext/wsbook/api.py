@@ -17,6 +17,7 @@ from docutils import nodes
 
 from .runner import ROOT
 from .tables import folders, modules_of
+from .toc import write_pages
 
 PAGES = ROOT / "docs" / "reference" / "api"
 
@@ -82,17 +83,10 @@ def _page(name: str) -> str:
 
 def write(folder: Path = PAGES) -> None:
     """Write the changed pages, and remove pages without a module."""
-    folder.mkdir(parents=True, exist_ok=True)
     names = modules()
     pages = {f"{name.removeprefix('wsref.')}.md": _page(name) for name in names}
     pages["index.md"] = INDEX % "\n".join(name.removeprefix("wsref.") for name in names)
-    for path in folder.glob("*.md"):
-        if path.name not in pages:
-            path.unlink()
-    for name, text in pages.items():
-        path = folder / name
-        if not path.exists() or path.read_text("utf-8") != text:
-            path.write_text(text, "utf-8")
+    write_pages(folder, "*.md", pages)
 
 
 def home_of(name: str) -> str | None:

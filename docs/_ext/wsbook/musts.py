@@ -5,6 +5,7 @@ They link each name to its line, so the files that they name become pages, too.
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 from collections.abc import Iterable, Iterator
@@ -199,6 +200,20 @@ def write() -> None:
     write_pages(traced.FOLDER, "rfc*.md", pages)
 
 
+@functools.cache
+def cases_of_rows() -> dict[str, list[Any]]:
+    """Return the cases of ``check`` that quote the sentence of a row, by the row's id."""
+    from wsref.check import CASES
+    from wsref.check.clients.cases import CLIENT_CASES
+
+    _, every = traced.read_all()
+    cases: dict[str, list[Any]] = {}
+    for case in (*CASES, *CLIENT_CASES):
+        for row in traced.rows_of(case, every):
+            cases.setdefault(row.id, []).append(case)
+    return cases
+
+
 class Musts(_Traced):
     """The rows of one table, section by section; with a number, those of a first-level section."""
 
@@ -207,17 +222,10 @@ class Musts(_Traced):
 
     def run(self) -> list[nodes.Node]:
         """Return a section for each section of the RFC."""
-        from wsref.check import CASES
-        from wsref.check.clients.cases import CLIENT_CASES
-
         path = traced.FOLDER / f"{self.arguments[0]}.toml"
         self.env.note_dependency(str(path))
         sections, rows = traced.read(path)
-        _, every = traced.read_all()
-        cases: dict[str, list[Any]] = {}
-        for case in (*CASES, *CLIENT_CASES):
-            for row in traced.rows_of(case, every):
-                cases.setdefault(row.id, []).append(case)
+        cases = cases_of_rows()
         made: list[nodes.Node] = []
         for section in sections:
             if self.arguments[1:] not in ([], [section.number.partition(".")[0]]):

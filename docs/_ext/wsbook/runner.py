@@ -40,6 +40,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]  # the checkout
 EXAMPLES = ROOT / "docs" / "examples"
 NODE = ROOT / "docs" / "node"
+CLIENT = ROOT / "wsref" / "steps" / "client.py"
 FIXED = HERE / "fixed"
 
 SHOWN_PORT = 8765  # the port on the pages
@@ -134,7 +135,7 @@ def hold_port() -> socket.socket:
 
 @contextlib.contextmanager
 def workplace() -> Iterator[tuple[Path, dict[str, str]]]:
-    """Yield a directory with copies of ``docs/examples`` and ``docs/node``, and an environment to run in.
+    """Yield a directory with ``client.py``, copies of ``docs/examples`` and ``docs/node``, and an environment.
 
     ``python`` is the interpreter of the build, ``wsref`` is this checkout.  The user's settings
     have no effect: no colour, no proxies, the C.UTF-8 locale, 80 columns.
@@ -144,6 +145,7 @@ def workplace() -> Iterator[tuple[Path, dict[str, str]]]:
         if EXAMPLES.is_dir():
             shutil.copytree(EXAMPLES, here, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copytree(NODE, here / NODE.relative_to(ROOT))
+        shutil.copy(CLIENT, here)  # as a reader has it; `-m wsref.steps.client` takes 0.1 s a case, this 0.04
         programs = here / ".bin"
         programs.mkdir()
         for name in ("python", "python3"):
@@ -215,14 +217,16 @@ class Server:
         raise Failed(f"the server did not name its port {self.port} in {TIMEOUT:g} s: {self.command}")
 
     def settle(self) -> None:
-        """Wait until the server writes nothing for 0.1 s: it may log the end of a connection late."""
+        """Wait until the server writes nothing for 0.2 s: it may log an answer after the client has it."""
         lines = -1
         while lines < len(self.said):
             lines = len(self.said)
-            time.sleep(0.1)
+            time.sleep(0.2)
 
-    def stop(self) -> str:
-        """End the server, if it still runs, and return its whole output."""
+    def stop(self, *, settled: bool = False) -> str:
+        """End the server, if it still runs, and return its whole output; ``settled``: with all of its log."""
+        if settled:
+            self.settle()
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGTERM)
@@ -307,6 +311,7 @@ def run_commands(
     exits: Sequence[int] = (0,),
     timeout: float = TIMEOUT,
     stdin: str = "",
+    log: bool = True,
 ) -> tuple[list[Shown], str]:
     """Run commands one after another, in one directory.
 
@@ -316,6 +321,7 @@ def run_commands(
         exits: The expected exit code of each; the last one is for the rest.
         timeout: Seconds, for each.
         stdin: The standard input of each.
+        log: Wait until the server has written its log.
     Returns:
         The commands with their output, and the output of the server.
     Raises:
@@ -330,10 +336,10 @@ def run_commands(
             if code != expected:
                 raise Failed(f"exit code {code}, not {expected}: $ {command}\n{output}")
             done.append(Shown(command, plain(output)))
-        log = running.stop() if running else ""
+        said = running.stop(settled=log) if running else ""
     # Normalised together, so that a client has the same port in all of them.
     mark = "\x00"
-    texts = normalise(mark.join([*(shown.output for shown in done), log]), port).split(mark)
+    texts = normalise(mark.join([*(shown.output for shown in done), said]), port).split(mark)
     return [Shown(shown.command, text) for shown, text in zip(done, texts, strict=False)], plain(texts[-1])
 
 
@@ -362,18 +368,18 @@ def _run(
 
 
 def run_program(
-    source: str, *, server: str | None = None, exit_code: int = 0, timeout: float = TIMEOUT, stdin: str = ""
+    source: str, *, server: str | None = None, exit_code: int = 0, timeout: float = TIMEOUT, log: bool = True
 ) -> tuple[str, str]:
-    """Run a Python program, and return its output and the server's."""
+    """Run a Python program, and return its output and the server's, with ``log`` the whole of it."""
     with workplace() as (here, environment), around(server, here, environment) as running:
         port = running.port if running else SHOWN_PORT
         (here / "program.py").write_text(with_port(source, port), "utf-8")
-        output, code = _run([sys.executable, "program.py"], here, environment, timeout, stdin)
+        output, code = _run([sys.executable, "program.py"], here, environment, timeout)
         if code != exit_code:
             raise Failed(f"exit code {code}, not {exit_code}, of this program:\n{source}\n{output}")
-        log = running.stop() if running else ""
-    text, log = normalise(f"{plain(output)}\x00{plain(log)}", port).split("\x00")
-    return text, log
+        said = running.stop(settled=log) if running else ""
+    text, said = normalise(f"{plain(output)}\x00{plain(said)}", port).split("\x00")
+    return text, said
 
 
 # -- Bytes ------------------------------------------------------------------------------
@@ -447,7 +453,13 @@ def end_of_frame(data: bytes) -> int | None:
 
 
 def exchange(
-    script: str, *, server: str, opened: str | None = None, handshake: str = HANDSHAKE, timeout: float = TIMEOUT
+    script: str,
+    *,
+    server: str,
+    opened: str | None = None,
+    handshake: str = HANDSHAKE,
+    timeout: float = TIMEOUT,
+    log: bool = True,
 ) -> tuple[list[Shown], str]:
     """Send and receive the lines of a script.
 
@@ -460,6 +472,7 @@ def exchange(
         opened: Do the opening handshake at this path first, without showing it.
         handshake: The request of that handshake.
         timeout: Seconds, for the whole script.
+        log: Wait until the server has written its log.
     Returns:
         The lines to show, each with its side (``>``, ``<`` or ``""``), and the server's log.
     Raises:
@@ -511,9 +524,11 @@ def exchange(
                     lines.append(Shown("", "(nothing comes)"))
                 else:
                     raise Failed(f"neither '> ...' nor '< answer', '< frame', '< end', '< nothing': {line!r}")
-        log = running.stop()
+            if log:
+                running.settle()  # before we end TCP, which the server would log, or not
+        said = running.stop()
     mark = "\x00"
-    texts = normalise(mark.join([*(line.output for line in lines), log]), port).split(mark)
+    texts = normalise(mark.join([*(line.output for line in lines), said]), port).split(mark)
     return [Shown(line.command, text) for line, text in zip(lines, texts, strict=False)], plain(texts[-1])
 
 

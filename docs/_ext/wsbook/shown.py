@@ -67,6 +67,11 @@ class _Run(SphinxDirective):
     def server(self) -> str | None:
         return runner.server_command(self.options.get("step"), self.options.get("server"))
 
+    @property
+    def logs(self) -> bool:
+        """Whether the page shows the server's log."""
+        return "log" in self.options
+
     def once(self, what: list[Any], run: Any) -> Any:
         """Return the result, from the cache if nothing has changed; a failure fails the build."""
         cache = getattr(self.env.app, "wsbook_cache", None)
@@ -75,7 +80,7 @@ class _Run(SphinxDirective):
             self.env.app.wsbook_cache = cache  # type: ignore[attr-defined]
         self.env.note_dependency(str(runner.HERE / "runner.py"))
         try:
-            return cache.get([self.name, self.source, self.server, *what], run)
+            return cache.get([self.name, self.source, self.server, self.logs, *what], run)
         except runner.Failed as error:
             raise self.error(f"{self.name}: {error}") from None
 
@@ -97,7 +102,7 @@ class _Run(SphinxDirective):
 
     def log_block(self, log: str) -> list[nodes.Node]:
         """Return the server's log without the lines of its start and end, if the page asks for it."""
-        if "log" not in self.options:
+        if not self.logs:
             return []
         welcome = ("Open ", "Closing: ", "  ws://", "  wss://", "  After chapter ")
         lines = [line for line in log.splitlines() if line.strip() and not line.startswith(welcome)]
@@ -136,7 +141,9 @@ class Transcript(_Run):
         timeout = self.options.get("timeout", runner.TIMEOUT)
 
         def run() -> list[Any]:
-            shown, log = runner.run_commands(commands, server=self.server, exits=exits, timeout=timeout, stdin=stdin)
+            shown, log = runner.run_commands(
+                commands, server=self.server, exits=exits, timeout=timeout, stdin=stdin, log=self.logs
+            )
             return [[[one.command, one.output] for one in shown], log]
 
         shown, log = self.once([exits, stdin], run)
@@ -177,7 +184,10 @@ class Program(_Run):
         timeout = self.options.get("timeout", runner.TIMEOUT)
 
         def run() -> list[Any]:
-            return list(runner.run_program(source + "\n", server=self.server, exit_code=exit_code, timeout=timeout))
+            ran = runner.run_program(
+                source + "\n", server=self.server, exit_code=exit_code, timeout=timeout, log=self.logs
+            )
+            return list(ran)
 
         output, log = self.once([exit_code, source], run)
         blocks: list[nodes.Node] = []
@@ -218,7 +228,12 @@ class Exchange(_Run):
 
         def run() -> list[Any]:
             lines, log = runner.exchange(
-                self.source, server=self.server or "", opened=opened, handshake=handshake, timeout=timeout
+                self.source,
+                server=self.server or "",
+                opened=opened,
+                handshake=handshake,
+                timeout=timeout,
+                log=self.logs,
             )
             return [[[line.command, line.output] for line in lines], log]
 

@@ -6,7 +6,6 @@ one directive class makes the table.
 
 from __future__ import annotations
 
-import argparse
 import ast
 import importlib
 import json
@@ -460,89 +459,6 @@ class Generated(SphinxDirective):
         return [nodes.container("", table, classes=["table-moves"]), *messages]
 
 
-# -- The command line -------------------------------------------------------------------
-
-
-class CommandLine(SphinxDirective):
-    """Show ``python -m wsref -h`` and the ``-h`` of its commands, from the parser itself."""
-
-    def run(self) -> list[nodes.Node]:
-        """Return the sections of the parser and its commands."""
-        from wsref.cli.main import build_parser
-
-        parser = build_parser()
-        made = list(self.of(parser))
-        for action in parser._actions:
-            if isinstance(action, argparse._SubParsersAction):
-                for name, command in action.choices.items():
-                    section = nodes.section(ids=[f"cli-{name}"], names=[f"cli-{name}"])
-                    section += nodes.title("", "", nodes.literal("", f"python -m wsref {name}"))
-                    section += list(self.of(command))
-                    self.state.document.note_explicit_target(section)
-                    made.append(section)
-        return made
-
-    def of(self, parser: argparse.ArgumentParser) -> Iterator[nodes.Node]:
-        """Return the parts of a parser: description, usage, arguments, epilog."""
-        formatter = argparse.HelpFormatter(parser.prog, width=78)
-        formatter.add_usage(parser.usage, parser._actions, parser._mutually_exclusive_groups, prefix="")
-        usage = formatter.format_help().strip()
-        if parser.description:
-            yield from self.paragraphs(parser.description)
-        yield nodes.literal_block(usage, usage, language="text")
-        for group in parser._action_groups:
-            listed = nodes.definition_list(classes=["options"])
-            for action in group._group_actions:
-                if isinstance(action, argparse._SubParsersAction):
-                    for choice in action._choices_actions:
-                        listed += self.item([choice.dest], choice.help or "", link=f"cli-{choice.dest}")
-                elif action.help != argparse.SUPPRESS:
-                    listed += self.item(_invocations(action, parser), _help(action, parser))
-            if len(listed):
-                yield listed
-        if parser.epilog:
-            yield from self.paragraphs(parser.epilog)
-
-    def paragraphs(self, text: str) -> Iterator[nodes.Node]:
-        """Return sentences as paragraphs, and indented text literally."""
-        for paragraph in re.split(r"\n\s*\n", text.strip("\n")):
-            head, _, rest = paragraph.partition("\n")
-            if rest.startswith("  "):  # a heading with a table below it
-                yield nodes.paragraph("", head)
-                yield nodes.literal_block(rest, rest, language="text")
-            elif paragraph.startswith("  "):
-                yield nodes.literal_block(paragraph, paragraph, language="text")
-            else:
-                yield nodes.paragraph("", " ".join(paragraph.split()))
-
-    @staticmethod
-    def item(names: list[str], words: str, link: str = "") -> nodes.definition_list_item:
-        """Return the item of an argument."""
-        term = nodes.term()
-        for n, name in enumerate(names):
-            if n:
-                term += nodes.Text(", ")
-            literal = nodes.literal("", name)
-            term += nodes.reference("", "", literal, refid=link, internal=True) if link else literal
-        return nodes.definition_list_item("", term, nodes.definition("", nodes.paragraph("", words)))
-
-
-def _invocations(action: argparse.Action, parser: argparse.ArgumentParser) -> list[str]:
-    """``--port PORT``, or ``URL``."""
-    formatter = argparse.HelpFormatter(parser.prog)
-    if not action.option_strings:
-        return [formatter._format_args(action, action.dest)]
-    if action.nargs == 0:
-        return list(action.option_strings)
-    arguments = formatter._format_args(action, formatter._get_default_metavar_for_optional(action))
-    return [f"{name} {arguments}" for name in action.option_strings]
-
-
-def _help(action: argparse.Action, parser: argparse.ArgumentParser) -> str:
-    return argparse.HelpFormatter(parser.prog)._expand_help(action) if action.help else ""
-
-
 def setup(app: Any) -> None:
-    """Register the directives."""
+    """Register the directive."""
     app.add_directive("generated", Generated)
-    app.add_directive("command-line", CommandLine)

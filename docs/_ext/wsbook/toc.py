@@ -1,15 +1,14 @@
-"""Links between pages: ``pages``, a toctree, ``lab``, to a notebook, and ``next-chapter``, a card."""
+"""Links between pages: ``lab``, ``next-chapter``, and the tree of all pages; and the writing of generated pages."""
 
 from __future__ import annotations
 
+import posixpath
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from docutils.statemachine import StringList
-from sphinx.directives.other import TocTree
-from sphinx.util import docname_join
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.matching import patfilter
 
@@ -26,33 +25,16 @@ def write_pages(folder: Path, pattern: str, pages: Mapping[str, str]) -> None:
             path.write_text(text, "utf-8")
 
 
-class Pages(TocTree):
-    """A ``toctree`` in which a pattern may match nothing.
-
-    Sphinx warns about that; here a pattern may be written before its chapter.
-    """
-
-    def run(self) -> list[nodes.Node]:
-        """Omit patterns that match nothing."""
-        self.options["glob"] = True
-        there = self.env.found_docs
-        kept = [line for line in self.content if patfilter(there, docname_join(self.env.docname, line.strip()))]
-        self.content = StringList(kept, source=self.get_source_info()[0])
-        self.env.note_reread()  # a page may be new
-        return super().run()
-
-
 class Lab(SphinxDirective):
-    """A sentence with a link to the notebook of a chapter, given by its number; nothing without a notebook."""
+    """A sentence with a link to the notebook of a chapter, given by its number."""
 
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the sentence."""
-        self.env.note_reread()  # the lab may be new
         names = patfilter(self.env.found_docs, f"labs/{self.arguments[0]}-*")
         if not names:
-            return []
+            raise self.error(f"There is no lab {self.arguments[0]}")
         text = f"The [lab of this chapter](/{sorted(names)[0]}) runs it live: change the bytes, and see the answers."
         words, messages = self.parse_inline(text)
         return [nodes.paragraph("", "", *words, classes=["lab"]), *messages]
@@ -77,8 +59,59 @@ class NextChapter(SphinxDirective):
         return [card, *messages]
 
 
+class Tree:
+    """The tree of all pages beside each page, which Sphinx resolves anew for each: a third of its work.
+
+    Its links are the same for all pages of a folder.  So it is resolved once for each folder, as for
+    a page that is not in it, and the way to the page is marked in the text.
+    """
+
+    def __init__(self) -> None:
+        self._trees: dict[tuple[object, ...], str] = {}
+
+    def put(self, app: Any, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
+        """Replace the function that the theme calls."""
+        if "toctree" not in context:
+            return
+
+        def tree(**options: Any) -> str:
+            nowhere = posixpath.join(posixpath.dirname(pagename), "-")
+            key = (nowhere, *sorted(options.items()))
+            if key not in self._trees:
+                self._trees[key] = app.builder._get_local_toctree(nowhere, **options)
+            links = {name: app.builder.get_relative_uri(nowhere, name) for name in way_to(pagename, app.env)}
+            return with_way(self._trees[key], list(links.values()))
+
+        context["toctree"] = tree
+
+
+def way_to(page: str, env: Any) -> list[str]:
+    """Return the pages from the top of the tree down to a page."""
+    above = {below: page for page, included in env.toctree_includes.items() for below in included}
+    way = [page]
+    while (parent := above.get(way[0], env.config.root_doc)) != env.config.root_doc:
+        way.insert(0, parent)
+    return way
+
+
+def with_way(tree: str, links: list[str]) -> str:
+    """Mark the links that lead to a page, as Sphinx does; the last one is the page.
+
+    >>> with_way('<li class="toctree-l1"><a class="reference internal" href="a.html">A</a></li>', ["a.html"])
+    '<li class="toctree-l1 current"><a class="current reference internal" href="#">A</a></li>'
+    """
+    for link in links:
+        here = link == links[-1]
+        tree = re.sub(
+            rf'(<li class="toctree-l\d)("><a class=")(reference internal" href=")({re.escape(link)})(?=")',
+            rf"\1 current\2{'current ' * here}\3{'#' if here else link}",
+            tree,
+        )
+    return tree
+
+
 def setup(app: Any) -> None:
-    """Register the directives."""
-    app.add_directive("pages", Pages)
+    """Register the directives, and the tree before furo, whose priority is 500, asks for it."""
+    app.connect("html-page-context", Tree().put, priority=400)
     app.add_directive("lab", Lab)
     app.add_directive("next-chapter", NextChapter)

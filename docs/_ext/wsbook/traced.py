@@ -228,6 +228,7 @@ def place_of_test(name: str) -> tuple[Path, int]:
 # -- The cases of check -----------------------------------------------------------------------
 
 
+@functools.cache
 def _plain(text: str) -> str:
     """Letters and digits, without references such as [RFC2616] and (Section 5.2)."""
     return re.sub(r"[^a-z0-9]+", " ", re.sub(r"\[[A-Z]\S*?\]|\(Section .*?\)", "", text).lower()).strip()

@@ -229,14 +229,16 @@ class OneToken(ReferenceClient):
 
 
 class CountsPackets(ReferenceClient):
-    """Refuses a head in many packets, as a defence against slow senders."""
+    """Refuses a head in packets of less than 16 bytes on average, as a defence against slow senders."""
 
     def read_head(self) -> bytes:
-        for _ in range(64):
-            if b"\r\n\r\n" in self.buffer:
-                return super().read_head()
+        count = 0
+        while b"\r\n\r\n" not in self.buffer:
             self.receive()
-        raise NotOpened("an attack")
+            count += 1
+            if len(self.buffer) < 16 * count:
+                raise NotOpened("an attack")
+        return super().read_head()
 
 
 class ManyHeaders(ReferenceClient):

@@ -1,9 +1,9 @@
 """Grade popular clients, for the second table of docs/report-card.md.
 
 ``python docs/report_card/client_card.py --install`` installs each client of ``CLIENTS`` into a separate environment,
-in ``--folder``, outside the repository.  Without ``--install``, the script starts the program of each installed client
-(``clients/``), plays the cases of ``check --client`` with it, and stores the results in ``client_results.json``.
-``report_card.py --page`` writes the page.
+in ``--folder``, outside the repository; packages of Debian go on the machine (as root).  Without ``--install``, the
+script starts the program of each installed client (``clients/``), plays the cases of ``check --client`` with it, and
+stores the results in ``client_results.json``.  ``report_card.py --page`` writes the page.
 
 Each MUST failure is played a second time, with a new process and without the cases that passed.  ``client_notes.json``
 has a note for each failure, written by hand; its form is that of ``notes.json``, with ``client-`` before each key.

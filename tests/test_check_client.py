@@ -33,7 +33,7 @@ from wsref.check.clients.command import parse_command
 from wsref.check.clients.gallery import BROKEN_CLIENTS
 from wsref.check.clients.grader import Grader, Plan
 from wsref.check.clients.plays import ClientCase
-from wsref.check.clients.reference import Failure, ReferenceClient
+from wsref.check.clients.reference import Failure, NotOpened, ReferenceClient
 from wsref.check.clients.session import parse_request
 from wsref.check.codec import PING, PONG, TEXT
 from wsref.check.gallery import reference
@@ -221,6 +221,26 @@ class AbsoluteTarget(ReferenceClient):
         return f"GET http://{self.host}:{self.port}{self.path} HTTP/1.1"
 
 
+class OneToken(ReferenceClient):
+    """Wants Connection: Upgrade, as §4.2.2 has it; §4.1 lets it refuse other responses."""
+
+    def check_connection(self, values: list[str]) -> None:
+        super().check_connection(values if ",".join(values).lower() == "upgrade" else [])
+
+
+class CountsPackets(ReferenceClient):
+    """Refuses a head in packets of less than 16 bytes on average, as a defence against slow senders."""
+
+    def read_head(self) -> bytes:
+        count = 0
+        while b"\r\n\r\n" not in self.buffer:
+            self.receive()
+            count += 1
+            if len(self.buffer) < 16 * count:
+                raise NotOpened("an attack")
+        return super().read_head()
+
+
 class ManyHeaders(ReferenceClient):
     def request_headers(self) -> dict[str, str]:
         more = {"Origin": "http://a.example", "Cookie": "a=b", "Connection": "keep-alive, Upgrade"}
@@ -229,7 +249,8 @@ class ManyHeaders(ReferenceClient):
 
 LEGAL = [
     *(EndsTcpAtAFault, LastPing, Greets, NeverEchoes, Listener, NoDeflate, DemandsOfDeflate, Subprotocols),
-    *(SmallLimit, Fragments, PlainEcho, EmptyClose, ClosesWithReason, AbsoluteTarget, ManyHeaders),
+    *(SmallLimit, Fragments, PlainEcho, EmptyClose, ClosesWithReason, AbsoluteTarget, OneToken),
+    *(CountsPackets, ManyHeaders),
 ]
 
 

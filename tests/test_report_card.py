@@ -155,10 +155,37 @@ class TestClients:
             counts = [count for level in client["summary"].values() for count in level.values()]
             assert sum(counts) == len(CLIENTS["ids"]), client["name"]
 
-    def test_ten_clients_are_graded_and_ours_break_no_must(self):
+    def test_seventeen_clients_are_graded_and_ours_break_no_must(self):
         failed = {client["key"]: client["summary"]["MUST"]["failed"] for client in CLIENTS["clients"]}
-        assert len(failed) >= 10
+        assert len(failed) >= 17
         assert failed["wsref"] == failed["step"] == 0
+
+    def test_every_graded_client_is_in_the_table_and_its_levels_are_those_of_the_cases(self):
+        table = {peer.key: peer for peer in client_card.CLIENTS}
+        levels = {case.id: case.level.value for case in CLIENT_CASES}
+        for client in CLIENTS["clients"]:
+            peer = table[client["key"]]
+            assert (client["name"], client["language"], client["about"]) == (peer.name, peer.language, peer.about)
+            assert [case for case in client["cases"] if case["level"] != levels[case["id"]]] == [], client["name"]
+            for level, counts in client["summary"].items():
+                assert sum(counts.values()) == list(levels.values()).count(level), client["name"]
+
+    @pytest.mark.parametrize("peer", client_card.CLIENTS, ids=lambda peer: peer.key)
+    def test_every_client_of_the_table_says_how_to_get_and_start_it(self, peer, tmp_path):
+        assert peer.manager in ("", "pip", "npm", "apt")
+        assert "ws://a" in client_card.command(peer, tmp_path, "ws://a")
+        assert not any("{" in word for word in client_card.command(peer, tmp_path, "ws://a"))
+
+    def test_a_client_that_cannot_be_installed_says_why_and_leaves_no_folder(self, tmp_path):
+        peer = client_card.Peer("x", "X", "Python", "", "pip wsref-x", "curl.py", python="wsref-has-no-such-python")
+        assert "wsref-has-no-such-python" in client_card.install_one(peer, tmp_path)
+        assert client_card.missing(peer, tmp_path) == "not installed"
+
+    def test_a_program_that_does_not_compile_says_so(self, tmp_path, monkeypatch):
+        peer = client_card.Peer("x", "X", "Go", "", "apt dpkg", "gorilla.go")
+        monkeypatch.setitem(peers.BUILD, ".go", "echo cannot compile {file}; exit 1")
+        assert client_card.install_one(peer, tmp_path).startswith("cannot compile ")
+        assert client_card.missing(peer, tmp_path) == "not installed"
 
     def test_every_note_is_used(self):
         rows = [{**client, "key": f"client-{client['key']}"} for client in CLIENTS["clients"]]

@@ -1,9 +1,9 @@
 """Grade popular clients, for the second table of docs/report-card.md.
 
 ``python docs/report_card/client_card.py --install`` installs each client of ``CLIENTS`` into a separate environment,
-in ``--folder``, outside the repository.  Without ``--install``, the script starts the program of each installed client
-(``clients/``), plays the cases of ``check --client`` with it, and stores the results in ``client_results.json``.
-``report_card.py --page`` writes the page.
+in ``--folder``, outside the repository; packages of Debian go on the machine (as root).  Without ``--install``, the
+script starts the program of each installed client (``clients/``), plays the cases of ``check --client`` with it, and
+stores the results in ``client_results.json``.  ``report_card.py --page`` writes the page.
 
 Each MUST failure is played a second time, with a new process and without the cases that passed.  ``client_notes.json``
 has a note for each failure, written by hand; its form is that of ``notes.json``, with ``client-`` before each key.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import peers
 import report_card
 
 from wsref import __version__
@@ -49,22 +51,47 @@ IDLE = 60.0
 #: Processes that may end before the last case.
 MAX_STARTS = 50
 
+#: By the suffix of a program: how to start it; ``{home}`` is the folder of the client.
+START = {
+    ".py": "{python} {file} {url}",
+    ".mjs": "node {file} {url} {home}",
+    ".go": "{home}/{stem} {url}",
+}
+
+#: How to start a program with a runtime of npm.
+RUNTIME = "{home}/node_modules/.bin/"
+
 
 @dataclass(frozen=True)
 class Peer:
     """A client.
 
     Attributes:
-        package: ``pip NAME`` or ``npm NAME``; "": a browser, or this package.
+        packages: ``pip``, ``npm`` or ``apt``, and the packages; the first one has the version.  "": a browser, or this
+            package.
         file: Its program in ``clients/``.
+        start: How to start it; "": see ``START``.
+        python: The interpreter, if the package needs a newer one; "": the one that runs this script.
     """
 
     key: str
     name: str
     language: str
     about: str
-    package: str
+    packages: str
     file: str
+    start: str = ""
+    python: str = ""
+
+    @property
+    def manager(self) -> str:
+        """``pip``, ``npm``, ``apt`` or ""."""
+        return self.packages.partition(" ")[0]
+
+    @property
+    def package(self) -> str:
+        """The package that has the version; "": none."""
+        return (*self.packages.split(), "", "")[1]
 
 
 CLIENTS = [
@@ -89,6 +116,35 @@ CLIENTS = [
         *("undici", "undici", "JavaScript", "The `WebSocket` that Node has had since version 22."),
         *("npm undici", "undici.mjs"),
     ),
+    Peer(
+        *("node", "Node", "JavaScript", "The global `WebSocket`.", "npm node", "builtin.mjs"),
+        start=RUNTIME + "node {file} {url}",
+    ),
+    Peer(
+        *("deno", "Deno", "JavaScript on Rust", "The global `WebSocket`.", "npm deno", "builtin.mjs"),
+        start=RUNTIME + "deno run --no-config --no-remote --allow-net=127.0.0.1 {file} {url}",
+    ),
+    Peer(
+        *("bun", "Bun", "JavaScript on C++", "The global `WebSocket`.", "npm bun", "builtin.mjs"),
+        start=RUNTIME + "bun {file} {url}",
+    ),
+    Peer(
+        *("gorilla", "gorilla/websocket", "Go", "`websocket.DefaultDialer`."),
+        *("apt golang-github-gorilla-websocket-dev golang-go", "gorilla.go"),
+    ),
+    Peer(
+        *("tungstenite", "websocket-rs (tungstenite)", "Python on Rust", "`websocket_rs.sync.client`."),
+        *("pip websocket-rs", "tungstenite.py"),
+        python="python3.12",
+    ),
+    Peer(
+        "curl",
+        "PycURL (libcurl)",
+        "Python on C",
+        "`perform`, with `ws_meta` and `ws_send` in the callback.",
+        "pip pycurl",
+        "curl.py",
+    ),
     Peer("chromium", "Chromium", "JavaScript", "The grader's own page, headless.", "", "chromium.py"),
 ]
 
@@ -98,52 +154,70 @@ CLIENTS = [
 
 def home(peer: Peer, folder: Path) -> Path:
     """Return the folder of a client."""
-    return folder / peer.package.partition(" ")[2]
+    return folder / peer.package
 
 
-def install(folder: Path) -> None:
-    """Install each client."""
-    for peer in CLIENTS:
-        tool, _, name = peer.package.partition(" ")
-        there = home(peer, folder)
-        if tool == "pip" and not there.exists():
-            subprocess.run([sys.executable, "-m", "venv", there], check=True)
-            subprocess.run([there / "bin" / "pip", "install", "-q", name], check=True)
-        elif tool == "npm" and not there.exists():
-            there.mkdir(parents=True)
-            (there / "package.json").write_text('{"private": true}\n')
-            subprocess.run(["npm", "install", "-s", "--no-audit", "--no-fund", name], cwd=there, check=True)
+def install(folder: Path) -> list[str]:
+    """Install each client, and compile its program; return what went wrong."""
+    return [f"{peer.name}: {words}" for peer in CLIENTS if (words := install_one(peer, folder))]
+
+
+def install_one(peer: Peer, folder: Path) -> str:
+    """Install the packages of a client, and compile its program; return what went wrong."""
+    there, commands = home(peer, folder), []
+    if peer.manager == "pip" and not there.exists():
+        commands.append([peer.python or sys.executable, "-m", "venv", str(there)])
+        commands.append([str(there / "bin" / "pip"), "install", "-q", *peer.packages.split()[1:]])
+    elif peer.manager == "npm" and not there.exists():
+        there.mkdir(parents=True)
+        (there / "package.json").write_text('{"private": true}\n')
+        packages = peer.packages.split()[1:]
+        commands.append(["npm", "install", "-s", "--no-audit", "--no-fund", "--prefix", str(there), *packages])
+    elif peer.manager == "apt":
+        there.mkdir(parents=True, exist_ok=True)
+        code, words = peers.install_from_debian(peer.packages.split()[1:])
+        if code:
+            return words
+    if build := peers.BUILD.get(Path(peer.file).suffix):
+        out, file = (shlex.quote(str(path)) for path in (there / Path(peer.file).stem, PROGRAMS / peer.file))
+        commands.append(["sh", "-c", build.format(out=out, file=file)])
+    for command in commands:
+        code, words = peers.run(command)
+        if code:
+            shutil.rmtree(there, ignore_errors=True)
+            return words
+    return ""
 
 
 def missing(peer: Peer, folder: Path) -> str:
     """Return why a client cannot be started; "": it can."""
     if peer.package and not home(peer, folder).exists():
         return "not installed"
-    if peer.file.endswith(".mjs") and not shutil.which("node"):
-        return "no node"
-    return "no chromium" if peer.key == "chromium" and not shutil.which("chromium") else ""
+    program = "chromium" if peer.key == "chromium" else command(peer, folder, "")[0]
+    return "" if shutil.which(program) else f"no {Path(program).name}"
 
 
 def command(peer: Peer, folder: Path, url: str) -> list[str]:
     """Return the command that starts a client."""
-    program = str(PROGRAMS / peer.file)
-    if peer.file.endswith(".mjs"):
-        return ["node", program, url, str(home(peer, folder))]
-    python = str(home(peer, folder) / "bin" / "python") if peer.package else sys.executable
-    return [python, program, url]
+    path = PROGRAMS / peer.file
+    there = home(peer, folder)
+    python = str(there / "bin" / "python") if peer.manager == "pip" else sys.executable
+    words = (peer.start or START[path.suffix]).split()
+    return [word.format(python=python, file=path, stem=path.stem, home=there, url=url) for word in words]
 
 
 def version(peer: Peer, folder: Path) -> str:
     """Return the version of a client."""
-    tool, _, name = peer.package.partition(" ")
-    if tool == "npm":
-        return str(json.loads((home(peer, folder) / "node_modules" / name / "package.json").read_text())["version"])
-    if tool == "pip":
-        code = f"import importlib.metadata; print(importlib.metadata.version({name!r}))"
-        words = [str(home(peer, folder) / "bin" / "python"), "-c", code]
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    if peer.manager == "npm":
+        manifest = home(peer, folder) / "node_modules" / peer.package / "package.json"
+        return str(json.loads(manifest.read_text("utf-8"))["version"])
+    if peer.manager == "pip":
+        code = f"import importlib.metadata; print(importlib.metadata.version({peer.package!r}))"
+        return peers.run([str(home(peer, folder) / "bin" / "python"), "-c", code])[1].strip()
+    if peer.manager == "apt":
+        return peers.debian_version(peer.package)
     if peer.key == "chromium":
-        return subprocess.run(["chromium", "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+        return peers.run(["chromium", "--version"])[1].split()[1]
     return __version__
 
 
@@ -288,8 +362,9 @@ def main() -> int:
     parser.add_argument("key", nargs="*", help="grade only these clients, and keep the results of the others")
     options = parser.parse_args()
     if options.install:
-        install(options.folder)
-        return 0
+        for words in (wrong := install(options.folder)):
+            print(words, file=sys.stderr)
+        return 1 if wrong else 0
     old = json.loads(RESULTS.read_text("utf-8")) if RESULTS.exists() else {"ids": [], "clients": []}
     results = run(old, options.folder, options.key, options.jobs)
     with tempfile.NamedTemporaryFile("w", dir=HERE, delete=False, encoding="utf-8") as file:

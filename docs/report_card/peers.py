@@ -233,13 +233,17 @@ def version(peer: Peer) -> str:
             return str(json.loads((NODE_MODULES / package / "package.json").read_text("utf-8"))["version"])
         except OSError:
             return ""
+    if manager == "apt":
+        return debian_version(package)
     ask = "import importlib.metadata, sys; print(importlib.metadata.version(sys.argv[1]))"
-    command = {
-        "pip": [str(PYTHON), "-c", ask, package],
-        "apt": ["dpkg-query", "--show", "--showformat=${Version}", package],
-    }[manager]
-    words = _run(command)[1]
-    found = re.match(r"(?:\d+:)?(\d[\w.]*)", words)  # Debian: 1:2.3.4+dfsg-5
+    found = re.match(r"\d[\w.]*", run([str(PYTHON), "-c", ask, package])[1])
+    return found[0] if found else ""
+
+
+def debian_version(package: str) -> str:
+    """Return the installed version of a package of Debian, without Debian's own part; empty: it is not installed."""
+    words = run(["dpkg-query", "--show", "--showformat=${Version}", package])[1]
+    found = re.match(r"(?:\d+:)?(\d[\w.]*)", words)  # 1:2.3.4+dfsg-5
     return found[1] if found else ""
 
 
@@ -257,7 +261,7 @@ def runtimes() -> dict[str, str]:
         "GHC": "ghc --numeric-version",
         "Debian": "cat /etc/debian_version",
     }
-    answers = {name: re.search(r"\d[\d.]+", _run(command.split())[1]) for name, command in ask.items()}
+    answers = {name: re.search(r"\d[\d.]+", run(command.split())[1]) for name, command in ask.items()}
     return {name: found[0] for name, found in answers.items() if found}
 
 
@@ -275,9 +279,9 @@ def install(peers: Sequence[Peer] = PEERS) -> int:
     """Install and compile what is possible; say what is missing, and why.  Return the number of missing servers."""
     INSTALLED.mkdir(exist_ok=True)
     if not PYTHON.exists():
-        _run([sys.executable, "-m", "venv", str(PYTHON.parents[1])])
+        run([sys.executable, "-m", "venv", str(PYTHON.parents[1])])
     if any(peer.packages.startswith("npm") for peer in peers):
-        _run(["npm", "install", "--no-audit", "--no-fund", "--prefix", str(SERVERS)])  # the list is package.json
+        run(["npm", "install", "--no-audit", "--no-fund", "--prefix", str(SERVERS)])  # the list is package.json
     count = 0
     for peer in peers:
         if reason := install_one(peer):
@@ -293,20 +297,27 @@ def install_one(peer: Peer) -> str:
     manager, *packages = peer.packages.split() or [""]
     code, words = 0, ""
     if manager == "pip":
-        code, words = _run([str(PYTHON), "-m", "pip", "install", "--quiet", *packages])
+        code, words = run([str(PYTHON), "-m", "pip", "install", "--quiet", *packages])
     elif manager == "npm" and not version(peer):
         return "npm did not install it"
-    elif manager == "apt" and any(_run(["dpkg-query", "--status", package])[0] for package in packages):
-        if not shutil.which("apt-get") or os.geteuid():
-            return f"as root on Debian: apt-get install {' '.join(packages)}"
-        code, words = _run(["apt-get", "install", "--yes", "--no-install-recommends", *packages])
+    elif manager == "apt":
+        code, words = install_from_debian(packages)
     if not code and (command := build_command(peer)):
-        code, words = _run(["sh", "-c", command], cwd=SERVERS)
+        code, words = run(["sh", "-c", command], cwd=SERVERS)
     errors = [line for line in words.splitlines() if re.search("error|^E:", line, re.I)]
     return (errors or words.splitlines() or ["it failed"])[0] if code else ""
 
 
-def _run(command: Sequence[str], cwd: Path | None = None) -> tuple[int, str]:
+def install_from_debian(packages: Sequence[str]) -> tuple[int, str]:
+    """Install packages of Debian that are not there; return an exit code, and the output or what is missing."""
+    if not any(run(["dpkg-query", "--status", package])[0] for package in packages):
+        return 0, ""
+    if not shutil.which("apt-get") or os.geteuid():
+        return 1, f"as root on Debian: apt-get install {' '.join(packages)}"
+    return run(["apt-get", "install", "--yes", "--no-install-recommends", *packages])
+
+
+def run(command: Sequence[str], cwd: Path | None = None) -> tuple[int, str]:
     """Run a command; return its exit code and its output."""
     try:
         done = subprocess.run(

@@ -146,7 +146,7 @@ class OneBlank(ReferenceClient, case="c1.head.no-blank"):
         return value.strip() if value.startswith(" ") else ""
 
 
-class OneRecv(ReferenceClient, case="c1.head.byte-by-byte"):
+class OneRecv(ReferenceClient, case="c1.head.two-pieces"):
     symptom = "over slow networks it fails now and then"
     bug = "it takes what one recv returns for the whole head"
 

@@ -72,11 +72,17 @@ HEAD = client_cases_of(
         "field line into a hash table by field name until the empty line",
         "TCP is a stream: read until the empty line, however the bytes arrive."),
     ("c1.head.two-pieces", "A head in two packets is read as one", takes(words="a 101", packet_size=60)),
-    ("c1.head.byte-by-byte", "A head byte by byte is read as one", takes(words="a 101", packet_size=1)),
     ("c1.head.many-lines", "Thirty unknown headers are ignored",
      takes(*(f"X-Unknown-{i}: {i}" for i in range(30)), words="a 101 with 30 more headers")),
     ("c1.head.order", "The order of the headers does not matter",
      takes(made=_mapped(lambda head: _reversed(head)), words="a 101 with its headers in reverse order")),
+
+    ClientRule(INTEROP, "RFC 9112 §2.2",
+        "The normal procedure for parsing an HTTP message is to read the start-line into a structure, read each header "
+        "field line into a hash table by field name until the empty line",
+        "Read until the empty line, however the bytes arrive.  (A client may count packets as a defence against slow "
+        "senders, so this is no MUST here.)"),
+    ("c1.head.byte-by-byte", "A head byte by byte is read as one", takes(words="a 101", packet_size=1)),
 
     ClientRule(SHOULD, "RFC 9112 §4",
         "A client SHOULD ignore the reason-phrase content because it is not a reliable channel for information",
@@ -138,9 +144,13 @@ CHAPTER_2 = client_cases_of(
     ("c2.connection.empty", "An empty Connection is refused", refuses(Connection="")),
 
     ClientRule(MUST, "RFC 6455 §4.1", 'a token that is an ASCII case-insensitive match for the value "Upgrade"',
-        "Connection is a list of tokens: split it at its commas, and compare in lower case.", opens=False),
+        "Compare the tokens of Connection in lower case.", opens=False),
     ("c2.connection.lower-case", "Connection: upgrade is accepted", takes(Connection="upgrade")),
     ("c2.connection.upper-case", "Connection: UPGRADE is accepted", takes(Connection="UPGRADE")),
+
+    ClientRule(SHOULD, "RFC 6455 §4.1", 'a token that is an ASCII case-insensitive match for the value "Upgrade"',
+        "Connection is a list of tokens (RFC 9110 §7.6.1): split it at its commas.  (§4.2.2 has servers send the value "
+        "Upgrade alone, and §4.1 lets a client refuse other responses, so this is no MUST here.)", opens=False),
     ("c2.connection.list", "Upgrade may be one of several tokens", takes(Connection="keep-alive, Upgrade")),
     ("c2.connection.list-tight", "The list needs no blanks", takes(Connection="keep-alive,Upgrade")),
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -217,7 +218,8 @@ def version(peer: Peer, folder: Path) -> str:
     if peer.manager == "apt":
         return peers.debian_version(peer.package)
     if peer.key == "chromium":
-        return peers.run(["chromium", "--version"])[1].split()[1]
+        found = re.search(r"^Chromium (\S+)", peers.run(["chromium", "--version"])[1], re.MULTILINE)
+        return found[1] if found else ""
     return __version__
 
 

@@ -563,6 +563,12 @@ def test_the_book_loads_nothing_from_elsewhere(site):
     assert found == {}
 
 
+def test_no_heading_is_empty(site):
+    empty = re.compile(r'<h[1-6][^>]*>\s*(?:<a class="headerlink"|</h)')
+    pages = [str(path.relative_to(site)) for path in site.rglob("*.html") if empty.search(path.read_text("utf-8"))]
+    assert pages == []
+
+
 def test_the_tree_beside_a_page_marks_the_way_to_it(site):
     ways = {
         "about.html": ["#"],

@@ -143,6 +143,12 @@ class TestRunning:
         assert [one.output for one in shown] == ["Hello from an HTTP server.\n", "8765\n"]
         assert "12:00:00 127.0.0.1:50001 200" in log
 
+    def test_no_server_has_the_number_of_an_rfc_as_its_port(self, monkeypatch):
+        numbers = iter([9110, 9112, 9110, *range(9500, 9600)])
+        monkeypatch.setattr(runner.random, "randrange", lambda first, end: next(numbers))
+        with runner.hold_port() as holder:
+            assert holder.getsockname()[1] >= 9500
+
     def test_the_log_is_whole_also_if_the_server_writes_it_late(self, tmp_path):
         late = tmp_path / "late.py"
         late.write_text(

@@ -143,6 +143,12 @@ class TestRunning:
         assert [one.output for one in shown] == ["Hello from an HTTP server.\n", "8765\n"]
         assert "12:00:00 127.0.0.1:50001 200" in log
 
+    def test_no_server_has_the_number_of_an_rfc_as_its_port(self, monkeypatch):
+        numbers = iter([9110, 9112, 9110, *range(9500, 9600)])
+        monkeypatch.setattr(runner.random, "randrange", lambda first, end: next(numbers))
+        with runner.hold_port() as holder:
+            assert holder.getsockname()[1] >= 9500
+
     def test_the_log_is_whole_also_if_the_server_writes_it_late(self, tmp_path):
         late = tmp_path / "late.py"
         late.write_text(
@@ -561,6 +567,12 @@ def test_the_book_loads_nothing_from_elsewhere(site):
             if wrong:
                 found[str(path.relative_to(site))] = wrong[:3]
     assert found == {}
+
+
+def test_no_heading_is_empty(site):
+    empty = re.compile(r'<h[1-6][^>]*>\s*(?:<a class="headerlink"|</h)')
+    pages = [str(path.relative_to(site)) for path in site.rglob("*.html") if empty.search(path.read_text("utf-8"))]
+    assert pages == []
 
 
 def test_the_tree_beside_a_page_marks_the_way_to_it(site):

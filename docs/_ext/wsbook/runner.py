@@ -19,6 +19,7 @@ Everything else stays as it is.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -115,6 +116,17 @@ def shortened(text: str, head: int | None = None, tail: int | None = None) -> st
 # -- A place to run in ---------------------------------------------------------------
 
 
+@functools.cache
+def written_numbers() -> frozenset[int]:
+    """Return the numbers of four digits in the package and on the pages.
+
+    If 9110 were a server's port, :func:`normalise` would make "RFC 8765" of "RFC 9110".
+    """
+    files = [*(ROOT / "wsref").rglob("*.py"), *(ROOT / "docs").rglob("*.md"), *EXAMPLES.glob("*.py")]
+    texts = (file.read_text("utf-8", "replace") for file in files)
+    return frozenset(int(number) for text in texts for number in re.findall(r"(?<!\d)\d{4}(?!\d)", text))
+
+
 def hold_port() -> socket.socket:
     """Return a socket that holds a free port of four digits for one server until the socket is closed.
 
@@ -122,9 +134,12 @@ def hold_port() -> socket.socket:
     after ``bind``: a port that another program holds, another build for example, is not free.
     """
     for _ in range(200):
+        port = random.randrange(SHOWN_PORT + 1, 10_000)
+        if port in written_numbers():
+            continue
         holder = socket.socket()
         try:
-            holder.bind(("127.0.0.1", random.randrange(SHOWN_PORT + 1, 10_000)))
+            holder.bind(("127.0.0.1", port))
         except OSError:
             holder.close()
         else:

@@ -279,6 +279,21 @@ def test_a_silence_that_ends_when_the_case_is_replayed_does_not_count():
     assert found["7.ping.hello"][0] is Outcome.PASS
 
 
+def test_a_server_that_is_slow_with_a_large_head_breaks_no_rule():
+    class Slow(ReferenceServer):
+        MAX_HEAD = 1 << 20
+
+        def read_head(self):
+            head = super().read_head()
+            if len(head) > 10_000:
+                time.sleep(0.6)
+            return head
+
+    found = outcomes(Slow, "1.target.long", "1.flood.*header*", timeout=0.4)
+    assert len(found) == 3
+    assert {outcome for outcome, _ in found.values()} == {Outcome.PASS}
+
+
 def test_silence_is_no_upgrade():
     found = outcomes(WaitsForARealHead, "2.upgrade.nul-inside", "2.line.*", timeout=0.5)
     assert {outcome for outcome, _ in found.values()} == {Outcome.PASS}

@@ -393,7 +393,7 @@ class TestPipesLoseNothing:
 
     def test_text_in_a_pipe_is_utf_8_whatever_the_locale(self, serve):
         done = command(serve().url, given="héllo €\n", PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
-        assert (done.returncode, done.stdout.decode()) == (0, "héllo €\n")
+        assert (done.returncode, done.stdout.decode()) == (0, "héllo €\n"), done.stderr
 
     def test_one_long_line(self, serve):
         url = serve(limits=Limits(max_message_size=10_000_000), compression=Compression()).url

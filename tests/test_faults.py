@@ -334,6 +334,20 @@ def ends():
         yield Transport(sock, Limits()), peer
 
 
+@pytest.mark.parametrize("per_call", [True, False], ids=["linux", "elsewhere"])
+@pytest.mark.parametrize("timeout", [None, 0.0, 5.0])
+def test_whatever_timeout_a_socket_has_its_transport_alone_bounds_a_call(monkeypatch, per_call, timeout):
+    """The socket of a client has a timeout: that of its connect()."""
+    monkeypatch.setattr("wsref.network.transport.PER_CALL", per_call)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as sock,
+    ):
+        sock.settimeout(timeout)
+        Transport(sock, Limits())
+        assert sock.gettimeout() == (None if per_call else 0.0)
+
+
 class TestInterrupted:
     """A KeyboardInterrupt, and signals that come again and again, in the main thread."""
 

@@ -78,7 +78,7 @@ class Transport:
         self.last_sent = False  # the kernel has the Close
         self.progress = time.monotonic()  # seconds: when the kernel last took bytes that had to wait
 
-        if (sock.gettimeout() is None) is not PER_CALL:  # an accepted socket is blocking already
+        if sock.gettimeout() != (None if PER_CALL else 0.0):  # an accepted socket is blocking already
             sock.setblocking(PER_CALL)
         # A frame is a whole: holding it back until the last one is acknowledged (Nagle's
         # algorithm) gains nothing and costs up to 40 ms.

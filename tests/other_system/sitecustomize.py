@@ -47,6 +47,10 @@ if SYSTEM == "windows":
     socket.socket.setsockopt = setsockopt  # type: ignore[method-assign]
 
 if SYSTEM:
+    # In the locale C, Python 3.13 does not find an editable installation in a folder whose name is not ASCII.
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    sys.path.insert(0, root)
     from wsref.network import transport, waiting
 
+    sys.path.remove(root)
     waiting.PER_CALL = transport.PER_CALL = False

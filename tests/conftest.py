@@ -44,7 +44,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """For ``-n auto``, two for each processor: the tests wait more than they compute."""
-    return 2 * (os.cpu_count() or 1)
+    if number := os.environ.get("PYTEST_XDIST_AUTO_NUM_WORKERS"):
+        return int(number)
+    return 2 * (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -24,6 +24,7 @@ from wsref.wire import describe
 from wsref.wire.colours import COLOURS
 from wsref.wire.describe import Explainer, explain, explain_frames, explain_request, explain_response, recognise
 from wsref.wire.describe_http import REQUEST_RULE_FIELDS, RESPONSE_RULE_FIELDS
+from wsref.wire.describe_messages import MAX_INFLATED
 from wsref.wire.layout import ROW, WHOLE_PAYLOAD, bit_rows
 from wsref.wire.svg import svg_of
 from wsref.wire.words import columns, quote_unicode, wrap
@@ -210,7 +211,7 @@ def reference(window):
 
 
 class TestFaultyCompression:
-    """Whatever came before a fault in the DEFLATE is read, and what follows is judged anew, in any pieces"""
+    """The bytes before a fault are read, and the next message is judged anew, in any pieces"""
 
     UNKNOWN = "it refers to messages before these bytes"
 
@@ -240,6 +241,15 @@ class TestFaultyCompression:
             explainer = Explainer(opening=True)
             cut = [d for i in range(0, len(wire), size) for d in explainer.feed(wire[i : i + size])]
             assert cut + explainer.finish(b"") == whole
+
+    def test_a_message_that_is_too_large_before_its_fault(self):
+        deflate = zlib.compressobj(wbits=-15)
+        packed = deflate.compress(bytes(MAX_INFLATED + 100)) + deflate.flush(zlib.Z_SYNC_FLUSH) + b"\x07"
+        wire = frame(2, packed, rsv=0x40, key=b"")
+        (whole,) = explain(wire)
+        explainer = Explainer(opening=True)
+        assert [d for i in range(len(wire)) for d in explainer.feed(wire[i : i + 1])] == [whole]
+        assert "more than 1048576 bytes" in whole.one_line
 
 
 class TestVectors:
@@ -737,13 +747,13 @@ class TestSize:
         assert cost(40_000) < 6 * cost(10_000), "four times the bytes: 4 if it is linear, 16 if it is quadratic"
 
     @pytest.mark.parametrize("line", [b"X: " + b"x" * 7000 + b"\r\n", b"X: x\r\n" * 99 + b"Y: " + b"y" * 7000])
-    def test_the_head_of_a_response_byte_by_byte_is_read_once_for_each_line(self, line, monkeypatch):
+    def test_the_head_of_a_response_byte_by_byte_is_read_twice_for_each_line(self, line, monkeypatch):
         calls = []
         monkeypatch.setattr(describe, "parse_response", lambda head: calls.append(head) or parse_response(head))
         explainer = Explainer(opening=True)
         wire = b"HTTP/1.1 200 OK\r\n" + line
         assert [d for i in range(len(wire)) for d in explainer.feed(wire[i : i + 1])] == []
-        assert len(calls) < 10 + wire.count(b"\n")
+        assert len(calls) < 10 + 2 * wire.count(b"\n")  # at the CR and at the LF
         (head,) = explainer.feed(b"z" * 20_000)
         assert "larger than 16384 bytes" in head.one_line
 

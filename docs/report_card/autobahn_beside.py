@@ -129,7 +129,8 @@ def section(results: dict[str, Any], servers: Sequence[dict[str, Any]], notes: d
             "",
             f"On {' to '.join(dict.fromkeys(days))}, Autobahn's test suite ({results['suite']}, CPython 2.7) played "
             f"{count} cases with three of these servers and with wsref, on loopback.  Of the groups 12 and 13, which "
-            "send compressed messages of up to 128 KiB, it played those of up to 8 KiB; the others take long.",
+            "send compressed messages of up to 128 KiB, it played those of up to 4 KiB, and of 8 KiB in fragments; "
+            "the others take long.",
             "",
             "| server | Autobahn: FAILED | because of a limit | NON-STRICT | wsref: MUST failed | unseen by Autobahn |",
             "|---|--:|--:|--:|--:|--:|",

@@ -178,7 +178,7 @@ def install_one(peer: Peer, folder: Path) -> str:
         there.mkdir(parents=True, exist_ok=True)
         code, words = peers.install_from_debian(peer.packages.split()[1:])
         if code:
-            return words
+            return words.strip() or f"apt-get: exit code {code}"
     if build := peers.BUILD.get(Path(peer.file).suffix):
         out, file = (shlex.quote(str(path)) for path in (there / Path(peer.file).stem, PROGRAMS / peer.file))
         commands.append(["sh", "-c", build.format(out=out, file=file)])
@@ -186,7 +186,7 @@ def install_one(peer: Peer, folder: Path) -> str:
         code, words = peers.run(command)
         if code:
             shutil.rmtree(there, ignore_errors=True)
-            return words
+            return words.strip() or f"{command[0]}: exit code {code}"
     return ""
 
 

@@ -125,7 +125,7 @@ def _add_connection(group: argparse._ArgumentGroup) -> None:
         metavar="SECONDS",
         type=seconds,
         default=3.0,
-        help="the time to wait for each answer (default: %(default)g)",
+        help="the time to wait for each answer, four times as long after a very large head (default: %(default)g)",
     )
     add("--jobs", metavar="N", type=_jobs, default=4, help="the number of cases at a time (default: %(default)d)")
     add(

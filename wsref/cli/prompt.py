@@ -168,7 +168,7 @@ class Prompt(Terminal):
         super().__init__(ws, options, deadline)
         self._waiting: deque[tuple[str, SimpleQueue[None]]] = deque()  # lines for the main thread to print
         self._drawing = False  # readline is about to draw the prompt
-        self._printing = False  # the main thread prints lines: a signal meanwhile must not print the next one first
+        self._printing = False  # the main thread prints lines: a signal must not print the next one in between
         self._may_end = False  # the main thread is in input(), and an exception would end that
         self._modes: list[Any] = []  # of the terminal while a line is typed
         self._history = None if options.no_history else History.open()
@@ -257,7 +257,7 @@ class Prompt(Terminal):
 
     def _print_waiting(self) -> None:
         if self._printing:
-            return  # a signal has interrupted the loop below, which goes on
+            return  # a signal has interrupted the loop below, which prints the rest
         self._printing = True
         try:
             while self._waiting and not self._drawing:

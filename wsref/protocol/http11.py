@@ -354,13 +354,13 @@ def parse_header(line: bytes) -> tuple[str, str]:
     raise HTTPError(400, f"a control character in header {quote_ascii(name)}: {quote_ascii(value)}", "RFC 9110 §5.5")
 
 
-def _check_number(lines: list[bytes], limits: Limits) -> None:
+def _check_header_count(lines: list[bytes], limits: Limits) -> None:
     if len(lines) > limits.max_headers:
         raise HTTPError(431, f"{len(lines)} header lines; at most {limits.max_headers} are allowed", "RFC 6585 §5")
 
 
 def _parse_headers(lines: list[bytes], limits: Limits) -> Headers:
-    _check_number(lines, limits)
+    _check_header_count(lines, limits)
     for line in lines:
         if len(line) > limits.max_header_line:
             name = quote_ascii(line.partition(b":")[0])
@@ -435,7 +435,7 @@ def parse_response(data: bytes, start: int = 0, limits: Limits = Limits()) -> tu
             what = f"the first line must be 'HTTP/1.1 STATUS REASON', not {quote_ascii(first)}"
             raise HTTPError(502, what, "RFC 9112 §4")
         if end < 0:
-            _check_number(lines[:-1], limits)
+            _check_header_count(lines[:-1], limits)
         elif found:
             return Response(int(found[2]), _parse_headers(lines, limits)), end + 4
     except HTTPError as error:

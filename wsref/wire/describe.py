@@ -38,6 +38,9 @@ __all__ = ["Explainer", "explain", "explain_frames", "explain_request", "explain
 #: Beginnings of HTTP that are too short to be recognised.
 _BEGINNINGS = (b"\r\nGET ", b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ", b"HTTP/1", b"PRI * HTTP/2")
 
+#: Bytes that neither end a line of a head nor are forbidden in it.
+_WITHIN_A_LINE = re.compile(rb"[\t -~\x80-\xff]*")
+
 #: RFC 8446 §5.1: the types of a TLS record.
 _TLS_TYPES = {20: "change_cipher_spec", 21: "alert", 22: "handshake", 23: "application_data"}
 _TLS_HEADER_SIZE = 5  # bytes
@@ -221,12 +224,9 @@ class Explainer:
             if self._expected == "request":
                 return find_end_of_head(self._head, self._searched)
             if self._expected == "response":
-                if (
-                    self._searched
-                    and b"\n" not in self._head[self._searched :]
-                    and len(self._head) <= Limits().max_head
-                ):
-                    return None  # only the end of a line can be that of the head
+                more = self._head[self._searched :]
+                if self._searched and _WITHIN_A_LINE.fullmatch(more) and len(self._head) <= Limits().max_head:
+                    return None  # what is wrong with a line is told at its end
                 parsed = parse_response(self._head)
                 return None if parsed is None else parsed[1]
         except HTTPError:

@@ -130,6 +130,8 @@ class MessageReader:
             if self._unread:
                 raise  # the text is invalid
             self._read_pieces(_up_to_the_fault(before, data), skip=self._size - size)
+            if self._unread:
+                return  # before the fault the message became too large
             if "too far back" in error.reason and not self._knows_window(deflate):
                 self._stop_reading("it refers to messages before these bytes, so it cannot be inflated here")
                 return

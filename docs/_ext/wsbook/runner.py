@@ -47,6 +47,7 @@ FIXED = HERE / "fixed"
 SHOWN_PORT = 8765  # the port on the pages
 TIMEOUT = 20.0  # seconds, for one command
 LONGEST = 120.0  # seconds: the maximum that a page may ask for
+QUIET = 0.2  # seconds without a line, after which a server's log is whole
 SILENCE = 0.4  # seconds without a byte that `< nothing` waits for
 
 if str(ROOT) not in sys.path:
@@ -232,14 +233,14 @@ class Server:
         raise Failed(f"the server did not name its port {self.port} in {TIMEOUT:g} s: {self.command}")
 
     def settle(self) -> None:
-        """Wait until the server writes nothing for 0.2 s: it may log an answer after the client has it."""
+        """Wait until the server writes nothing for :data:`QUIET`: it may log an answer after the client has it."""
         lines = -1
         while lines < len(self.said):
             lines = len(self.said)
-            time.sleep(0.2)
+            time.sleep(QUIET)
 
     def stop(self, *, settled: bool = False) -> str:
-        """End the server, if it still runs, and return its whole output; ``settled``: with all of its log."""
+        """End the server, if it still runs, and return its whole output; ``settled``: when its log is quiet."""
         if settled:
             self.settle()
         if self._process.poll() is None:

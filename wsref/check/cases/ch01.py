@@ -74,7 +74,7 @@ def _large(request: bytes) -> Play:
 
     def run(peer: Peer) -> None:
         expected_status = plain_status(peer)
-        # A server that reads byte by byte is slow, and breaks no rule by that.
+        # A slow server breaks no rule.
         answer = ask(replace(peer, timeout=4 * peer.timeout), request)
         if answer is not None and answer.status != expected_status and not 400 <= answer.status <= 499:
             raise Failed(str(answer), f"{expected_status}, as for a small request, or a 4xx")

@@ -99,7 +99,7 @@ class Client:
         return [element.strip(" \t") for element in elements if element.strip(" \t")]
 
     def validate(self):
-        """Section 4.1: only this answer opens a WebSocket: accept proves that the key was read."""
+        """Section 4.1: only this answer opens a WebSocket.  accept: the server has read the key."""
         accept = base64.b64encode(hashlib.sha1((self.key + GUID).encode()).digest()).decode()
         checks = [
             (self.status == 101, f"the status must be 101, not {self.status}"),

@@ -24,7 +24,7 @@ REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([!\"$-~]+) HTTP/1\.([0-9])")
 HEADER_LINE = re.compile(rb"(" + TOKEN + rb"):([\t -~\x80-\xff]*)")  # no control character but tab
 KEY = re.compile("[+/0-9A-Za-z]{22}==")  # 16 bytes in base64; the article checks for 24 characters
 PAGE = """<!doctype html><title>A WebSocket server</title>
-<p>This is the body of a 426.  Its script opens a WebSocket to it: <b id="state">...</b></p>
+<p>This is the body of a 426.  Its script opens a WebSocket here: <b id="state">...</b></p>
 <script>new WebSocket(location.href.replace("http", "ws")).onopen = () => (state.textContent = "open")</script>
 """
 HOST = re.compile(r"([!$&'()*+,;=._~%0-9A-Za-z-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")
@@ -102,7 +102,7 @@ class Handler(socketserver.BaseRequestHandler):
         return [element.strip(" \t") for element in elements if element.strip(" \t")]
 
     def wants_upgrade(self):
-        """RFC 9110 section 7.8: in HTTP/1.1, Connection names Upgrade, and Upgrade a protocol."""
+        """RFC 9110 section 7.8: HTTP/1.1, "Connection: Upgrade", and an Upgrade header."""
         return "upgrade" in self.elements("connection") and self.elements("upgrade") and self.minor_version >= 1
 
     def validate(self):

@@ -36,7 +36,7 @@ PARAMETER = re.compile(f"(server|client)(_no_context_takeover|{WINDOW})|client_m
 TAIL = b"\x00\x00\xff\xff"  # the end of every flushed message, which is not sent
 KEY = re.compile("[+/0-9A-Za-z]{22}==")  # 16 bytes in base64; the article checks for 24 characters
 PAGE = """<!doctype html><title>A WebSocket server</title>
-<p>This is the body of a 426.  Its script opens a WebSocket to it: <b id="state">...</b></p>
+<p>This is the body of a 426.  Its script opens a WebSocket here: <b id="state">...</b></p>
 <script>new WebSocket(location.href.replace("http", "ws")).onopen = () => (state.textContent = "open")</script>
 """
 HOST = re.compile(r"([!$&'()*+,;=._~%0-9A-Za-z-]*|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?")
@@ -126,7 +126,7 @@ class Handler(socketserver.BaseRequestHandler):
         return [element.strip(" \t") for element in elements if element.strip(" \t")]
 
     def wants_upgrade(self):
-        """RFC 9110 section 7.8: in HTTP/1.1, Connection names Upgrade, and Upgrade a protocol."""
+        """RFC 9110 section 7.8: HTTP/1.1, "Connection: Upgrade", and an Upgrade header."""
         return "upgrade" in self.elements("connection") and self.elements("upgrade") and self.minor_version >= 1
 
     def validate(self):
@@ -291,7 +291,7 @@ class Handler(socketserver.BaseRequestHandler):
         return fin, compressed, opcode, bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
 
     def send_message(self, opcode, data):
-        """Send a message in one frame, compressed if so negotiated.  RFC 7692 section 7.2.1."""
+        """Send a message in one frame, compressed if negotiated.  RFC 7692 section 7.2.1."""
         if self.window_bits:
             deflater = zlib.compressobj(wbits=-self.window_bits)
             data = (deflater.compress(data) + deflater.flush(zlib.Z_SYNC_FLUSH)).removesuffix(TAIL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 import threading
@@ -222,9 +223,13 @@ class TestServers:
                 url, port = re.fullmatch(
                     r"listening on (ws://\S+), for health checks on port (\d+)\n", process.stdout.readline()
                 ).groups()
-                with connect(url):
+
+                def health():
                     with urlopen(f"http://127.0.0.1:{port}/healthz", timeout=DEADLINE) as answer:
-                        assert (answer.status, answer.read()) == (200, b"1 connections\n")
+                        return answer.status, answer.read()
+
+                with connect(url):
+                    wait_until(lambda: health() == (200, b"1 connections\n"))  # its on_open is behind the 101
                     with pytest.raises(HTTPError, match="404"):
                         urlopen(f"http://127.0.0.1:{port}/", timeout=DEADLINE)
             finally:
@@ -491,5 +496,5 @@ class TestDrivers:
     def test_a_client_without_a_driver(self, client, code, words):
         only = [word for case in self.CASES for word in ("--only", case)]
         command = [sys.executable, "-m", "wsref", "check", "--client", *only]
-        done = run(*command, "--run", f"{sys.executable} {client} {{url}}", cwd=EXAMPLES)
+        done = run(*command, "--run", f"{shlex.quote(sys.executable)} {client} {{url}}", cwd=EXAMPLES)
         assert (done.returncode, words in done.stdout) == (code, True), done.stdout

@@ -36,7 +36,7 @@ _get_ident = threading.get_ident  # looked up once
 
 _MAIN_THREAD = threading.main_thread().ident  # the one in which signals are handled
 
-#: The unsent rest when there is none: one object for all connections.
+#: The unsent rest when all is sent: one object for all connections.
 NOTHING = memoryview(b"")
 
 #: Bytes that are read and discarded at most while the peer ends its side of TCP.

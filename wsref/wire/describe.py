@@ -226,7 +226,7 @@ class Explainer:
             if self._expected == "response":
                 more = self._head[self._searched :]
                 if self._searched and _WITHIN_A_LINE.fullmatch(more) and len(self._head) <= Limits().max_head:
-                    return None  # what is wrong with a line is told at its end
+                    return None  # a fault of a line is reported at its end
                 parsed = parse_response(self._head)
                 return None if parsed is None else parsed[1]
         except HTTPError:

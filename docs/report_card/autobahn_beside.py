@@ -224,6 +224,8 @@ def main() -> int:
     parser.add_argument("--logs", type=Path, help="a folder for the reports of the suite")
     parser.add_argument("key", nargs="*", help="only these servers; the others keep their rows")
     options = parser.parse_args()
+    if unknown := set(options.key) - set(SERVERS):
+        parser.error(f"no such server: {', '.join(sorted(unknown))}; there are {', '.join(SERVERS)}")
     rows = {row["key"]: row for row in json.loads(RESULTS.read_text("utf-8"))["servers"]} if options.key else {}
     table = {peer.key: peer for peer in PEERS}
     with tempfile.TemporaryDirectory() as temporary:

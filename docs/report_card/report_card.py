@@ -114,6 +114,8 @@ def run(old: dict[str, Any], names: Sequence[str] = ()) -> dict[str, Any]:
         names: The keys of the servers to grade, with the cases of the earlier results; the others keep their rows.
             Empty: all servers, with all cases.
     """
+    if names and (gone := set(old["ids"]) - {case.id for case in CASES}):
+        raise SystemExit(f"grade all servers: the stored rows count cases that are gone: {', '.join(sorted(gone))}")
     cases = [case for case in CASES if not names or case.id in old["ids"]]
     kept = {server["key"]: server for server in old["servers"]} if names else {}
     absent: dict[str, str] = {}

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         try:
             return _run(arguments)
         finally:
-            sys.stdout.flush()  # here, and not at the end of Python, where an error could not be told
+            sys.stdout.flush()  # here, and not at the end of Python, where an error would be a traceback
     except CommandError as error:
         print(f"wsref: {error}", file=sys.stderr)
         return 1

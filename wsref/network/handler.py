@@ -403,7 +403,7 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
                     self._log(logging.DEBUG, f"not sent: {error}")
                 else:
                     logger.exception("%s: a hook failed", self._name)
-                    if not deliver:  # hooks are off already: a mistake of ours, which could repeat for ever
+                    if not deliver:  # hooks are off already: it is our mistake, and could repeat endlessly
                         channel.transport.abort("the server failed")
                         connection.receive(b"")
                         continue

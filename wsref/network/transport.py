@@ -163,7 +163,7 @@ class Transport:
         if last:
             self.queue.close()
         self.drain()
-        if self.queue.closed and not last:  # asked after drain: a Close queued meanwhile may be out
+        if self.queue.closed and not last:  # asked after drain, which may have sent a Close that was just queued
             raise ConnectionClosed("a Close has been sent")
         self.last_sent = False  # drain saw a closed queue; the Close is ``data``
         self._write(data, more)

@@ -38,6 +38,9 @@ __all__ = ["Explainer", "explain", "explain_frames", "explain_request", "explain
 #: Beginnings of HTTP that are too short to be recognised.
 _BEGINNINGS = (b"\r\nGET ", b"GET ", b"HEAD ", b"POST ", b"PUT ", b"OPTIONS ", b"HTTP/1", b"PRI * HTTP/2")
 
+#: Bytes.  A longer head is invalid.
+_MAX_HEAD = Limits().max_head
+
 #: Bytes that neither end a line of a head nor are forbidden in it.
 _WITHIN_A_LINE = re.compile(rb"[\t -~\x80-\xff]*")
 
@@ -225,7 +228,7 @@ class Explainer:
                 return find_end_of_head(self._head, self._searched)
             if self._expected == "response":
                 more = self._head[self._searched :]
-                if self._searched and _WITHIN_A_LINE.fullmatch(more) and len(self._head) <= Limits().max_head:
+                if self._searched and _WITHIN_A_LINE.fullmatch(more) and len(self._head) <= _MAX_HEAD:
                     return None  # a fault of a line is reported at its end
                 parsed = parse_response(self._head)
                 return None if parsed is None else parsed[1]

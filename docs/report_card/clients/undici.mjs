@@ -1,17 +1,5 @@
-// undici's WebSocket, which is Node's own: echo until the connection ends, then the next case.
+// undici's WebSocket, which is Node's own, plays what builtin.mjs plays.
 import { createRequire } from "node:module";
 
-const { WebSocket } = createRequire(`${process.argv[3]}/`)("undici");
-
-const play = () => new Promise((resolve) => {
-  const socket = new WebSocket(process.argv[2]);
-  let done = !process.argv[2].includes("/next");
-  socket.binaryType = "arraybuffer";
-  socket.onmessage = ({ data }) => {
-    if (data === "done") done = true;
-    else socket.send(data);
-  };
-  socket.onclose = () => resolve(done);
-});
-
-while (!(await play()));
+globalThis.WebSocket = createRequire(`${process.argv[3]}/`)("undici").WebSocket;
+await import("./builtin.mjs");

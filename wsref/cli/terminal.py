@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TextIO
 
+from ..protocol.limits import MAX_SECONDS
 from ..wire.trace import Printer, Recorder
 
 
@@ -79,14 +80,14 @@ def seconds(text: str) -> float:
     """Parse a time on the command line.
 
     Raises:
-        argparse.ArgumentTypeError: It is not a number above 0.
+        argparse.ArgumentTypeError: It is not a number above 0, or more than the system can wait for.
     """
     try:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"seconds are a number above 0, not {text!a}")
+    if not 0 < number <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"seconds are a number above 0, at most {MAX_SECONDS:,}, not {text!a}")
     return number
 
 

@@ -155,6 +155,11 @@ class TestAsAFilter:
             r"connected to ws://127\.0\.0\.1:[0-9]+/\nwe closed the connection: 1000 NORMAL\n", done.stderr.decode()
         )
 
+    def test_the_line_ends_of_windows_are_not_sent(self, serve):
+        done = command("--json", "-n", "3", serve().url, given=b"one\r\n\r\na\rb\r\n")
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [event["data"] for event in events if event["type"] == "text"] == ["one", "", "a\rb"]
+
     def test_all_of_many_replies_come_back_in_order(self, serve):
         lines = "".join(f"line {n}\n" for n in range(20_000))
         done = command(serve(compression=Compression()).url, given=lines)

@@ -343,10 +343,10 @@ def history_file() -> Path | None:
 
 
 def bytes_of(digits: str) -> bytes:
-    """Return the bytes of ``/binary``.
+    r"""Return the bytes of ``/binary``.
 
     >>> bytes_of("00 ff68")
-    b'\\x00\\xffh'
+    b'\x00\xffh'
     """
     try:
         return bytes.fromhex(digits)

@@ -20,6 +20,10 @@ class CommandError(Exception):
     """The command failed: one line on standard error, and exit code 1."""
 
 
+class UsageError(CommandError):
+    """The options do not go together, or one is out of range: exit code 2."""
+
+
 #: Whether a signal can interrupt a thread at will, as on Linux and macOS, and not on Windows.
 HAS_SIGNALS = hasattr(signal, "pthread_kill")
 

@@ -17,7 +17,7 @@ from typing import TextIO
 
 from ..network.tap import Tap, Tapped
 from .colours import COLOURS
-from .describe import Explainer
+from .describe import Explainer, recognise
 from .description import Description
 from .words import quote_unicode
 
@@ -196,15 +196,24 @@ def replay(rows: Iterable[str]) -> Iterator[Record]:
         ValueError: A line is not a record; the message names the line.
     """
     taps: dict[str, TraceTap] = {}
+    ended: set[str] = set()
     records: list[Record] = []
     for number, line in enumerate(_lines(rows), 1):
         try:
             peer, sent, by_server, at, data = _record(line)
         except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError) as error:
-            words = f"{error}" or type(error).__name__
+            words = f"it has no {error}" if isinstance(error, KeyError) else f"{error}" or type(error).__name__
             raise ValueError(f"line {number} is not a record of --trace: {words}") from None
+        if not by_server and peer in taps:
+            # The port may be used again.  A connection that was reset has no recorded end.
+            begins = recognise(data) == "request" and taps[peer].pending(sent=sent) is None
+            if begins or peer in ended:
+                del taps[peer]
+                ended.discard(peer)
         tap = taps.setdefault(peer, TraceTap(peer, records.append, is_server=by_server is sent))
         tap(sent, data, at)
+        if not data and not by_server:
+            ended.add(peer)
         yield from records
         records.clear()
 
@@ -222,6 +231,8 @@ def _lines(rows: Iterable[str]) -> Iterator[str]:
 
 def _record(line: str) -> tuple[str, bool, bool, float, bytes]:
     """Read a line that a :class:`Recorder` wrote."""
+    if not line.strip():
+        raise ValueError("it is empty")
     row = json.loads(line)
     if not isinstance(row, dict):
         raise TypeError("not a JSON object")

@@ -76,7 +76,7 @@ def positive(text: str) -> int:
         argparse.ArgumentTypeError: It is not a whole number above 0.
     """
     if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text)):
-        raise argparse.ArgumentTypeError(f"a number of bytes or messages is a whole number above 0, not {text!a}")
+        raise argparse.ArgumentTypeError(f"it takes a whole number above 0, not {text!a}")
     return int(text)
 
 

@@ -110,7 +110,7 @@ def grade_clients(
         CommandError: The port is taken, a certificate is wrong, or the command of --run does not connect.
         ValueError: The command of --run has no ``{url}``.
     """
-    command = parse_command(options.command) if options.command else None
+    command = parse_command(options.command) if options.command is not None else None
     folder = AutobahnFolder(spec.outdir, options.version) if spec else None
     desk = Desk(options, folder, publish, is_enough, Progress(len(cases), sys.stderr))
     date = datetime.now(UTC).isoformat(timespec="seconds")

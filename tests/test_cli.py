@@ -17,6 +17,7 @@ from conftest import DEADLINE, free_port, wait_until
 from rawclient import CLOSE, TEXT, RawClient, close, text
 
 from wsref import Limits, __version__
+from wsref.cli import serve
 from wsref.cli.main import main
 from wsref.cli.serve import limits_table
 
@@ -195,6 +196,19 @@ class TestServe:
         assert "http://[::1]:" in server.first
         client = server.dial()
         client.open(Origin="http://[::1]:1234", Host="[::1]:1")
+
+    @pytest.mark.parametrize(("own", "words"), [("192.0.2.7", ": a phone, at http://192.0.2.7:80/"), (None, "")])
+    def test_on_all_addresses_it_prints_the_one_for_another_machine(self, monkeypatch, own, words):
+        monkeypatch.setattr(serve, "network_address", lambda: own)
+        for every in ("0.0.0.0", "[::]"):
+            printed = serve.startup_message(f"ws://{every}:80")
+            assert printed.startswith("Open http://localhost:80/ in a browser.")
+            assert printed.endswith(f"so others on your network can connect{words}")
+
+    def test_the_address_for_another_machine_is_one_of_this_machine(self):
+        if own := serve.network_address():  # without a network there is none
+            with socket.create_server((own, 0)) as listener, socket.create_connection(listener.getsockname(), DEADLINE):
+                pass
 
     def test_bytes_from_a_client_reach_the_log_escaped(self, served):
         server = served()

@@ -273,8 +273,21 @@ def startup_message(url: str, step: int | None = None) -> str:
         lines.append(f"  {scheme}://{address}/echo  sends back what you send")
         lines.append(f"  {scheme}://{address}/chat  sends it to everyone")
     if all_addresses:
-        lines.append("\n  It listens on all addresses of this machine: others on your network can connect.")
+        own, port = network_address(), address.rpartition(":")[2]
+        where = f": a phone, at {scheme.replace('ws', 'http')}://{own}:{port}/" if own else ""
+        lines.append(f"\n  It listens on all addresses of this machine, so others on your network can connect{where}")
     return "\n".join(lines)
+
+
+def network_address() -> str | None:
+    """Return this machine's IPv4 address in its network.  None: it has none."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect(("192.0.2.1", 9))  # chooses the way out, and sends nothing (RFC 5737: no such host)
+            own = str(sock.getsockname()[0])
+    except OSError:
+        return None
+    return None if is_loopback(own) else own
 
 
 def print_line(text: str, stream: TextIO) -> None:

@@ -155,7 +155,7 @@ def _draw(pairs: Iterable[tuple[dict[str, Any], Description]], options: argparse
     """Write what the options ask for; text as soon as it is known, as there may be much.
 
     Args:
-        pairs: What is known of a head or frame (its sender), and its description.
+        pairs: Of each head or frame, its description, and before it a dict such as its sender.
     """
     wrong = False
 

@@ -296,7 +296,7 @@ def set_up_readline() -> None:
     """Turn off the completion of file names, and take bytes above 127 as characters in every locale.
 
     In the locale C a byte above 127 is a key with Meta for readline, and some of those insert the
-    names of all files: text that nobody typed would go to the server.
+    names of all files.  They would go to the server.
     """
     readline.set_completer(lambda text, state: None)
     for setting in ("convert-meta off", "input-meta on", "output-meta on"):

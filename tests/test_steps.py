@@ -309,6 +309,14 @@ class TestCommandLine:
         assert main(["--step", "11", "--port", "0", *words]) == 2
         assert f"{words[0]} cannot be used with --step" in capsys.readouterr().err
 
+    def test_a_tap_that_fails_does_not_end_the_connection(self):
+        def tap(sent, data):
+            raise OSError("full")
+
+        with running(step=8, tap=lambda transport, peer: tap) as step, connect(step.url) as ws:
+            ws.send("hi")
+            assert ws.recv() == "hi"
+
     def test_a_tap_sees_what_passes(self):
         seen = []
         server = running(step=8, tap=lambda transport, peer: lambda sent, data: seen.append((sent, data)))

@@ -173,6 +173,24 @@ class TestRecorder:
         assert main(["decode", "--replay", __file__]) == 1
         assert "line 1 is not a record of --trace" in capsys.readouterr().err
 
+    def test_a_stream_that_takes_no_more_ends_the_trace_with_one_line(self, serve, caplog):
+        class Full(io.StringIO):
+            name = "trace.jsonl"
+
+            def flush(self):
+                raise OSError(28, "No space left on device")
+
+        server = serve(Echo, tap=Recorder(Full()).tap)
+        for _ in range(2):
+            with connected(server) as client:
+                client.send(text("hi"))
+                assert client.frame() == (TEXT, b"hi")
+        ends = [record for record in caplog.records if record.levelname == "ERROR"]
+        assert [record.getMessage() for record in ends] == [
+            "the trace ends here: cannot write to 'trace.jsonl': No space left on device"
+        ]
+        assert ends[0].exc_info is None
+
     @pytest.mark.parametrize("has_end", [True, False])
     def test_a_port_that_is_used_again_is_another_connection(self, has_end):
         def row(data, sent):

@@ -8,6 +8,7 @@ makes :class:`Record` of them.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -20,6 +21,8 @@ from .colours import COLOURS
 from .describe import Explainer, recognise
 from .description import Description
 from .words import quote_unicode
+
+logger = logging.getLogger("wsref")
 
 #: Bytes of a frame that a line shows in hex.
 MAX_HEX = 32
@@ -150,16 +153,25 @@ class Printer:
         self._stream = stream
         self._colour = colour
         self._lock = threading.Lock()
+        self._is_over = False
 
     def on_record(self, record: Record) -> None:
         """Print a record."""
         self._write("".join(line + "\n" for line in trace_lines(record, colour=self._colour)))
 
     def _write(self, text: str) -> None:
-        if text:
-            with self._lock:
+        if not text:
+            return
+        with self._lock:
+            if self._is_over:
+                return
+            try:
                 self._stream.write(text)
                 self._stream.flush()
+            except OSError as error:  # a full disk, a reader that has ended
+                self._is_over = True
+                name = quote_unicode(str(getattr(self._stream, "name", "the stream")), MAX_PEER)
+                logger.error("the trace ends here: cannot write to %s: %s", name, error.strerror)
 
     def tap(self, transport: Tapped, peer: str) -> Tap:
         """The ``tap`` of a :class:`~wsref.network.server.WebSocketServer`."""

@@ -417,6 +417,9 @@ class TestItEnds:
             assert code == 2
             assert "its certificate is not trusted: self-signed certificate" in err
             assert "--insecure" in err
+            other = server.url.replace("127.0.0.1", "127.1")
+            code, _, err = run(capsys, other, "--cafile", certificate[0])
+            assert code == 2 and "at a name that its certificate has, or with --insecure" in err
             for flags in (["--insecure"], ["--cafile", certificate[0]]):
                 code, out, _ = run(capsys, server.url, "--only", "4", "--only", "6.length", *flags)
                 assert code == 0, out

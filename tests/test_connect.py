@@ -957,6 +957,12 @@ class TestErrors:
         assert (done.returncode, done.stdout) == (0, b"hi\n")
         assert done.stderr.startswith(b"warning: --insecure: ")
 
+    def test_a_certificate_for_another_name(self, serve, certificate):
+        url = serve(ssl_context=tls_context(*certificate)).url.replace("127.0.0.1", "127.1")
+        done = command(url, "--cafile", certificate[0])
+        assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+        assert b"not valid for '127.1'; connect to a name that it has, or accept any by --insecure" in done.stderr
+
     @pytest.mark.parametrize("content", [None, "no certificate"])
     def test_a_file_of_certificates(self, serve, certificate, tmp_path, content):
         url = serve(ssl_context=tls_context(*certificate)).url

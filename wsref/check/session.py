@@ -236,7 +236,8 @@ class Peer:
             if self.target.secure:
                 sock = self._with_tls(sock)
         except ssl.SSLCertVerificationError as error:
-            raise Failed(f"its certificate is not trusted: {error.verify_message}", "a trusted certificate") from None
+            what = error.verify_message.rstrip(".")
+            raise Failed(f"its certificate is not trusted: {what}", "a trusted certificate") from None
         except UnicodeError:
             raise Failed(f"{self.target.host!a} is not a valid host name") from None
         except OSError as error:

@@ -296,10 +296,10 @@ def _open(options: argparse.Namespace, context: ssl.SSLContext | None, tap: Tap 
         )
     except ValueError as error:
         if isinstance(error, ssl.SSLCertVerificationError):  # a ValueError, too
-            raise CommandError(
-                f"the server's certificate is not trusted: {error.verify_message}; "
-                "trust another one by --cafile FILE, or accept any by --insecure"
-            ) from None
+            what = error.verify_message.rstrip(".")
+            do = "connect to a name that it has" if "mismatch" in what else "trust another one by --cafile FILE"
+            words = f"the server's certificate is not trusted: {what}; {do}, or accept any by --insecure"
+            raise CommandError(words) from None
         raise _wrong_command_line(str(error)) from None
     except HandshakeFailed as error:
         raise CommandError(f"{error}{_advice(error, parse_url(options.url))}") from None

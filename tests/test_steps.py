@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import errno
 import io
 import signal
+import socket
 import ssl
 import struct
 import subprocess
@@ -262,6 +264,17 @@ class TestPrograms:
                 process.kill()
                 process.wait()
         assert (process.returncode, err) == (0, "")
+
+    @pytest.mark.parametrize("step", STEPS)
+    def test_a_port_in_use_is_what_it_complains_about(self, step, tmp_path, capsys):
+        with socket.create_server(("127.0.0.1", 0)) as busy:
+            port = str(busy.getsockname()[1])
+            program = tmp_path / "mine.py"
+            program.write_text(source_of(step).replace("8765", port), "utf-8")
+            done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=DEADLINE)
+            assert done.stderr.splitlines()[-1] == f"OSError: [Errno {errno.EADDRINUSE}] Address already in use"
+            assert main(["--step", str(step), "--port", port]) == 1
+        assert "it is in use; try another, --port" in capsys.readouterr().err
 
     def test_there_is_no_step_0_and_no_step_12(self):
         for step in (0, 12):

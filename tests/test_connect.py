@@ -711,6 +711,26 @@ class TestOnATerminal:
         assert terminal.ends() == 130
         assert "Traceback" not in terminal.printed
 
+    def test_a_server_that_does_not_answer_the_close_is_waited_for_aloud(self, serve, on_terminal):
+        gate = threading.Event()
+
+        class Busy(Echo):
+            def on_message(self, message):
+                gate.wait(DEADLINE)
+
+        terminal = on_terminal(serve(Busy).url)
+        terminal.until("> ")
+        terminal.type("hi\r")
+        terminal.until("> ")
+        terminal.type("\x04")
+        try:
+            terminal.until("waiting for the server's Close; Ctrl-C ends it at once\r\n")
+            terminal.type("\x03")
+            assert terminal.ends() == 130
+            assert "Traceback" not in terminal.printed
+        finally:
+            gate.set()
+
     def test_colour_obeys_the_environment(self, serve, on_terminal):
         url = serve().url
         for environment, coloured in [({"NO_COLOR": ""}, True), ({"NO_COLOR": "1"}, False)]:

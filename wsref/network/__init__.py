@@ -1,7 +1,7 @@
 """Sockets and threads: what carries the protocol's bytes, for a server and for a client.
 
 In the order in which to read them.  For the first reading leave out ``tls``, ``tap``,
-``overload``, ``dialing`` and ``client``.
+``overload``, ``subclassing``, ``dialing`` and ``client``.
 
 ================  ========  ==============================================================
 module            chapter   in one line
@@ -16,6 +16,7 @@ backlog           10        one thread that writes to all clients that do not ke
 overload          10        a thread for each connection, and an answer for too many
 channel           8, 10     an open connection: send, read, keep-alive, close; for server and client
 server            10        accepts connections, knows them, broadcasts, ends them
+subclassing       10        what a subclass of the handler may override, and what not
 handler           1-11      one connection; ``handle()`` is the contents page
 dialing           0         a client's way to a WebSocket: address, TCP, TLS, the response
 client            0         the browser's ``WebSocket``, for Python

@@ -1258,6 +1258,17 @@ class TestCommand:
         os.close(writer)
         assert (done.returncode, done.stderr) == (1, b"read as: hex, 11 bytes\n")
 
+    def test_the_first_pictures_do_not_wait_for_the_last(self, tmp_path):
+        (tmp_path / "frames").write_bytes(bytes(1 << 20))  # half a million frames: minutes
+        command = [sys.executable, "-m", "wsref", "decode", str(tmp_path / "frames")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            try:
+                assert process.stdout.readline() == b"CONTINUATION frame from a server: 2 bytes on the wire\n"
+                process.stdout.close()  # as head does
+                assert process.wait(30) == 1
+            finally:
+                process.kill()
+
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
     @pytest.mark.parametrize("arguments", [[HELLO.hex()], ["--json", HELLO.hex()], ["--replay", "trace"]])
     def test_a_full_disk_is_one_line_and_exit_code_1(self, arguments, tmp_path):

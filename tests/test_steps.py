@@ -280,7 +280,7 @@ class TestCommandLine:
 
     @pytest.mark.parametrize("flag", ["--source", "--diff"])
     def test_they_need_a_step(self, flag, capsys):
-        assert main([flag]) == 1
+        assert main([flag]) == 2
         assert "say which, --step N" in capsys.readouterr().err
 
     def test_a_step_that_there_is_not_is_a_usage_error_that_lists_them(self, capsys):
@@ -306,8 +306,16 @@ class TestCommandLine:
         ids=lambda words: words[0],
     )
     def test_an_option_that_the_programs_do_not_have_is_refused(self, words, capsys):
-        assert main(["--step", "11", "--port", "0", *words]) == 1
+        assert main(["--step", "11", "--port", "0", *words]) == 2
         assert f"{words[0]} cannot be used with --step" in capsys.readouterr().err
+
+    def test_a_tap_that_fails_does_not_end_the_connection(self):
+        def tap(sent, data):
+            raise OSError("full")
+
+        with running(step=8, tap=lambda transport, peer: tap) as step, connect(step.url) as ws:
+            ws.send("hi")
+            assert ws.recv() == "hi"
 
     def test_a_tap_sees_what_passes(self):
         seen = []

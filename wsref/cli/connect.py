@@ -139,6 +139,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FILE",
         nargs="?",
         const="-",
+        type=_trace_file,
         help="explain all bytes on standard error; or record them in FILE, as JSON lines for decode --replay "
         "(write it after the URL)",
     )
@@ -153,13 +154,22 @@ def _url(text: str) -> str:
 
 
 def _meant(text: str) -> str:
-    """``localhost:8765`` is ``ws://localhost:8765``."""
+    """``localhost:8765`` is ``ws://localhost:8765``; the error itself helps with a URL that has a scheme."""
+    if "://" in text:
+        return ""
     url = re.sub(r"\A(?:(wss?):/?)?(?!/)", lambda found: f"{found[1] or 'ws'}://", text)
     try:
         parse_url(url)
     except ValueError:
         return ""
     return f"; did you mean {url}?"
+
+
+def _trace_file(text: str) -> str:
+    """``--trace URL`` would record in a file of this name."""
+    if re.match("wss?:/", text):
+        raise argparse.ArgumentTypeError(f"write it after the URL; {text!a} would be the FILE to record in")
+    return text
 
 
 def _wait(text: str) -> float:

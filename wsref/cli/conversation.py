@@ -391,16 +391,16 @@ def json_event(message: str | bytes) -> dict[str, Any]:
 
 
 def lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    r"""Yield the lines of a stream, each as soon as it is complete.
+    r"""Yield the lines of a stream, each as soon as it is complete.  A line ends in LF, or in CR LF as on Windows.
 
-    >>> list(lines(iter([b"a\nb", b"c\n\nd"])))
+    >>> list(lines(iter([b"a\nb", b"c\r", b"\n\nd"])))
     [b'a', b'bc', b'', b'd']
     """
     line: list[bytes] = []
     for piece in pieces:
         *complete, rest = piece.split(b"\n")
         for end in complete:
-            yield b"".join([*line, end])
+            yield b"".join([*line, end]).removesuffix(b"\r")
             line.clear()
         line.append(rest)
     if last := b"".join(line):

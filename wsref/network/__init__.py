@@ -7,6 +7,7 @@ In the order in which to read them.  For the first reading leave out ``tls``, ``
 module            chapter   in one line
 ================  ========  ==============================================================
 log                         the log, which ends no connection and no loop
+arguments                   wrong arguments are refused, and named
 waiting                     wait until sockets can be read or written, on every system
 send_queue        10        frames that a client does not take at once
 transport         8, 10-11  the only code that touches a connected socket: deadlines, one writer

@@ -59,6 +59,8 @@ def check_subclass(cls: type, own: OwnNames) -> None:
             raise TypeError(f"{where} is wsref's own: choose another name{instead}")
         elif name.startswith("on") and (meant := get_close_matches(name, own.hooks, 1, 0.8)):
             raise TypeError(f"{where} would never be called: {meant[0]} is the hook; or choose another name")
+        elif name == "__init__":  # socketserver's ends with the connection: what follows the call comes too late
+            raise TypeError(f"{where} is wsref's own: make the state of a connection in on_open")
         elif name in own.options and value is not None and not isinstance(value, property):
             _check_option(where, name, value)
 

@@ -57,7 +57,7 @@ def run(capsys, monkeypatch):
 
 #: A program that runs the command line, and says when it begins to read its standard input.
 WAITS = """
-import io, signal, sys
+import io, sys, time
 from wsref.cli.main import main
 
 class Keyboard(io.RawIOBase):
@@ -66,7 +66,8 @@ class Keyboard(io.RawIOBase):
 
     def readinto(self, buffer):
         print("reading", file=sys.stderr, flush=True)
-        signal.pause()
+        while True:  # signal.pause() would miss a signal that comes just before it
+            time.sleep(0.02)
 
 sys.stdin = io.TextIOWrapper(io.BufferedReader(Keyboard()))
 sys.exit(main(sys.argv[1:]))

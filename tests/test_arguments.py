@@ -1,4 +1,4 @@
-"""A wrong argument of ``WebSocketServer`` or ``connect`` is refused where it is given, and named."""
+"""A wrong argument of ``WebSocketServer`` or ``connect`` is refused where it is given, and a call at the wrong time, too."""
 
 from __future__ import annotations
 
@@ -53,3 +53,20 @@ def test_a_handler_with_its_own_init_is_refused():
             def __init__(self, *arguments):
                 super().__init__(*arguments)
                 self.count = 0
+
+
+@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="start() returns the server, which does not serve")
+def test_a_stopped_server_refuses_to_start():
+    server = WebSocketServer(("127.0.0.1", 0), Echo)
+    server.start()
+    server.stop()
+    with pytest.raises(RuntimeError, match="stopped"):
+        server.start()
+
+
+@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="two threads accept, and stop() waits for one")
+def test_a_running_server_refuses_to_start_again():
+    with WebSocketServer(("127.0.0.1", 0), Echo) as server:
+        server.start()
+        with pytest.raises(RuntimeError, match="already"):
+            server.start()

@@ -1,4 +1,4 @@
-"""A wrong argument of ``WebSocketServer`` or ``connect`` is refused where it is given, and a call at the wrong time, too."""
+"""A wrong argument of ``WebSocketServer`` or ``connect`` is refused where it is given, and so is a late call."""
 
 from __future__ import annotations
 

@@ -217,14 +217,16 @@ def read_baseline(file: str, *, may_be_missing: bool = False) -> dict[str, str]:
         CommandError: It cannot be read, or a line of it is wrong.
     """
     try:
-        return baseline.parse(Path(file).read_text("utf-8").splitlines())
+        return baseline.parse(Path(file).read_text("utf-8-sig").splitlines())
     except FileNotFoundError as error:
         if may_be_missing:
             return {}
         raise CommandError(f"cannot read {file}: {error.strerror}; --write-baseline {file} writes it") from None
     except OSError as error:
         raise CommandError(f"cannot read {file}: {error.strerror}") from None
-    except ValueError as error:  # a UnicodeDecodeError too
+    except UnicodeDecodeError:
+        raise CommandError(f"{file} is not UTF-8") from None
+    except ValueError as error:
         raise CommandError(f"{file}: {error}") from None
 
 

@@ -42,7 +42,7 @@ def read_spec(file: str) -> Spec:
         CommandError: It cannot be read, or it is wrong.
     """
     try:
-        return parse_spec(Path(file).read_text("utf-8"))
+        return parse_spec(Path(file).read_text("utf-8-sig"))
     except OSError as error:
         raise CommandError(f"cannot read {file}: {error.strerror}") from None
     except ValueError as error:  # of JSON and UTF-8 too

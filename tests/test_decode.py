@@ -1196,8 +1196,14 @@ class TestCommand:
         assert run("--base64", packed)[1] == run(HELLO.hex())[1]
         assert run("--base64", packed.rstrip("="))[1] == run(HELLO.hex())[1]
         assert run("--base64", stdin=packed[:4] + "\n" + packed[4:])[0] == 0
-        code, _, err = run("--base64", "!!!")
-        assert (code, err.startswith("wsref: this is not base64")) == (2, True)
+        for wrong, why in [
+            ("gQVI\nZW!xsbw", "'!' at line 2, column 3"),
+            ("gQVI=ZWxsbw", "'=' at line 1, column 5"),
+            ("gQVIZ", "5 letters, and one letter is less than a byte"),
+            ("gQVIé", r"'\xe9' at line 1, column 5"),
+        ]:
+            code, _, err = run("--base64", wrong)
+            assert (code, err) == (2, f"wsref: this is not base64: {why}\n")
 
     def test_a_key_judges_the_answer(self, run):
         answer = "HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n"

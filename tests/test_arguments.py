@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from conftest import wait_until
 
 from wsref import Echo, WebSocketHandler, WebSocketServer, connect
 
@@ -55,7 +56,6 @@ def test_a_handler_with_its_own_init_is_refused():
                 self.count = 0
 
 
-@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="start() returns the server, which does not serve")
 def test_a_stopped_server_refuses_to_start():
     server = WebSocketServer(("127.0.0.1", 0), Echo)
     server.start()
@@ -64,9 +64,16 @@ def test_a_stopped_server_refuses_to_start():
         server.start()
 
 
-@pytest.mark.xfail(strict=True, raises=pytest.fail.Exception, reason="two threads accept, and stop() waits for one")
 def test_a_running_server_refuses_to_start_again():
     with WebSocketServer(("127.0.0.1", 0), Echo) as server:
         server.start()
         with pytest.raises(RuntimeError, match="already"):
             server.start()
+
+
+def test_two_threads_cannot_serve_at_once():
+    with WebSocketServer(("127.0.0.1", 0), Echo) as server:
+        server.start()
+        wait_until(lambda: server._serving)
+        with pytest.raises(RuntimeError, match="already"):
+            server.serve_forever()

@@ -65,7 +65,9 @@ def turn(address: tuple[str | int, ...], deadline: float) -> Iterator[None]:
         with _waiting_changed:
             left = deadline - time.monotonic()
             if not _waiting_changed.wait_for(lambda: queue[0] is mine, max(left, 0.0)):
-                raise TimeoutError(f"another connection to {address[0]} port {address[1]} is still being opened (§4.1)")
+                raise TimeoutError(
+                    f"another connection to {address[0]} port {address[1]} is still being opened (RFC 6455 §4.1)"
+                )
         yield
     finally:
         with _waiting_changed:

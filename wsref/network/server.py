@@ -149,7 +149,9 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
             raise TypeError("allowed_origins is a list of origins, not one str")
         for origin in allowed_origins:
             if origin != "*" and not is_origin(origin):
-                raise ValueError(f"allowed_origins: {origin!a} is not an origin as a browser writes it, such as 'https://example.com'")
+                raise ValueError(
+                    f"allowed_origins: {origin!a} is not an origin as a browser writes it, such as 'https://example.com'"
+                )
         check_type("limits", limits, Limits)
         check_type("ssl_context", ssl_context, ssl.SSLContext, optional=True)
         check_type("compression", compression, Compression, optional=True)
@@ -239,7 +241,16 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
     # -- Its life ----------------------------------------------------------------
 
     def start(self) -> WebSocketServer[Handler]:
-        """Serve in a background thread, and return this server.  :meth:`stop` ends it."""
+        """Serve in a background thread, and return this server.  :meth:`stop` ends it.
+
+        Raises:
+            RuntimeError: It serves already, or was stopped.
+        """
+        with self._lock:
+            if self._is_closing:
+                raise RuntimeError("the server was stopped, and its port is free again: make another server")
+            if self._background is not None or self._serving is not None:
+                raise RuntimeError("the server is running already")
         self._background = threading.Thread(target=self.serve_forever, args=(0.02,), name="wsref accepts", daemon=True)
         self._background.start()
         return self
@@ -264,10 +275,14 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
 
         Args:
             poll_interval: Seconds between checks for connections whose time is over.
+        Raises:
+            RuntimeError: It serves already.
         """
         with self._lock:
             if self._is_closing:
                 return  # it was stopped before it began
+            if self._serving is not None:
+                raise RuntimeError("the server is running already, in another thread")
             self._serving = threading.get_ident()
             self._stopped.clear()
         try:

@@ -100,9 +100,13 @@ def build_handshake(
         raise TypeError("subprotocols is a list of names, not one str")
     for name in subprotocols:
         if not re.fullmatch(TOKEN, name):
-            raise ValueError(f"a subprotocol is a token, without blanks and separators, not {quote_ascii(name)} (§4.1)")
+            raise ValueError(
+                f"a subprotocol is a token, without blanks and separators, not {quote_ascii(name)} (RFC 6455 §4.1)"
+            )
     if len(set(subprotocols)) < len(subprotocols):
-        raise ValueError(f"offer each subprotocol once, not as in {quote_ascii(', '.join(subprotocols))} (§4.1)")
+        raise ValueError(
+            f"offer each subprotocol once, not as in {quote_ascii(', '.join(subprotocols))} (RFC 6455 §4.1)"
+        )
     headers = tuple(headers)
     for header in headers:
         if not isinstance(header, (tuple, list)) or [type(part) for part in header] != [str, str]:

@@ -91,14 +91,16 @@ def build_close_payload(code: int | None = CloseCode.NORMAL, reason: str = "", *
         raise TypeError(f"a reason is a str, not {type(reason).__name__}")
     if code is None:
         if reason:
-            raise ValueError("a reason needs a code before it (§5.5.1)")
+            raise ValueError("a reason needs a code before it (RFC 6455 §5.5.1)")
         return b""
     if not isinstance(code, int):
         raise TypeError(f"a close code is an int, not {type(code).__name__}")
     if not may_travel(code):
-        raise ValueError(f"close code {int(code)} may not be sent (§7.4); use 1000, or 3000 to 4999")
+        raise ValueError(f"close code {int(code)} may not be sent (RFC 6455 §7.4); use 1000, or 3000 to 4999")
     if code == CloseCode.MANDATORY_EXTENSION and role is Role.SERVER:
-        raise ValueError("only a client sends close code 1010: it says that the server lacks an extension (§7.4.1)")
+        raise ValueError(
+            "only a client sends close code 1010: it says that the server lacks an extension (RFC 6455 §7.4.1)"
+        )
     payload = int(code).to_bytes(2, "big") + reason.encode()
     if len(payload) > MAX_CONTROL_PAYLOAD:
         raise ValueError(f"a reason has at most 123 bytes of UTF-8 (§5.5), not {len(payload) - 2}")

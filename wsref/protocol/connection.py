@@ -396,7 +396,7 @@ class Connection:
             raise ConnectionClosed(f"cannot send a {opcode.name}: the connection is {self.state.name}")
         payload = bytes(memoryview(data))  # bytes(5) would be five zeros
         if len(payload) > MAX_CONTROL_PAYLOAD:
-            raise ValueError(f"a {opcode.name} holds at most 125 bytes (§5.5), not {len(payload)}")
+            raise ValueError(f"a {opcode.name} holds at most 125 bytes (RFC 6455 §5.5), not {len(payload)}")
         return self._frame(opcode, payload)
 
     def close(self, code: int | None = CloseCode.NORMAL, reason: str = "") -> bytes:

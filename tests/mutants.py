@@ -1,13 +1,14 @@
 """How strong the tests are: change one thing in the code, and see whether a test fails.
 
-``python tests/mutants.py frames closing`` makes the mutants of these modules of wsref/protocol with
-Cosmic Ray, in a copy of the repository, and plays the tests that TESTS names against each of them.
+``python tests/mutants.py frames closing`` makes the mutants of these modules of wsref/protocol and wsref/network
+with Cosmic Ray, in a copy of the repository, and plays the tests that TESTS names against each of them.
 With ``--minutes`` it stops in time, and another run goes on from there; with ``--again`` it plays survivors
-again, with the tests of today.  Survivors are printed; ``tests/mutants.toml`` has the examined ones, each with
-the reason why it changes nothing.  ``--record`` writes the figures to ``docs/evidence.json``, which the page
-*How do we know?* reads.
+again, with the tests of today.  ``--sample 150`` plays so many of each module, the same ones each time.
+Survivors are printed; ``tests/mutants.toml`` has the examined ones, each with the reason why it changes nothing.
+``--record`` writes the figures to ``docs/evidence.json``, which the page *How do we know?* reads.
 
-Annotations are no code at run time (``from __future__ import annotations``), so their mutants are left out.
+Left out are annotations, which are no code at run time (``from __future__ import annotations``), and ``==`` in
+place of ``is``: the code compares with ``is`` only what has no equality of its own (None, members of enumerations).
 """
 
 from __future__ import annotations
@@ -15,34 +16,71 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import difflib
+import gc
+import importlib.util
+import io
 import os
+import random
 import shutil
+import signal
 import sqlite3
-import subprocess
 import sys
 import time
 import tomllib
+import traceback
 from pathlib import Path
 from typing import Any
+
+import hypothesis.stateful  # noqa: F401  loaded here, once for all forks
+import pytest
+from hypothesis import Phase, settings
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from evidence import today, updated  # noqa: E402
 
-#: The tests that judge a module; its doctests always do.
+CONNECTION = ["Events", "Masking", "ControlFrames", "Closing", "TheEndOfTCP", "Failing", "Sending", "Threads"]
+DEFLATE = ["TheHeader", "Offers", "Responses", "Vectors", "RSV1", "BadData", "Figures", "Bounds", "RoundTrips"]
+BOUND = "TestBounds::test_the_limit_counts_what_comes_out_and_nothing_is_cut_off"
+
+#: The tests that judge a module, those that kill most first; its doctests always do.
 TESTS = {
-    "closing": ["test_closing", "test_connection"],
-    "deflate": ["test_deflate"],
-    "extensions": ["test_handshake", "test_deflate"],
-    "frames": ["test_frames", "test_connection"],
-    "handshake": ["test_handshake", "test_opening"],
-    "http11": ["test_http11", "test_handshake"],
-    "masking": ["test_frames", "test_speed"],
-    "messages": ["test_messages", "test_connection"],
-    "origin": ["test_handshake"],
-    "connection": ["test_connection"],
+    "client_handshake": ["test_client.py::TestTheRequest", "test_client.py::TestTheAnswer"],
+    "closing": ["test_closing.py"],
+    "connection": [f"test_connection.py::Test{name}" for name in CONNECTION],
+    "deflate": [f"test_deflate.py::Test{name}" for name in DEFLATE],
+    "errors": ["test_closing.py", "test_handshake.py", "test_frames.py", "test_http11.py::TestBadHeads"],
+    "extensions": ["test_handshake.py::TestRules", "test_deflate.py::TestTheHeader"],
+    "frames": ["test_frames.py", "test_connection.py::TestMasking"],
+    "handshake": ["test_handshake.py"],
+    "http11": ["test_http11.py", "test_handshake.py::TestRules"],
+    "limits": ["test_house.py::TestLimits", "test_http11.py::TestLimits", "test_messages.py::TestLimits"],
+    "masking": ["test_frames.py::TestMasking", "test_speed.py::TestMasking"],
+    "messages": ["test_messages.py", "test_deflate.py::TestRSV1", f"test_deflate.py::{BOUND}"],
+    "origin": ["test_handshake.py::TestOrigin"],
+    "spec": ["test_closing.py", "test_frames.py", "test_handshake.py"],
+    "url": ["test_client.py::TestURL"],
 }
+
+#: Hypothesis takes the same examples for each mutant, and does not look for the smallest one that fails.
+settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate], derandomize=True, deadline=None)
+OPTIONS = [
+    "-q",
+    "-x",
+    "--tb=line",
+    "--assert=plain",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:xdist",
+    "--hypothesis-profile=mutants",
+]
+OPTIONS += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
+
+LEFT_OUT = {f"core/ReplaceComparisonOperator_{name}" for name in ("Is_Eq", "IsNot_NotEq")}
+NOT_SAMPLED = "not in the sample"
 
 
 def annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -56,34 +94,43 @@ def annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     return [((n.lineno, n.col_offset), (n.end_lineno or 0, n.end_col_offset or 0)) for n in found if n is not None]
 
 
-def prepare(module: str, work: Path) -> Path:
+def path_of(module: str) -> Path:
+    """The file of a module, from the root of the repository."""
+    paths = (Path("wsref", folder, f"{module}.py") for folder in ("protocol", "network"))
+    return next(path for path in paths if (HERE.parent / path).exists())
+
+
+def prepare(module: str, work: Path, sample: int | None) -> None:
     """A copy of the package and its tests, and the session with the mutants of one module."""
+    from cosmic_ray.commands import init
+    from cosmic_ray.work_db import use_db
+    from cosmic_ray.work_item import WorkerOutcome, WorkResult
+
     copy, session = work / module, work / f"{module}.sqlite"
     if session.exists():
-        return session
+        return
     shutil.rmtree(copy, ignore_errors=True)
     for folder in ("wsref", "tests"):
         ignore = shutil.ignore_patterns("__pycache__", "node_modules")
         shutil.copytree(HERE.parent / folder, copy / folder, ignore=ignore)
     shutil.copy(HERE.parent / "pyproject.toml", copy)
-    target = f"wsref/protocol/{module}.py"
-    tests = " ".join([target, *(f"tests/{name}.py" for name in TESTS[module])])
-    (copy / "cosmic.toml").write_text(
-        f'[cosmic-ray]\nmodule-path = "{target}"\ntimeout = 60.0\nexcluded-modules = []\n'
-        f'test-command = "{sys.executable} -m pytest -q -x -p no:cacheprovider {tests}"\n'
-        '[cosmic-ray.distributor]\nname = "local"\n'
-    )
-    subprocess.run(["cosmic-ray", "init", "cosmic.toml", str(session)], cwd=copy, env=environment(copy), check=True)
-    from cosmic_ray.work_db import use_db
-    from cosmic_ray.work_item import WorkerOutcome, WorkResult
-
-    places = annotations((copy / target).read_text())
+    target = copy / path_of(module)
+    places = annotations(target.read_text("utf-8"))
     with use_db(str(session)) as db:
-        for item in list(db.pending_work_items):
-            (mutation,) = item.mutations
-            if any(begin <= mutation.start_pos and mutation.end_pos <= end for begin, end in places):
-                db.set_result(item.job_id, WorkResult(WorkerOutcome.SKIPPED, "an annotation"))
-    return session
+        init([target], db, {})
+        items = {
+            (one.operator_name, one.occurrence): (item.job_id, one) for item in db.work_items for one in item.mutations
+        }
+        left = []
+        for _, (job, one) in sorted(items.items()):
+            if one.operator_name in LEFT_OUT or any(
+                begin <= one.start_pos and one.end_pos <= end for begin, end in places
+            ):
+                db.set_result(job, WorkResult(WorkerOutcome.SKIPPED, "no change"))
+            else:
+                left.append(job)
+        random.Random(0).shuffle(left)
+        db.set_multiple_results(left[sample:] if sample else [], WorkResult(WorkerOutcome.SKIPPED, NOT_SAMPLED))
 
 
 def again(module: str, work: Path) -> None:
@@ -93,21 +140,65 @@ def again(module: str, work: Path) -> None:
         session.execute("DELETE FROM work_results WHERE test_outcome = 'SURVIVED'")
 
 
-def environment(copy: Path) -> dict[str, str]:
-    """The copy is the wsref that is imported, and no byte code of a former mutant is."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+def attempt(module: str, copy: Path, code: str, seconds: float) -> tuple[bool, str]:
+    """Whether a test fails with this code as the module, and the last lines of pytest.
+
+    It runs in a fork of this process, which has loaded pytest and Hypothesis, but not wsref.
+    """
+    target = copy / path_of(module)
+    target.write_text(code, "utf-8")
+    Path(importlib.util.cache_from_source(str(target))).unlink(missing_ok=True)  # of the mutant before
+    tests = [str(target), *(f"tests/{name}" for name in [*TESTS[module], "test_house.py::TestSignatures"])]
+    output = copy / "output.txt"
+    child = os.fork()
+    if not child:
+        os.setsid()
+        os.chdir(copy)
+        os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+        os.dup2(1, 2)
+        os.environ["PYTHONPATH"] = sys.path[0] = str(copy)
+        try:
+            status = pytest.main(OPTIONS + tests)
+        except BaseException:
+            traceback.print_exc()
+            status = 99
+        sys.stdout.flush()
+        os._exit(status)
+    deadline = time.monotonic() + seconds
+    while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # and what it started
+    if not ended[0]:
+        os.waitpid(child, 0)
+        return True, "timeout"
+    return ended[1] != 0, output.read_text("utf-8", "replace")[-500:]
 
 
 def play(module: str, work: Path, deadline: float) -> None:
     """Play the tests against the mutants that are left, until the deadline."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+    from cosmic_ray.work_db import use_db
+    from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult
+
     copy = work / module
-    command = ["cosmic-ray", "exec", "cosmic.toml", str(work / f"{module}.sqlite")]
-    try:
-        left = max(1, deadline - time.monotonic())
-        subprocess.run(command, cwd=copy, env=environment(copy), timeout=left, check=True)
-    except subprocess.TimeoutExpired:
-        shutil.copy(HERE.parent / "wsref" / "protocol" / f"{module}.py", copy / "wsref" / "protocol")
+    code = (HERE.parent / path_of(module)).read_text("utf-8")
+    begun = time.monotonic()
+    failed, output = attempt(module, copy, code, 600)
+    if failed:
+        sys.exit(f"{module}: a test fails without a change\n{output}")
+    seconds = 30 + 3 * (time.monotonic() - begun)
+    with use_db(str(work / f"{module}.sqlite")) as db:
+        for item in db.pending_work_items:
+            if time.monotonic() > deadline:
+                break
+            (one,) = item.mutations
+            mutant = mutate_code(code, get_operator(one.operator_name)(**one.operator_args), one.occurrence)
+            failed, output = attempt(module, copy, mutant, seconds)
+            diff = "\n".join(difflib.unified_diff(code.split("\n"), mutant.split("\n"), lineterm=""))
+            outcome = TestOutcome.KILLED if failed else TestOutcome.SURVIVED
+            db.set_result(item.job_id, WorkResult(WorkerOutcome.NORMAL, output, outcome, diff))
 
 
 def examined(module: str) -> dict[tuple[str, str], str]:
@@ -127,49 +218,54 @@ def report(module: str, work: Path) -> dict[str, Any]:
     from cosmic_ray.work_db import use_db
 
     reasons = examined(module)
-    counts = {"mutants": 0, "killed": 0, "equivalent": 0, "survived": 0, "not_played": 0}
+    counts = {"mutants": 0, "killed": 0, "equivalent": 0, "survived": 0, "not_played": 0, "not_sampled": 0}
     with use_db(str(work / f"{module}.sqlite")) as db:
         results = dict(db.results)
         for item in db.work_items:
             result = results.get(item.job_id)
-            if result is not None and result.worker_outcome.value == "skipped":
-                continue
             if result is None:
                 counts["not_played"] += 1
-                continue
-            counts["mutants"] += 1
-            if result.is_killed:
-                counts["killed"] += 1
-            elif change(result.diff or "") in reasons:
-                counts["equivalent"] += 1
+            elif result.worker_outcome.value == "skipped":
+                counts["not_sampled"] += result.output == NOT_SAMPLED
             else:
-                counts["survived"] += 1
+                counts["mutants"] += 1
                 before, after = change(result.diff or "")
-                print(f"{module}:{item.mutations[0].start_pos[0]}\n  - {before}\n  + {after}")
+                outcome = "killed" if result.is_killed else "equivalent" if (before, after) in reasons else "survived"
+                counts[outcome] += 1
+                if outcome == "survived":
+                    print(f"{module}:{item.mutations[0].start_pos[0]}\n  - {before}\n  + {after}")
     print(f"{module}: {counts}")
     return counts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("modules", nargs="+", choices=sorted(TESTS), help="of wsref/protocol")
+    parser.add_argument("modules", nargs="+", choices=sorted(TESTS), help="of wsref/protocol and wsref/network")
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--sample", type=int, help="play so many mutants of each module")
     parser.add_argument("--work", type=Path, default=HERE.parent / ".mutants", help="folder of copies and sessions")
     parser.add_argument("--again", action="store_true", help="play the survivors again, with the tests of today")
     parser.add_argument("--report-only", action="store_true", help="play nothing")
     parser.add_argument("--record", action="store_true", help="write the figures to docs/evidence.json")
     args = parser.parse_args()
-    args.work.mkdir(exist_ok=True)
+    work = args.work.resolve()
+    work.mkdir(exist_ok=True)
     deadline = time.monotonic() + 60 * args.minutes
+    if not args.report_only:
+        with contextlib.chdir(work), contextlib.redirect_stdout(io.StringIO()):
+            pytest.main(["--markers", "-c", os.devnull])  # loads the plugins
+        sys.dont_write_bytecode = False  # only mutants are compiled anew
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        gc.freeze()
     figures = {}
     for module in args.modules:
         if not args.report_only:
-            prepare(module, args.work.resolve())
+            prepare(module, work, args.sample)
             if args.again:
-                again(module, args.work.resolve())
-            play(module, args.work.resolve(), deadline)
-        if (args.work / f"{module}.sqlite").exists():
-            figures[module] = report(module, args.work.resolve())
+                again(module, work)
+            play(module, work, deadline)
+        if (work / f"{module}.sqlite").exists():
+            figures[module] = report(module, work)
     if args.record:
         with updated() as evidence:
             evidence.setdefault("mutants", {}).update({name: {"date": today(), **one} for name, one in figures.items()})

@@ -7,7 +7,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -186,6 +186,24 @@ class TestDocstrings:
     def test_this_very_test_sees_a_missing_docstring(self):
         source = '"""M."""\nclass A:\n    """A."""\n    def b(self): pass\n    def _c(self): pass\ndef d(): pass\n'
         assert list(undocumented(ast.parse(source))) == ["A.b", "d"]
+
+
+class TestSignatures:
+    """The protocol and the network: what holds for every function and for every dataclass"""
+
+    def test_a_caller_may_name_every_argument(self):
+        sources = {file: path.read_text() for file, path in SOURCES.items() if file.startswith(("protocol", "network"))}
+        signatures = ((file, node) for file in sources for node in ast.walk(ast.parse(sources[file])))
+        assert [(file, one.arg) for file, node in signatures for one in getattr(node, "posonlyargs", ())] == []
+
+    @pytest.mark.parametrize("folder", ["protocol", "network"])
+    def test_a_dataclass_takes_no_other_attribute_and_one_of_the_protocol_cannot_be_changed(self, folder):
+        modules = [importlib.import_module(f"wsref.{folder}.{name}") for name in order(folder)]
+        classes = {one for module in modules for one in vars(module).values() if isinstance(one, type)}
+        values = [one for one in classes if is_dataclass(one) and one.__module__.startswith(f"wsref.{folder}.")]
+        assert len(values) >= 3
+        assert [one for one in values if "__slots__" not in vars(one)] == []
+        assert folder == "network" or [one for one in values if not one.__dataclass_params__.frozen] == []
 
 
 class TestLimits:

@@ -102,7 +102,7 @@ class TestDetection:
 
 #: For each rule, requests that break it and no other.
 BREAKS = {
-    "method": [request(method=method) for method in ("POST", "HEAD", "OPTIONS", "get", "Get", "GETS", "PRI")],
+    "method": [request(method=method) for method in ("POST", "HEAD", "CONNECT", "get", "Get", "GE", "GETS")],
     "upgrade": [
         request(Upgrade=name) for name in ("h2c", "foo", "web socket", "websockets", "websocket/13", "xwebsocket")
     ],
@@ -647,6 +647,7 @@ class TestRefusals:
         )
         assert response.status == status
         assert response.headers.get("www-authenticate") == "Basic"
+        assert response.headers.elements("Connection") == ["close"]
         assert body.startswith(b"%d" % status)
         assert body.endswith("\n- no (RFC 1 §2)\n".encode())
 
@@ -691,6 +692,7 @@ class TestRefusals:
         response, _ = strictly(answer(426, b"", headers=iter([("Upgrade", "websocket"), ("A", "b")])))
         assert response.headers.get("Upgrade") == "websocket"
         assert response.headers.get("A") == "b"
+        assert response.headers.elements("Connection") == ["Upgrade", "close"]
 
 
 class TestFallback:

@@ -56,11 +56,11 @@ TESTS = {
     "frames": ["test_frames.py", "test_connection.py::TestMasking"],
     "handshake": ["test_handshake.py"],
     "http11": ["test_http11.py", "test_handshake.py::TestRules"],
-    "limits": ["test_house.py::TestLimits", "test_http11.py::TestLimits", "test_messages.py::TestLimits"],
+    "limits": ["test_house.py::TestLimits"],
     "masking": ["test_frames.py::TestMasking", "test_speed.py::TestMasking"],
     "messages": ["test_messages.py", "test_deflate.py::TestRSV1", f"test_deflate.py::{BOUND}"],
     "origin": ["test_handshake.py::TestOrigin"],
-    "spec": ["test_closing.py", "test_frames.py", "test_handshake.py"],
+    "spec": ["test_spec.py"],
     "url": ["test_client.py::TestURL"],
 }
 

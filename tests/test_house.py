@@ -227,6 +227,25 @@ class TestLimits:
         for row in fields(Limits):
             assert row.default > 0 and row.metadata["unit"] and row.metadata["why"], row.name
 
+    def test_the_defaults_are_those_of_the_peers_that_each_row_names(self):
+        assert {row.name: row.default for row in fields(Limits)} == {
+            "max_request_line": 8192,
+            "max_header_line": 8192,
+            "max_headers": 100,
+            "max_head": 16_384,
+            "head_timeout": 10,
+            "max_message_size": 1_048_576,
+            "max_empty_fragments": 1024,
+            "ping_interval": 20,
+            "ping_timeout": 20,
+            "send_timeout": 10,
+            "close_timeout": 10,
+            "linger_timeout": 1,
+            "max_connections": 1024,
+            "max_backlog": 1_048_576,
+            "shutdown_timeout": 1.5,
+        }
+
     def test_the_default_head_has_room_for_the_longest_request_line_and_header_line(self):
         limits = Limits()
         assert limits.max_request_line >= 8000  # RFC 9112 §3

@@ -201,6 +201,7 @@ class TestURL:
             ("ws://:80/", "a host is a name"),
             ("ws://h:0/", "a port is a number from 1 to 65535, not '0'"),
             ("ws://h:65536/", "a port is"),
+            ("ws://h:000080/", "a port is"),
             ("ws://h:0000080/", "a port is"),
             ("ws://h:８０/", "HOST:PORT"),
             ("ws://h:-1/", "HOST:PORT"),

@@ -209,8 +209,8 @@ class TestSignatures:
 class TestLimits:
     """RFC 6455 §10.4"""
 
-    @pytest.mark.parametrize("value", [0, -1, float("nan")])
-    def test_a_limit_that_is_not_positive_is_refused_by_name_and_unit(self, value):
+    @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
+    def test_a_limit_that_is_not_positive_or_infinite_is_refused_by_name_and_unit(self, value):
         for row in fields(Limits):
             with pytest.raises(ValueError, match=rf"{row.name} must be .*{row.metadata['unit']}"):
                 Limits(**{row.name: value})

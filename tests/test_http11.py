@@ -23,6 +23,7 @@ from wsref.protocol.http11 import (
     parse_request,
     parse_request_line,
     parse_response,
+    reason_phrase,
 )
 from wsref.protocol.limits import Limits
 
@@ -74,10 +75,11 @@ class TestGoodHeads:
         assert request.target == "/chat"
         assert end == len(GOOD) + 2
 
-    def test_a_head_of_frames_glued_to_it_is_not_read_further(self):
-        request, end = parse_request(b"junk" + GOOD + b"\x81\x80\n\r\0", 4)
+    @pytest.mark.parametrize("start", range(9))
+    def test_a_head_of_frames_glued_to_it_is_not_read_further(self, start):
+        request, end = parse_request(b"\x81\x80\n\r\0\r\n\r\n"[:start] + GOOD + b"\x81\x80\n\r\0", start)
         assert request.target == "/chat"
-        assert end == 4 + len(GOOD)
+        assert end == start + len(GOOD)
 
     def test_parse_request_says_none_for_every_shorter_head(self):
         assert [n for n in range(len(GOOD)) if parse_request(GOOD[:n]) is not None] == []
@@ -139,6 +141,15 @@ class TestGoodHeads:
     def test_origin_form_and_absolute_form_are_the_same_resource(self, target, path, query):
         request, _ = parse_request(head(first=b"GET " + target.encode() + b" HTTP/1.1"))
         assert (request.path, request.query) == (path, query)
+
+    @pytest.mark.parametrize(
+        "target, host",
+        [("/", "example.com"), ("//h/chat", "example.com"), ("http://h", "h"), ("https://h:1/chat?x", "h:1")],
+    )
+    def test_the_host_is_that_of_an_absolute_target_or_of_the_header(self, target, host):
+        request, _ = parse_request(head(first=b"GET " + target.encode() + b" HTTP/1.1"))
+        assert request.host == host
+        assert Request("GET", target, (1, 0), Headers()).host == ("" if target.startswith("/") else host)
 
     @pytest.mark.parametrize(
         ("lines", "cookies"),
@@ -223,6 +234,7 @@ BAD = {
     "absolute-form of ws": (400, "RFC 6455 §4.2.1", head(first=b"GET ws://example.com/ HTTP/1.1")),
     "absolute-form without a host": (400, "RFC 6455 §4.2.1", head(first=b"GET http:///chat HTTP/1.1")),
     "absolute-form with a port and no host": (400, "RFC 6455 §4.2.1", head(first=b"GET http://:80/chat HTTP/1.1")),
+    "absolute-form with a bad port": (400, "RFC 9110 §4.2", head(first=b"GET http://h:x/chat HTTP/1.1")),
     # the version
     "http in lower case": (400, "RFC 9112 §3", head(first=b"GET / http/1.1")),
     "HTTP/1": (400, "RFC 9112 §3", head(first=b"GET / HTTP/1")),
@@ -266,6 +278,20 @@ BAD = {
     "two equal Hosts": (400, "RFC 9112 §3.2", head(b"host: example.com")),
     "two Hosts in HTTP/1.0": (400, "RFC 9112 §3.2", head(b"Host: a", first=b"GET / HTTP/1.0")),
 }
+for _lines in (
+    b"Content-Length: -1",
+    b"Content-Length: +5",
+    b"Content-Length: 5 5",
+    b"Content-Length:",
+    b"Content-Length: 5, 6",
+    b"Content-Length: 5\r\nContent-Length: 6",
+    b"Transfer-Encoding: gzip",
+    b"Transfer-Encoding: br",
+    b"Transfer-Encoding: chunked, gzip",
+    b"Transfer-Encoding:",
+    b"Transfer-Encoding: gzip\r\nContent-Length: 5",
+):
+    BAD[f"{_lines!r}"] = (400, "RFC 9112 §6.3", head(_lines))
 for _host in (
     b"a b",
     b"a/b",
@@ -309,6 +335,10 @@ class TestBadHeads:
     def test_a_valid_host_is_taken(self, host):
         request, _ = every_way(read, head(host=b"Host:" + host))
         assert request.headers.get("host") == host.decode()
+
+    @pytest.mark.parametrize("lines", [b"Content-Length: 3, 3", b"Transfer-Encoding: gzip, Chunked"])
+    def test_a_body_whose_length_is_known_is_taken(self, lines):
+        assert every_way(read, head(lines))[1] == len(head(lines))
 
     def test_http_1_0_needs_no_host(self):
         request, _ = every_way(read, b"GET / HTTP/1.0\r\n\r\n")
@@ -543,6 +573,16 @@ class TestResponses:
     def test_any_status_that_an_error_may_have_can_be_written(self, status_):
         found, _ = parse_response(build_response(Response(status_, Headers())))
         assert found.status == status_
+
+    def test_the_reason_phrases_are_those_of_rfc_9110(self):
+        assert [reason_phrase(status_) for status_ in (101, 400, 414, 426, 499)] == [
+            "Switching Protocols",
+            "Bad Request",
+            "URI Too Long",
+            "Upgrade Required",
+            "",
+        ]
+        assert reason_phrase(413).endswith("Too Large")
 
     @pytest.mark.parametrize(
         "name, value",

@@ -222,6 +222,8 @@ class TestLimits:
             Limits(**{name: MAX_SECONDS})
             with pytest.raises(ValueError, match=rf"{name} must be at most 2,000,000 seconds"):
                 Limits(**{name: MAX_SECONDS + 1})
+        for name in {row.name for row in fields(Limits)} - set(times):
+            Limits(**{name: MAX_SECONDS + 1})
 
     def test_a_limit_has_a_default_a_unit_and_a_reason(self):
         for row in fields(Limits):

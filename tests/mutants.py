@@ -3,12 +3,12 @@
 ``python tests/mutants.py frames closing`` makes the mutants of these modules of wsref/protocol and wsref/network
 with Cosmic Ray, in a copy of the repository, and plays the tests that TESTS names against each of them.
 With ``--minutes`` it stops in time, and another run goes on from there; with ``--again`` it plays survivors
-again, with the tests of today.  ``--sample 150`` plays so many of each module, the same ones each time.
+again, with today's tests.  ``--sample 150`` plays 150 of each module, the same ones each time.
 Survivors are printed; ``tests/mutants.toml`` has the examined ones, each with the reason why it changes nothing.
 ``--record`` writes the figures to ``docs/evidence.json``, which the page *How do we know?* reads.
 
 Left out are annotations, which are no code at run time (``from __future__ import annotations``), and ``==`` in
-place of ``is``: the code compares with ``is`` only what has no equality of its own (None, members of enumerations).
+place of ``is``: the code uses ``is`` only for None, members of enumerations, and objects without an equality of their own.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def prepare(module: str, work: Path, sample: int | None) -> None:
 
 
 def again(module: str, work: Path) -> None:
-    """Forget the results of the survivors, and take the tests of today, which may kill them."""
+    """Forget the results of the survivors, and take today's tests, which may kill them."""
     shutil.copytree(HERE, work / module / "tests", dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
     with contextlib.closing(sqlite3.connect(work / f"{module}.sqlite")) as session, session:
         session.execute("DELETE FROM work_results WHERE test_outcome = 'SURVIVED'")
@@ -180,7 +180,7 @@ def play(module: str, work: Path, deadline: float) -> None:
     begun = time.monotonic()
     if fails(module, copy, code, 600):
         sys.exit(f"{module}: a test fails without a change: see {copy}/output.txt")
-    seconds = 30 + 3 * (time.monotonic() - begun)
+    seconds = 30 + time.monotonic() - begun
     with use_db(str(work / f"{module}.sqlite")) as db:
         for item in db.pending_work_items:
             if time.monotonic() > deadline:
@@ -233,9 +233,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("modules", nargs="+", choices=sorted(TESTS), help="of wsref/protocol and wsref/network")
     parser.add_argument("--minutes", type=float, default=60)
-    parser.add_argument("--sample", type=int, help="play so many mutants of each module")
+    parser.add_argument("--sample", type=int, help="mutants of each module, chosen at random")
     parser.add_argument("--work", type=Path, default=HERE.parent / ".mutants", help="folder of copies and sessions")
-    parser.add_argument("--again", action="store_true", help="play the survivors again, with the tests of today")
+    parser.add_argument("--again", action="store_true", help="play the survivors again, with today's tests")
     parser.add_argument("--report-only", action="store_true", help="play nothing")
     parser.add_argument("--record", action="store_true", help="write the figures to docs/evidence.json")
     args = parser.parse_args()

@@ -201,6 +201,14 @@ class TestMasking:
             key = bytes([octet, 255 - octet, octet ^ 0x55, 0])
             assert apply_mask(data, key) == xor(data, key)
 
+    @pytest.mark.parametrize("start", [0, 6, 14, 700])
+    @pytest.mark.parametrize("size", [0, 1, 599, 600, 601, 1535, 1536, 5000])
+    def test_a_range_is_unmasked_wherever_it_begins_and_a_long_one_is_a_bytearray(self, start, size):
+        data = bytes(i * 7 % 256 for i in range(start + size + 9))
+        found = masking.unmask_range(data, start, start + size, KEY)
+        assert found == xor(data[start : start + size], KEY)
+        assert type(found) is (bytes if size < 600 else bytearray)
+
     def test_the_data_is_not_modified(self):
         data = bytearray(b"x" * 3000)
         apply_mask(data, KEY)

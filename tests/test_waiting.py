@@ -44,7 +44,7 @@ def fill(sock):
 
 
 def seconds(run):
-    """What it returns, and how long it took."""
+    """The result of a call, and its time."""
     began = time.monotonic()
     found = run()
     return found, time.monotonic() - began

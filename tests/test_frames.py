@@ -195,8 +195,9 @@ class TestMasking:
             assert masked == xor(data, KEY)
             assert type(masked) is bytes
 
-    def test_every_octet_under_every_octet_of_a_key(self):
-        data = bytes(range(256)) * 8  # 2048: the large form
+    @pytest.mark.parametrize("times", [1, 4, 8])  # a length for each of the three ways
+    def test_every_octet_under_every_octet_of_a_key(self, times):
+        data = bytes(range(256)) * times
         for octet in range(256):
             key = bytes([octet, 255 - octet, octet ^ 0x55, 0])
             assert apply_mask(data, key) == xor(data, key)

@@ -43,7 +43,16 @@ from evidence import today, updated  # noqa: E402
 
 BOUND = "test_the_limit_counts_what_comes_out_and_nothing_is_cut_off"
 CONNECTION = ["Events", "Masking", "ControlFrames", "Closing", "TheEndOfTCP", "Failing", "Sending", "Threads"]
-DEFLATE = ["Offers", "Responses", "Vectors", "RSV1", "BadData", f"Bounds::{BOUND}", "RoundTrips"]
+DEFLATE = [
+    "Offers",
+    "Responses",
+    "Vectors",
+    "RSV1",
+    "BadData",
+    f"Bounds::{BOUND}",
+    "Bounds::test_output_comes_in_pieces_of_at_most_64_kib",
+    "RoundTrips::test_zlib_with_the_agreed_window_reads_what_we_send",
+]
 
 #: The tests that judge a module, those that kill most first; its doctests always do.
 TESTS = {

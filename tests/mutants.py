@@ -54,7 +54,7 @@ DEFLATE = [
     "RoundTrips::test_zlib_with_the_agreed_window_reads_what_we_send",
 ]
 
-#: The tests that judge a module, those that kill most first; its doctests always do.
+#: The tests that judge a module, those that kill most first.  Its doctests always do, and ALWAYS.
 TESTS = {
     "client_handshake": [f"test_client.py::Test{name}" for name in ("TheRequest", "TheAnswer", "Refusals")],
     "closing": ["test_closing.py"],
@@ -76,12 +76,17 @@ TESTS = {
         "test_speed.py::TestBatchedReplies",
         "test_conversation.py::TestBroadcast",
     ],
-    "dialing": ["test_client.py::TestTheNetwork", "test_client.py::TestRefusals"],
+    "channel": ["test_channel.py", "test_conversation.py::TestClosing"],
+    "client": [f"test_client.py::Test{name}" for name in ("TheRequest", "TheEnd", "Conversation")],
+    "dialing": [f"test_client.py::Test{name}" for name in ("TheNetwork", "Refusals")],
+    "handler": ["test_subclassing.py", "test_conversation.py::TestHooks"],
     "log": ["test_waiting.py::TestLog"],
     "overload": ["test_overload.py", "test_workers.py::TestRefusedConnections"],
     "send_queue": ["test_send_queue.py"],
+    "server": ["test_subclassing.py::TestLifeOfAServer", "test_opening.py", "test_conversation.py::TestBroadcast"],
     "tap": ["test_trace.py", "test_faults.py::TestATapThatFails"],
     "tls": ["test_tls.py"],
+    "transport": [f"test_speed.py::Test{name}" for name in ("TwoParts", "PostAtOnce", "Holding", "BatchedReplies")],
     "waiting": ["test_waiting.py"],
 }
 
@@ -98,6 +103,7 @@ OPTIONS = [
 ]
 OPTIONS += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
 
+ALWAYS = ["test_house.py::TestSignatures"]
 LEFT_OUT = {f"core/ReplaceComparisonOperator_{name}" for name in ("Is_Eq", "IsNot_NotEq")}
 NOT_SAMPLED = "not in the sample"
 
@@ -164,7 +170,7 @@ def fails(module: str, copy: Path, code: str, seconds: float) -> bool:
     target = copy / path_of(module)
     target.write_text(code, "utf-8")
     Path(importlib.util.cache_from_source(str(target))).unlink(missing_ok=True)  # of the mutant before
-    tests = [str(target), *(f"tests/{name}" for name in [*TESTS[module], "test_house.py::TestSignatures"])]
+    tests = [str(target), *(f"tests/{name}" for name in [*TESTS[module], *ALWAYS])]
     child = os.fork()
     if not child:
         os.setsid()

@@ -78,7 +78,7 @@ TESTS = {
     ],
     "channel": ["test_channel.py", "test_conversation.py::TestClosing"],
     "client": [f"test_client.py::Test{name}" for name in ("TheRequest", "TheEnd", "Conversation")],
-    "dialing": [f"test_client.py::Test{name}" for name in ("TheNetwork", "Refusals")],
+    "dialing": ["test_dialing.py"],
     "handler": ["test_subclassing.py", "test_conversation.py::TestHooks"],
     "log": ["test_waiting.py::TestLog"],
     "overload": ["test_overload.py", "test_workers.py::TestRefusedConnections"],

@@ -300,6 +300,8 @@ class TestRSV1:
         assert connection.send("short")[0] == 0x81
         assert connection.send("secret " * 10, compress=False)[0] == 0x81
         assert connection.send("long enough")[0] == 0xC1
+        assert b"".join(connection.send_parts("long enough"))[0] == 0xC1
+        assert b"".join(connection.send_parts("long enough", compress=False))[0] == 0x81
         assert connection.ping(b"x" * 100)[0] == 0x89
 
     def test_data_that_looks_compressed_is_given_as_it_is_without_it(self):

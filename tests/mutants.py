@@ -58,7 +58,11 @@ DEFLATE = [
 TESTS = {
     "client_handshake": [f"test_client.py::Test{name}" for name in ("TheRequest", "TheAnswer", "Refusals")],
     "closing": ["test_closing.py"],
-    "connection": [*(f"test_connection.py::Test{name}" for name in CONNECTION), "test_deflate.py::TestVectors"],
+    "connection": [
+        *(f"test_connection.py::Test{name}" for name in CONNECTION),
+        "test_deflate.py::TestVectors",
+        f"test_deflate.py::TestBounds::{BOUND}",
+    ],
     "deflate": [f"test_deflate.py::Test{name}" for name in DEFLATE],
     "errors": ["test_errors.py"],
     "extensions": ["test_handshake.py::TestRules", "test_deflate.py::TestTheHeader"],

@@ -103,6 +103,10 @@ class TestEvents:
         assert Message("x") != Message(b"x")
         assert (Message("x").reply, Pong(b"").reply) == (b"", b"")
 
+    def test_two_ends_are_equal_whatever_the_words_of_their_errors(self):
+        ends = [Closed(1006, "", 1002, False, True, ProtocolError(words, "§5.2"), b"") for words in "ab"]
+        assert ends[0] == ends[1] != Closed(1006, "", 1007, False, True, None, b"")
+
     def test_events_cannot_be_changed(self):
         with pytest.raises(AttributeError):
             Message("x").data = "y"
@@ -135,8 +139,9 @@ class TestEvents:
         follows = [(type(connection.next_event()), connection.more_follows) for _ in range(4)]
         assert follows == [(Message, True), (Ping, True), (Message, False), (type(None), False)]
 
-    def test_a_connection_begins_open(self):
+    def test_a_connection_begins_open_and_needs_no_bytes(self):
         assert Connection(Role.CLIENT).state is State.OPEN
+        assert Connection(Role.CLIENT).bytes_needed == 0
 
 
 class TestMasking:

@@ -43,6 +43,7 @@ from evidence import today, updated  # noqa: E402
 
 BOUND = "test_the_limit_counts_what_comes_out_and_nothing_is_cut_off"
 CONNECTION = ["Events", "Masking", "ControlFrames", "Closing", "TheEndOfTCP", "Failing", "Sending", "Threads"]
+HTTP = ["GoodHeads", "Headers", "BadHeads", "Responses", "Limits", "OtherProtocols", "Authorities", "Cost"]
 DEFLATE = [
     "Offers",
     "Responses",
@@ -68,7 +69,7 @@ TESTS = {
     "extensions": ["test_handshake.py::TestRules", "test_deflate.py::TestTheHeader"],
     "frames": ["test_frames.py", "test_connection.py::TestMasking"],
     "handshake": ["test_handshake.py"],
-    "http11": ["test_http11.py", "test_handshake.py::TestRules"],
+    "http11": [f"test_http11.py::Test{name}" for name in HTTP],
     "limits": ["test_house.py::TestLimits"],
     "masking": ["test_frames.py::TestMasking", "test_speed.py::TestMasking"],
     "messages": ["test_messages.py", "test_deflate.py::TestRSV1", f"test_deflate.py::TestBounds::{BOUND}"],

@@ -43,6 +43,8 @@ from evidence import today, updated  # noqa: E402
 
 BOUND = "test_the_limit_counts_what_comes_out_and_nothing_is_cut_off"
 CONNECTION = ["Events", "Masking", "ControlFrames", "Closing", "TheEndOfTCP", "Failing", "Sending", "Threads"]
+REDIRECT = "Refusals::test_a_redirect_is_told_with_the_command_that_follows_it"
+HANDSHAKE = ["TheRequest", "TheWordsOfARefusal", REDIRECT, "TheAnswer"]
 HTTP = ["GoodHeads", "Headers", "BadHeads", "Responses", "Limits", "OtherProtocols", "Authorities", "Cost"]
 DEFLATE = [
     "Offers",
@@ -57,7 +59,7 @@ DEFLATE = [
 
 #: The tests that judge a module, those that kill most first.  Its doctests always do, and ALWAYS.
 TESTS = {
-    "client_handshake": [f"test_client.py::Test{name}" for name in ("TheRequest", "TheAnswer", "Refusals")],
+    "client_handshake": [f"test_client.py::Test{name}" for name in HANDSHAKE],
     "closing": ["test_closing.py"],
     "connection": [
         *(f"test_connection.py::Test{name}" for name in CONNECTION),

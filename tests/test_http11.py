@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import pytest
@@ -565,6 +566,11 @@ class TestCost:
 class TestResponses:
     """RFC 9112 §4"""
 
+    @pytest.mark.parametrize("version", [(1, 0), (1, 1), (1, 2)])
+    def test_a_request_is_written_byte_for_byte(self, version):
+        request = Request("GET", "/chat?x=1", version, Headers([("Host", "h"), ("A", "")]))
+        assert build_request(request) == b"GET /chat?x=1 HTTP/%d.%d\r\nHost: h\r\nA: \r\n\r\n" % version
+
     def test_a_response_is_written_byte_for_byte(self):
         response = Response(400, Headers([("Connection", "close"), ("A", "")]), b"no")
         assert build_response(response) == b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nA: \r\n\r\nno"
@@ -695,6 +701,8 @@ class TestResponses:
             return "more"
 
         assert every_way(client, data) == (size if size <= 40 else 502)
+        with pytest.raises(HTTPError) if size > 40 else contextlib.nullcontext():
+            assert parse_response(bytes(9) + data, 9, limits)[1] == size + 9
 
 
 TOKENS = st.text("!#$%&'*+-.^_`|~09AZaz", min_size=1, max_size=8)

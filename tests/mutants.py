@@ -93,7 +93,10 @@ TESTS = {
     "server": ["test_subclassing.py::TestLifeOfAServer", "test_opening.py", "test_conversation.py::TestBroadcast"],
     "tap": ["test_trace.py", "test_faults.py::TestATapThatFails"],
     "tls": ["test_tls.py"],
-    "transport": [f"test_speed.py::Test{name}" for name in ("TwoParts", "PostAtOnce", "Holding", "BatchedReplies")],
+    "transport": [
+        "test_transport.py",
+        *(f"test_speed.py::Test{name}" for name in ("TwoParts", "PostAtOnce", "Holding")),
+    ],
     "waiting": ["test_waiting.py"],
 }
 

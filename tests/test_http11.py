@@ -204,6 +204,10 @@ class TestHeaders:
         assert hash(Headers([("A", "1")])) == hash(Headers((("A", "1"),)))
         assert Headers([("A", "1")]) != Headers([("A", "2")])
 
+    def test_the_431_names_the_header_and_not_its_value(self):
+        with pytest.raises(HTTPError, match="^header 'X' is longer than 30 bytes "):
+            parse_head(head(b"X: " + b"y" * 30), SMALL)
+
     def test_they_show_their_lines(self):
         assert repr(Headers([("Host", "a")])) == "Headers([('Host', 'a')])"
 
@@ -340,6 +344,9 @@ class TestBadHeads:
     @pytest.mark.parametrize("lines", [b"Content-Length: 3, 3", b"Transfer-Encoding: gzip, Chunked"])
     def test_a_body_whose_length_is_known_is_taken(self, lines):
         assert every_way(read, head(lines))[1] == len(head(lines))
+
+    def test_http_1_2_needs_a_host_too(self):
+        assert status(b"GET / HTTP/1.2\r\n\r\n") == 400
 
     def test_http_1_0_needs_no_host(self):
         request, _ = every_way(read, b"GET / HTTP/1.0\r\n\r\n")
@@ -701,7 +708,8 @@ class TestResponses:
             return "more"
 
         assert every_way(client, data) == (size if size <= 40 else 502)
-        with pytest.raises(HTTPError) if size > 40 else contextlib.nullcontext():
+        words = "the response's head is larger than 40 bytes"
+        with pytest.raises(HTTPError, match=words) if size > 40 else contextlib.nullcontext():
             assert parse_response(bytes(9) + data, 9, limits)[1] == size + 9
 
 

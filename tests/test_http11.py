@@ -328,6 +328,8 @@ class TestBadHeads:
         wanted, section, data = BAD[name]
         assert status(data) == wanted
         assert section in {read(pieces)[1] for pieces in all_splits(data)}
+        with pytest.raises(HTTPError):
+            parse_head(data[: find_end_of_head(data)])
 
     @pytest.mark.parametrize("name", [name for name in BAD if not name.startswith("two empty")])
     def test_it_is_refused_after_an_empty_line_too(self, name):
@@ -655,6 +657,8 @@ class TestResponses:
             b"HTTP/2.0 101 X\r\n\r\n",
             b"HTTP/1.0 101 Switching Protocols\r\n\r\n",
             b"ICY 200 OK\r\n\r\n",
+            b"\0",
+            b"\n",
             b" HTTP/1.1 101 X\r\n\r\n",
             b"\r\n\r\n",
             b"HTTP/1.1 101 X\x01\r\n\r\n",
@@ -686,7 +690,7 @@ class TestResponses:
     def test_parse_response_says_none_for_every_shorter_head(self):
         data = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
         assert [n for n in range(len(data)) if parse_response(data[:n]) is not None] == []
-        response, end = parse_response(data + b"\x81")
+        response, end = parse_response(data + b"\x81\n\r\0" + bytes(20_000))
         assert (response.status, list(response.headers), end) == (101, [("Upgrade", "websocket")], len(data))
 
     @pytest.mark.parametrize("size", range(30, 50))

@@ -79,7 +79,7 @@ class TestGoodHeads:
     @pytest.mark.parametrize("start", range(9))
     def test_a_head_of_frames_glued_to_it_is_not_read_further(self, start):
         request, end = parse_request(b"\x81\x80\n\r\0\r\n\r\n"[:start] + GOOD + b"\x81\x80\n\r\0", start)
-        assert request.target == "/chat"
+        assert (request, len(GOOD)) == parse_request(GOOD)
         assert end == start + len(GOOD)
 
     def test_parse_request_says_none_for_every_shorter_head(self):
@@ -202,10 +202,11 @@ class TestHeaders:
     def test_headers_compare_by_their_lines(self):
         assert Headers([("A", "1")]) == Headers((("A", "1"),))
         assert hash(Headers([("A", "1")])) == hash(Headers((("A", "1"),)))
-        assert Headers([("A", "1")]) != Headers([("A", "2")])
+        for value in ("0", "2", ""):
+            assert Headers([("A", "1")]) != Headers([("A", value)])
 
     def test_the_431_names_the_header_and_not_its_value(self):
-        with pytest.raises(HTTPError, match="^header 'X' is longer than 30 bytes "):
+        with pytest.raises(HTTPError, match="header 'X' is longer than 30 bytes "):
             parse_head(head(b"X: " + b"y" * 30), SMALL)
 
     def test_they_show_their_lines(self):
@@ -328,8 +329,9 @@ class TestBadHeads:
         wanted, section, data = BAD[name]
         assert status(data) == wanted
         assert section in {read(pieces)[1] for pieces in all_splits(data)}
-        with pytest.raises(HTTPError):
-            parse_head(data[: find_end_of_head(data)])
+        for parse in (parse_request, lambda data: parse_head(data[: find_end_of_head(data)])):
+            with pytest.raises(HTTPError):
+                parse(data)
 
     @pytest.mark.parametrize("name", [name for name in BAD if not name.startswith("two empty")])
     def test_it_is_refused_after_an_empty_line_too(self, name):
@@ -659,6 +661,7 @@ class TestResponses:
             b"ICY 200 OK\r\n\r\n",
             b"\0",
             b"\n",
+            b"HTTP/1.1 101 X\r\nA: b\r\n\x81\x05hello",
             b" HTTP/1.1 101 X\r\n\r\n",
             b"\r\n\r\n",
             b"HTTP/1.1 101 X\x01\r\n\r\n",

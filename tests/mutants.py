@@ -41,79 +41,57 @@ sys.path.insert(0, str(HERE))
 
 from evidence import today, updated  # noqa: E402
 
-BOUND = "test_the_limit_counts_what_comes_out_and_nothing_is_cut_off"
-CONNECTION = ["Events", "Masking", "ControlFrames", "Closing", "TheEndOfTCP", "Failing", "Sending", "Threads"]
+BOUND = "Bounds::test_the_limit_counts_what_comes_out_and_nothing_is_cut_off"
+PIECES = "Bounds::test_output_comes_in_pieces_of_at_most_64_kib"
+ZLIB = "RoundTrips::test_zlib_with_the_agreed_window_reads_what_we_send"
 REDIRECT = "Refusals::test_a_redirect_is_told_with_the_command_that_follows_it"
-HANDSHAKE = ["TheRequest", "TheWordsOfARefusal", REDIRECT, "TheAnswer"]
+CONNECTION = ["Events", "Masking", "ControlFrames", "Closing", "TheEndOfTCP", "Failing", "Sending", "Threads"]
 HTTP = ["GoodHeads", "Headers", "BadHeads", "Responses", "Limits", "OtherProtocols", "Authorities", "Cost"]
-DEFLATE = [
-    "Offers",
-    "Responses",
-    "Vectors",
-    "RSV1",
-    "BadData",
-    f"Bounds::{BOUND}",
-    "Bounds::test_output_comes_in_pieces_of_at_most_64_kib",
-    "RoundTrips::test_zlib_with_the_agreed_window_reads_what_we_send",
-]
+
+
+def of(file: str, *names: str) -> list[str]:
+    """Classes of one file of tests, or single tests; all of it if there is no name."""
+    return [f"test_{file}.py::Test{name}" for name in names] or [f"test_{file}.py"]
+
 
 #: The tests that judge a module, those that kill most first.  Its doctests always do, and ALWAYS.
 TESTS = {
-    "client_handshake": [f"test_client.py::Test{name}" for name in HANDSHAKE],
-    "closing": ["test_closing.py"],
-    "connection": [
-        *(f"test_connection.py::Test{name}" for name in CONNECTION),
-        "test_deflate.py::TestVectors",
-        f"test_deflate.py::TestBounds::{BOUND}",
-    ],
-    "deflate": [f"test_deflate.py::Test{name}" for name in DEFLATE],
-    "errors": ["test_errors.py"],
-    "extensions": ["test_handshake.py::TestRules", "test_deflate.py::TestTheHeader"],
-    "frames": ["test_frames.py", "test_connection.py::TestMasking"],
-    "handshake": ["test_handshake.py"],
-    "http11": [f"test_http11.py::Test{name}" for name in HTTP],
-    "limits": ["test_house.py::TestLimits"],
-    "masking": ["test_frames.py::TestMasking", "test_speed.py::TestMasking"],
-    "messages": ["test_messages.py", "test_deflate.py::TestRSV1", f"test_deflate.py::TestBounds::{BOUND}"],
-    "origin": ["test_handshake.py::TestOrigin"],
-    "spec": ["test_spec.py"],
-    "url": ["test_client.py::TestURL"],
-    "backlog": [
-        "test_speed.py::TestHolding",
-        "test_speed.py::TestBatchedReplies",
-        "test_conversation.py::TestBroadcast",
-    ],
-    "channel": ["test_channel.py", "test_conversation.py::TestClosing"],
-    "client": [f"test_client.py::Test{name}" for name in ("TheRequest", "TheEnd", "Conversation")],
-    "dialing": ["test_dialing.py"],
-    "handler": ["test_subclassing.py", "test_conversation.py::TestHooks"],
-    "log": ["test_waiting.py::TestLog"],
-    "overload": ["test_overload.py", "test_workers.py::TestRefusedConnections"],
-    "send_queue": ["test_send_queue.py"],
-    "server": ["test_subclassing.py::TestLifeOfAServer", "test_opening.py", "test_conversation.py::TestBroadcast"],
-    "tap": ["test_trace.py", "test_faults.py::TestATapThatFails"],
-    "tls": ["test_tls.py"],
-    "transport": [
-        "test_transport.py",
-        *(f"test_speed.py::Test{name}" for name in ("TwoParts", "PostAtOnce", "Holding")),
-    ],
-    "waiting": ["test_waiting.py"],
+    "client_handshake": of("client", "TheRequest", "TheWordsOfARefusal", REDIRECT, "TheAnswer"),
+    "closing": of("closing"),
+    "connection": of("connection", *CONNECTION) + of("deflate", "Vectors", BOUND),
+    "deflate": of("deflate", "Offers", "Responses", "Vectors", "RSV1", "BadData", BOUND, PIECES, ZLIB),
+    "errors": of("errors"),
+    "extensions": of("handshake", "Rules") + of("deflate", "TheHeader"),
+    "frames": of("frames") + of("connection", "Masking"),
+    "handshake": of("handshake"),
+    "http11": of("http11", *HTTP),
+    "limits": of("house", "Limits"),
+    "masking": of("frames", "Masking") + of("speed", "Masking"),
+    "messages": of("messages") + of("deflate", "RSV1", BOUND),
+    "origin": of("handshake", "Origin"),
+    "spec": of("spec"),
+    "url": of("client", "URL"),
+    "backlog": of("speed", "Holding", "BatchedReplies") + of("conversation", "Broadcast"),
+    "channel": of("channel") + of("conversation", "Closing"),
+    "client": of("client", "TheRequest", "TheEnd", "Conversation"),
+    "dialing": of("dialing"),
+    "handler": of("subclassing") + of("conversation", "Hooks"),
+    "log": of("waiting", "Log"),
+    "overload": of("overload") + of("workers", "RefusedConnections"),
+    "send_queue": of("send_queue"),
+    "server": of("subclassing", "LifeOfAServer") + of("opening") + of("conversation", "Broadcast"),
+    "tap": of("trace") + of("faults", "ATapThatFails"),
+    "tls": of("tls"),
+    "transport": of("transport") + of("speed", "TwoParts", "PostAtOnce", "Holding"),
+    "waiting": of("waiting"),
 }
+ALWAYS = of("house", "Signatures")
 
 #: Hypothesis takes the same examples for each mutant, and does not look for the smallest one that fails.
 settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate], derandomize=True, deadline=None)
-OPTIONS = [
-    "-q",
-    "-x",
-    "--tb=line",
-    "--assert=plain",
-    "--hypothesis-profile=mutants",
-    "-pno:cacheprovider",
-    "-pno:xdist",
-]
-OPTIONS += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
+OPTIONS = ["-q", "-x", "--tb=line", "--assert=plain", "--hypothesis-profile=mutants", "-pno:cacheprovider"]
+OPTIONS += ["-pno:xdist", "-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
 
-ALWAYS = ["test_house.py::TestSignatures"]
 LEFT_OUT = {f"core/ReplaceComparisonOperator_{name}" for name in ("Is_Eq", "IsNot_NotEq")}
 NOT_SAMPLED = "not in the sample"
 

@@ -136,6 +136,7 @@ class TestGoodHeads:
             ("HTTPS://h:1/chat?x=%41+", "/chat", {"x": ["A "]}),
             ("http://h?x=/y", "/", {"x": ["/y"]}),
             ("//h/chat", "//h/chat", {}),
+            ("/?" + "&".join(["a=1"] * 100), "/", {"a": ["1"] * 100}),
             ("/?" + "&".join(["a=1"] * 101), "/", {}),
         ],
     )
@@ -365,6 +366,7 @@ class TestBadHeads:
     def test_a_line_of_garbage_is_refused_when_the_line_is_complete(self):
         assert read([b"echo garbage\r\n"]) == (400, "RFC 9112 §3")
         assert read([b"hello\n"]) == (400, "RFC 9112 §2.2")
+        assert read([b"\rhello"]) == (400, "RFC 9112 §2.2")
 
     @pytest.mark.parametrize("at", range(len(GOOD) - 1))
     @pytest.mark.parametrize("octet", [b"\0", b"\n", b"\r"])
@@ -681,6 +683,10 @@ class TestResponses:
         with pytest.raises(HTTPError) as caught:
             parse_response(data)
         assert caught.value.status == 502
+
+    def test_the_first_line_that_cannot_be_one_is_named(self):
+        with pytest.raises(HTTPError, match=r"'\\x81one' begins no header line"):
+            parse_response(b"HTTP/1.1 101 X\r\nA: b\r\n\x81one\r\n\x82two")
 
     @pytest.mark.parametrize(
         "data", [b"HTTP/1.1 200\r\n\r\n", b"HTTP/1.1 200 \r\n\r\n", b"HTTP/1.0 404 Not \xe9\r\n\r\n"]

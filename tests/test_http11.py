@@ -482,6 +482,7 @@ class TestLimits:
         assert read([head(b"X: " + b"x" * 8190)])[0] == 431
         assert len(read([head(*[b"X: y"] * 99)])[0].headers) == 100
         assert read([head(*[b"X: y"] * 100)])[0] == 431
+        assert read([head(*[b"X: y"] * 1000)])[0] == 431
 
     def test_the_101st_header_is_not_dropped_but_refused_if_it_is_the_upgrade(self):  # CVE-2024-37890
         assert read([head(*[b"X: y"] * 99, b"Upgrade: websocket")])[0] == 431

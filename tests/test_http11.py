@@ -690,7 +690,13 @@ class TestResponses:
             parse_response(b"HTTP/1.1 101 X\r\nA: b\r\n\x81one\r\n\x82two")
 
     @pytest.mark.parametrize(
-        "data", [b"HTTP/1.1 200\r\n\r\n", b"HTTP/1.1 200 \r\n\r\n", b"HTTP/1.0 404 Not \xe9\r\n\r\n"]
+        "data",
+        [
+            b"HTTP/1.1 200\r\n\r\n",
+            b"HTTP/1.0 200 OK\r\n\r\n",
+            b"HTTP/1.1 200 \r\n\r\n",
+            b"HTTP/1.0 404 Not \xe9\r\n\r\n",
+        ],
     )
     def test_the_reason_phrase_may_be_anything_or_missing(self, data):
         found = parse_response(b"x" + data + b"body", 1)

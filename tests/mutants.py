@@ -59,7 +59,7 @@ TESTS = {
     "client_handshake": of("client", "TheRequest", "TheWordsOfARefusal", REDIRECT, "TheAnswer"),
     "closing": of("closing"),
     "connection": of("connection", *CONNECTION) + of("deflate", "Vectors", BOUND),
-    "deflate": of("deflate", "Offers", "Responses", "Vectors", "RSV1", "BadData", BOUND, PIECES, ZLIB),
+    "deflate": of("deflate", "Offers", "Responses", "Vectors", "WholeMessages", "RSV1", "BadData", BOUND, PIECES, ZLIB),
     "errors": of("errors"),
     "extensions": of("handshake", "Rules") + of("deflate", "TheHeader"),
     "frames": of("frames") + of("connection", "Masking"),

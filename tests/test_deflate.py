@@ -272,6 +272,47 @@ class TestVectors:
         assert events(server(), wire(compressed(payload))) == [Message("Hello" * 1000)]
 
 
+class TestWholeMessages:
+    """RFC 7692 §7.2.2: an inflater that gets the payload of a message whole, and a copy of it"""
+
+    FIRST, SECOND = HELLO["7.2.3.1 one block"], bytes.fromhex("f200110000")
+
+    @pytest.mark.parametrize("name", HELLO)
+    def test_each_form_of_hello_is_hello(self, name):
+        inflater = Inflater(DeflateParameters(), Role.SERVER)
+        for _ in range(2):
+            assert inflater.inflate_message(HELLO[name], 5) == b"Hello"
+        assert inflater.inflate_message(b"", 5) == inflater.inflate_message(b"\0", 5) == b""
+
+    def test_the_limit_itself_is_taken_and_one_more_byte_is_not(self):
+        inflater = Inflater(DeflateParameters(), Role.SERVER)
+        with pytest.raises(ProtocolError) as caught:
+            inflater.inflate_message(self.FIRST, 4)
+        assert caught.value.code == 1009
+
+    @pytest.mark.parametrize("role", list(Role))
+    def test_the_window_is_kept_unless_the_sender_forgets_it(self, role):
+        for forgets in (False, True):
+            flag = "client_no_context_takeover" if role is Role.SERVER else "server_no_context_takeover"
+            inflater = Inflater(DeflateParameters(**{flag: forgets}), role)
+            inflater.inflate_message(self.FIRST, 5)
+            if forgets:
+                with pytest.raises(ProtocolError):
+                    inflater.inflate_message(self.SECOND, 5)
+            else:
+                assert inflater.inflate_message(self.SECOND, 5) == b"Hello"
+
+    def test_a_copy_goes_on_where_the_other_is_and_changes_nothing_there(self):
+        inflater = Inflater(DeflateParameters(), Role.SERVER)
+        assert inflater.copy().inflate_message(self.FIRST, 5) == b"Hello"
+        with pytest.raises(ProtocolError):
+            inflater.copy().inflate_message(self.SECOND, 5)
+        inflater.inflate_message(self.FIRST, 5)
+        twin = inflater.copy()
+        assert twin.inflate_message(self.FIRST[:-1] + b"\0", 5) == b"Hello"
+        assert inflater.inflate_message(self.SECOND, 5) == twin.copy().inflate_message(self.SECOND, 5) == b"Hello"
+
+
 class TestRSV1:
     """RFC 7692 §6."""
 

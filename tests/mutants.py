@@ -144,10 +144,13 @@ def prepare(module: str, work: Path, sample: int | None) -> None:
 
 
 def again(module: str, work: Path) -> None:
-    """Forget the results of the survivors, and take today's tests, which may kill them."""
+    """Forget the results of the survivors without a reason, and take today's tests, which may kill them."""
+    reasons = examined(module)
     shutil.copytree(HERE, work / module / "tests", dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
     with contextlib.closing(sqlite3.connect(work / f"{module}.sqlite")) as session, session:
-        session.execute("DELETE FROM work_results WHERE test_outcome = 'SURVIVED'")
+        rows = session.execute("SELECT job_id, diff FROM work_results WHERE test_outcome = 'SURVIVED'").fetchall()
+        jobs = [(job,) for job, diff in rows if change(diff) not in reasons]
+        session.executemany("DELETE FROM work_results WHERE job_id = ?", jobs)
 
 
 def fails(module: str, copy: Path, code: str, seconds: float) -> bool:

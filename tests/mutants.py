@@ -58,7 +58,7 @@ def of(file: str, *names: str) -> list[str]:
 TESTS = {
     "client_handshake": of("client", "TheRequest", "TheWordsOfARefusal", REDIRECT, "TheAnswer"),
     "closing": of("closing"),
-    "connection": of("connection", *CONNECTION) + of("deflate", "Vectors", BOUND),
+    "connection": of("connection", *CONNECTION) + of("deflate", "Vectors", "RSV1", BOUND),
     "deflate": of("deflate", "Offers", "Responses", "Vectors", "WholeMessages", "RSV1", "BadData", BOUND, PIECES, ZLIB),
     "errors": of("errors"),
     "extensions": of("handshake", "Rules") + of("deflate", "TheHeader"),

@@ -138,10 +138,21 @@ class TestOffers:
             client = Compression(window_bits=15)
             assert accept_response(offer(build_element(agreement)), client) == agreement
 
-    @pytest.mark.parametrize("value", [0, 8, 16, "12"])
-    def test_a_wish_that_zlib_cannot_fulfil_is_refused(self, value):
-        with pytest.raises((ValueError, TypeError)):
-            Compression(window_bits=value)
+    @pytest.mark.parametrize(
+        ("name", "lowest", "highest"), [("window_bits", 9, 15), ("memory_level", 1, 9), ("level", 0, 9)]
+    )
+    def test_a_wish_that_zlib_cannot_fulfil_is_refused(self, name, lowest, highest):
+        for value in (lowest, highest):
+            assert getattr(Compression(**{name: value}), name) == value
+        for value in (lowest - 1, highest + 1):
+            with pytest.raises(ValueError, match=f"{name} must be from {lowest} to {highest}, not {value}"):
+                Compression(**{name: value})
+        with pytest.raises(TypeError):
+            Compression(**{name: str(lowest)})
+
+    def test_the_defaults_are_those_of_the_package_websockets_and_of_the_rfc(self):
+        assert Compression() == Compression(12, 5, 6, True, 64)
+        assert DeflateParameters() == DeflateParameters(False, False, 15, 15)
 
 
 class TestResponses:
@@ -251,6 +262,15 @@ class TestVectors:
         assert first == Message("Hello")
         assert isinstance(second, Closed)
         assert second.sent_code == 1007
+
+    @pytest.mark.parametrize("forgets", [False, True])
+    @pytest.mark.parametrize("role", list(Role))
+    def test_each_end_forgets_its_own_messages_and_not_those_of_the_other(self, role, forgets):
+        for end in Role:
+            parameters = DeflateParameters(**{f"{end.name.lower()}_no_context_takeover": forgets})
+            deflater = Deflater(parameters, role)
+            repeats = deflater.compress(b"Hello") == deflater.compress(b"Hello")
+            assert repeats is (forgets and end is role)
 
     def test_7_2_3_6_the_empty_message_is_one_byte(self):
         connection = server(compression=Compression(threshold=0))

@@ -130,6 +130,7 @@ class TestGoodHeads:
             ("/chat", "/chat", {}),
             ("/chat?", "/chat", {}),
             ("/?a=1&b=2&a=3", "/", {"a": ["1", "3"], "b": ["2"]}),
+            ("/?a=&b", "/", {"a": [""], "b": [""]}),
             ("/a?b?c=/d", "/a", {"b?c": ["/d"]}),
             ("http://h", "/", {}),
             ("http://h/chat", "/chat", {}),
@@ -331,8 +332,9 @@ class TestBadHeads:
         assert status(data) == wanted
         assert section in {read(pieces)[1] for pieces in all_splits(data)}
         for parse in (parse_request, lambda data: parse_head(data[: find_end_of_head(data)])):
-            with pytest.raises(HTTPError):
+            with pytest.raises(HTTPError) as caught:
                 parse(data)
+            assert (caught.value.status, caught.value.section) == read([data])
 
     @pytest.mark.parametrize("name", [name for name in BAD if not name.startswith("two empty")])
     def test_it_is_refused_after_an_empty_line_too(self, name):

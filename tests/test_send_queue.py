@@ -90,6 +90,11 @@ class TestTake:
         frame = bytes(MAX_WRITE + 1)
         assert queue_of(frame, b"next").take(1 << 30) is frame
 
+    def test_a_frame_of_just_the_size_leaves_nothing_behind(self):
+        queue = queue_of(b"12345")
+        assert queue.take(5) == b"12345"
+        assert not queue.items
+
     def test_a_frame_that_is_too_large_is_cut_and_its_rest_comes_first(self):
         queue = queue_of(b"12345678", b"9")
         assert bytes(queue.take(3)) == b"123"

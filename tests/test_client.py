@@ -762,6 +762,10 @@ class TestTheWordsOfARefusal:
         assert len(lines) == (1 if hint is None else 2)
         assert hint is None or (hint in lines[1] and lines[1].startswith("  ("))
 
+    def test_without_a_response_there_is_no_status(self):
+        error = HandshakeFailed("why")
+        assert (str(error), error.status, error.headers, error.body) == ("why", 0, Headers(), b"")
+
     @pytest.mark.parametrize("count", [0, 1, 5, 6, 7, 100])
     def test_six_lines_of_a_body_are_quoted(self, count):
         lines = words_of(200, "".join(f"line {n} \n\n" for n in range(count)).encode())[1:]

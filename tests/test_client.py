@@ -790,11 +790,17 @@ class TestTheWordsOfARefusal:
     def test_versions_that_the_server_names(self, status, versions, hint):
         assert words_of(status, headers=[("Sec-WebSocket-Version", versions)])[1:] == [hint]
 
-    @pytest.mark.parametrize(("status", "told"), [(299, False), (300, True), (399, True), (400, False)])
+    @pytest.mark.parametrize(("status", "told"), [(299, False), (300, True), (399, True), (400, False), (503, False)])
     def test_only_a_redirect_is_told_as_one(self, status, told):
         lines = words_of(status, headers=[("Location", "/there")])
         assert any("python -m wsref connect ws://h/there" in line for line in lines) is told
         assert not any("redirect" in line for line in words_of(status))
+
+    @pytest.mark.parametrize("size", [200, 201])
+    def test_200_characters_of_a_location_are_told(self, size):
+        location = "mailto:" + "x" * (size - 7)
+        told = f"'{location}'" if size == 200 else f"'{location[:200]}...' (201 characters)"
+        assert words_of(302, headers=[("Location", location)])[1:] == [f"  (the server redirects to {told})"]
 
 
 class TestTheNetwork:

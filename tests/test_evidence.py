@@ -63,8 +63,8 @@ class TestMutants:
 
     def test_the_line_before_each_examined_change_exists(self):
         for module, rows in tomllib.loads((ROOT / "tests" / "mutants.toml").read_text("utf-8")).items():
-            lines = {line.strip() for line in (ROOT / mutants.path_of(module)).read_text("utf-8").split("\n")}
-            assert [row["before"] for row in rows if row["before"] not in lines] == []
+            text = " ".join(line.strip() for line in (ROOT / mutants.path_of(module)).read_text("utf-8").split("\n"))
+            assert [row["before"] for row in rows if row["before"] not in text] == []
             assert all(row["reason"].endswith(".") for row in rows)
 
     def test_annotations_are_found_and_code_is_not(self):

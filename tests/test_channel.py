@@ -12,6 +12,7 @@ from vectors import KEY, close, text, unframe
 from wsref.network import channel as module
 from wsref.network.channel import Channel, make_connection
 from wsref.protocol.connection import Closed, Message
+from wsref.protocol.deflate import Compression, DeflateParameters
 from wsref.protocol.errors import ConnectionClosed
 from wsref.protocol.limits import Limits
 from wsref.protocol.spec import Role, State
@@ -162,7 +163,9 @@ class TestRead:
         assert [size for size, _ in transport.reads] == [512, 4096, 32768, 262_144, 262_144, 512]
         assert [timeout for _, timeout in transport.reads] == [20, 1, 1, 1, 1, 19]
 
-    @pytest.mark.parametrize(("sizes", "asked"), [([511], 512), ([512, 511], 4096), ([512, 511, 511], 512)])
+    @pytest.mark.parametrize(
+        ("sizes", "asked"), [([511], 512), ([512, 511], 4096), ([512, 511, 512], 4096), ([512, 511, 511], 512)]
+    )
     def test_the_rest_of_a_full_read_says_nothing(self, make, sizes, asked):
         channel, transport = make(*((0, bytes(size)) for size in sizes), (0, b"x"))
         for _ in (*sizes, "x"):
@@ -184,6 +187,18 @@ class TestSend:
         assert unframe(transport.sent) == [(0x81, b"a"), (0x82, b"b"), (0x89, b"c"), (0x8A, b""), (0x81, b"d")]
         assert not any(transport.lasts)
         assert not transport.write_lock.locked()
+
+    @pytest.mark.parametrize(("wish", "size", "compressed"), [(None, 63, False), (None, 64, True), (63, 63, True)])
+    def test_what_was_negotiated_is_compressed_unless_it_is_too_short_or_should_not_be(self, make, wish, size, compressed):
+        wish = wish and Compression(threshold=wish)
+        channel, transport = make()
+        channel.connection = make_connection(Role.SERVER, LIMITS, parameters=DeflateParameters(), compression=wish)
+        channel.send("x" * size)
+        channel.send("x" * size, False)
+        channel.send_fragments(["x" * size])
+        channel.send_fragments(["x" * size], False)
+        first = [first for first, _ in unframe(transport.sent)]
+        assert first == [0xC1 if compressed else 0x81, 0x81, 0xC1, 1, 0x80]
 
     def test_after_our_close_nothing_is_sent(self, make):
         channel, transport = make()

@@ -149,6 +149,7 @@ class TestRead:
 
     def test_our_close_must_be_answered_in_time_and_nothing_is_pinged(self, make):
         channel, transport = make((4, b"\x81"))
+        transport.clock.now = 3.0
         assert channel.close(1000)
         assert channel.read()
         assert channel.read()

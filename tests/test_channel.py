@@ -190,7 +190,9 @@ class TestSend:
         assert not transport.write_lock.locked()
 
     @pytest.mark.parametrize(("wish", "size", "compressed"), [(None, 63, False), (None, 64, True), (63, 63, True)])
-    def test_what_was_negotiated_is_compressed_unless_it_is_too_short_or_should_not_be(self, make, wish, size, compressed):
+    def test_what_was_negotiated_is_compressed_unless_it_is_too_short_or_should_not_be(
+        self, make, wish, size, compressed
+    ):
         wish = wish and Compression(threshold=wish)
         channel, transport = make()
         channel.connection = make_connection(Role.SERVER, LIMITS, parameters=DeflateParameters(), compression=wish)

@@ -139,8 +139,10 @@ class TestEvents:
         follows = [(type(connection.next_event()), connection.more_follows) for _ in range(4)]
         assert follows == [(Message, True), (Ping, True), (Message, False), (type(None), False)]
 
-    def test_a_connection_begins_open_and_needs_no_bytes(self):
+    def test_a_connection_begins_open(self):
         assert Connection(Role.CLIENT).state is State.OPEN
+
+    def test_a_connection_that_waits_for_a_frame_needs_no_bytes(self):
         assert Connection(Role.CLIENT).bytes_needed == 0
 
 

@@ -11,7 +11,7 @@ import pytest
 from conftest import DEADLINE, wait_until
 
 from wsref.network import dialing
-from wsref.network.dialing import addresses_of, make_transport, read_response, start_tls, turn
+from wsref.network.dialing import addresses_of, dial, make_transport, read_response, start_tls, turn
 from wsref.network.tap import Tapped, TappedTLS
 from wsref.network.tls import TLSTransport
 from wsref.network.transport import Transport
@@ -85,6 +85,11 @@ class TestTheResponse:
         assert transport.reads[0] == (16_384, 10)
         assert [timeout for _, timeout in transport.reads if timeout != 10] == [2, 2, 2, 2]
 
+    def test_the_time_that_is_left_is_what_a_read_may_take(self, clock):
+        clock.now = 3.0
+        *_, transport = read(clock, 1, GOOD, deadline=10.0)
+        assert [timeout for _, timeout in transport.reads][:1] == [7]
+
     def test_without_a_byte_the_deadline_decides(self, clock):
         with pytest.raises(TimeoutError, match="no complete response"):
             read(clock, 11, GOOD)
@@ -144,6 +149,9 @@ class TestTheBodyOfARefusal:
         with pytest.raises(TimeoutError):
             body(clock, b"403 No")
 
+    def test_at_the_deadline_nothing_more_is_read(self, clock):
+        assert body(clock, b"403 No", b"rea", 10.0, b"son", b"late") == (b"reason", 4)
+
     def test_16_kib_of_it_are_kept(self, clock):
         for head in (b"200 OK", b"403 No\r\nContent-Length: 99999"):
             found, reads = body(clock, head, bytes(16_383), b"x", b"y")
@@ -184,6 +192,16 @@ class TestTurn:
                 raise AssertionError("two at a time")
             assert len(dialing._waiting[address]) == 1
         assert dialing._waiting == {}
+
+    @pytest.mark.parametrize(("deadline", "left"), [(10.0, 7.0), (3.0, 0.0), (1.0, 0.0)])
+    def test_it_waits_for_the_time_that_is_left(self, clock, monkeypatch, deadline, left):
+        times = []
+        clock.now = 3.0
+        monkeypatch.setattr(
+            dialing._waiting_changed, "wait_for", lambda has_it, timeout: times.append(timeout) or has_it()
+        )
+        with turn(("192.0.2.1", 80), deadline):
+            assert times == [left]
 
     def test_they_come_in_order_also_after_one_that_failed(self):
         address, order, threads = ("192.0.2.1", 80), [], []
@@ -254,6 +272,29 @@ class TestBefore:
         with pytest.raises(HandshakeFailed) as caught:
             start_tls(Fails(), parse_url("wss://h:81/x"), 1010)
         assert str(caught.value) == reason + hint
-        clock.now = 1010.0
-        with pytest.raises(TimeoutError, match=f"^{reason}$"):
-            start_tls(Fails(), parse_url("wss://h:81/x"), 1010)
+        for clock.now in (1010.0, 1011.0):
+            with pytest.raises(TimeoutError, match=f"^{reason}$"):
+                start_tls(Fails(), parse_url("wss://h:81/x"), 1010)
+
+    @pytest.mark.parametrize(("timeout", "bounded"), [(0.25, 0.25), (0.0, 0.001), (-1.0, 0.001)])
+    def test_tcp_is_opened_in_time_and_a_socket_that_fails_is_closed(self, monkeypatch, timeout, bounded):
+        calls = []
+
+        class Fake:
+            def __init__(self, *kind):
+                calls.append(kind)
+
+            def settimeout(self, seconds):
+                calls.append(seconds)
+
+            def connect(self, address):
+                calls.append(address)
+                raise KeyboardInterrupt
+
+            def close(self):
+                calls.append("closed")
+
+        monkeypatch.setattr(socket, "socket", Fake)
+        with pytest.raises(KeyboardInterrupt):
+            dial(socket.AF_INET, ("192.0.2.1", 80), timeout)
+        assert calls == [(socket.AF_INET, socket.SOCK_STREAM), bounded, ("192.0.2.1", 80), "closed"]

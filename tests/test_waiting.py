@@ -129,6 +129,7 @@ class TestWaitForAny:
             (2, 5.0, 2, 5.0),
             (3, None, 2, 0.01),
             (3, 5.0, 2, 0.01),
+            (4, None, 2, 0.01),
             (4, 0.001, 2, 0.001),
         ],
     )
@@ -142,6 +143,27 @@ class TestWaitForAny:
         wait_for_any(ends[0], range(10, 10 + count), timeout)
         fds = list(range(10, 10 + watched))
         assert calls == [([ends[0]], fds, fds, waits)]
+
+    @pytest.mark.parametrize(
+        ("timeout", "milliseconds"), [(0.25, 250), (0, 0), (3, 3000), (1e300, 2**31 - 1), (None, None)]
+    )
+    def test_poll_counts_milliseconds(self, monkeypatch, ends, timeout, milliseconds):
+        calls = []
+
+        class Poller:
+            def register(self, *what):
+                pass
+
+            def poll(self, timeout):
+                calls.append(timeout)
+                return []
+
+        monkeypatch.setattr(select, "poll", Poller, raising=False)
+        monkeypatch.setattr(select, "POLLIN", 1, raising=False)
+        monkeypatch.setattr(select, "POLLOUT", 4, raising=False)
+        wait_for_any(ends[0], [ends[0].fileno()], timeout)
+        assert timeout is None or wait(ends[0], timeout) is False
+        assert calls == [milliseconds] * (1 if timeout is None else 2)
 
     def test_windows_can_watch_512(self):
         assert waiting.MAX_SELECT == 512

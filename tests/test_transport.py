@@ -64,10 +64,12 @@ def rest_of(sock):
     return data
 
 
-@pytest.fixture(params=["the main thread", "another thread"])
-def call(request):
-    """Runs a function in a thread: a read is bounded in two ways."""
-    return (lambda run: run()) if request.param == "the main thread" else in_a_thread
+@pytest.fixture(params=["the main thread", "another thread", "sockets that do not block"])
+def call(request, monkeypatch):
+    """Runs a function: a read is bounded in three ways."""
+    if request.param == "sockets that do not block":
+        monkeypatch.setattr(module, "PER_CALL", False)
+    return in_a_thread if request.param == "another thread" else lambda run: run()
 
 
 class TestReceive:
@@ -144,6 +146,7 @@ class TestSend:
 
     def test_a_peer_that_reads_enough_in_time_is_waited_for(self, make, monkeypatch):
         """64 KiB within the send timeout are progress, less is not."""
+        assert MIN_PROGRESS == 65_536
         for per_wait, good in ((MIN_PROGRESS, True), (MIN_PROGRESS - 1, False)):
             transport, _ = make(Limits(send_timeout=10))
             clock, sent = [0.0], []

@@ -338,5 +338,6 @@ class TestTheEnd:
         transport.close_gracefully(DEADLINE)
         assert (transport.abort_reason, transport.fileno()) == ("enough", -1)
 
-    def test_plain_tcp_has_no_largest_record(self):
+    def test_the_defaults_are_those_of_plain_tcp(self):
         assert (Transport.max_record, Transport.secure, Transport.passthrough) == (sys.maxsize, False, True)
+        assert Transport.received_any is False

@@ -86,7 +86,9 @@ def mutants() -> Rows:
                 played += f" of {one['mutants'] + left:,}" + (", a random sample" if one["not_sampled"] else "")
             rows.append((f"`{folder}/{name}`", played, *counts, one["date"]))
         if names:
-            rows.append((f"all of `{folder}`", *(f"{sum(figures[name][key] for name in names):,}" for key in keys), ""))
+            rows.append(
+                (f"`{folder}`, together", *(f"{sum(figures[name][key] for name in names):,}" for key in keys), "")
+            )
     return rows
 
 

@@ -1,13 +1,14 @@
 """How strong the tests are: change one thing in the code, and see whether a test fails.
 
-``python tests/mutants.py frames closing`` makes the mutants of these modules of wsref/protocol with
-Cosmic Ray, in a copy of the repository, and plays the tests that TESTS names against each of them.
+``python tests/mutants.py frames closing`` makes the mutants of these modules of wsref/protocol and wsref/network
+with Cosmic Ray, in a copy of the repository, and plays the tests that TESTS names against each of them.
 With ``--minutes`` it stops in time, and another run goes on from there; with ``--again`` it plays survivors
-again, with the tests of today.  Survivors are printed; ``tests/mutants.toml`` has the examined ones, each with
-the reason why it changes nothing.  ``--record`` writes the figures to ``docs/evidence.json``, which the page
-*How do we know?* reads.
+again, with today's tests.  ``--sample 150`` plays 150 of each module, the same ones each time.
+Survivors are printed; ``tests/mutants.toml`` has the examined ones, each with the reason why it changes nothing.
+``--record`` writes the figures to ``docs/evidence.json``, which the page *How do we know?* reads.
 
-Annotations are no code at run time (``from __future__ import annotations``), so their mutants are left out.
+Left out are annotations, which are no code at run time (``from __future__ import annotations``), and ``==`` in
+place of ``is``: the code uses ``is`` for None, for members of enumerations, and for objects that define no equality.
 """
 
 from __future__ import annotations
@@ -15,34 +16,86 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import difflib
+import gc
+import importlib.util
+import io
 import os
+import random
+import resource
 import shutil
+import signal
 import sqlite3
-import subprocess
 import sys
 import time
 import tomllib
+import traceback
 from pathlib import Path
 from typing import Any
+
+import hypothesis.stateful  # noqa: F401  loaded here, once for all forks
+import pytest
+from hypothesis import Phase, settings
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 from evidence import today, updated  # noqa: E402
 
-#: The tests that judge a module; its doctests always do.
+BOUND = "Bounds::test_the_limit_counts_what_comes_out_and_nothing_is_cut_off"
+PIECES = "Bounds::test_output_comes_in_pieces_of_at_most_64_kib"
+ZLIB = "RoundTrips::test_zlib_with_the_agreed_window_reads_what_we_send"
+REDIRECT = "Refusals::test_a_redirect_is_told_with_the_command_that_follows_it"
+CONNECTION = ["Events", "Masking", "ControlFrames", "Closing", "TheEndOfTCP", "Failing", "Sending", "Threads"]
+HTTP = ["GoodHeads", "Headers", "BadHeads", "Responses", "Limits", "OtherProtocols", "Authorities", "Cost"]
+
+
+def of(file: str, *names: str) -> list[str]:
+    """Classes of one file of tests, or single tests; all of it if there is no name."""
+    return [f"test_{file}.py::Test{name}" for name in names] or [f"test_{file}.py"]
+
+
+#: The tests that judge a module, those that kill most first.  Its doctests always do, and ALWAYS.
 TESTS = {
-    "closing": ["test_closing", "test_connection"],
-    "deflate": ["test_deflate"],
-    "extensions": ["test_handshake", "test_deflate"],
-    "frames": ["test_frames", "test_connection"],
-    "handshake": ["test_handshake", "test_opening"],
-    "http11": ["test_http11", "test_handshake"],
-    "masking": ["test_frames", "test_speed"],
-    "messages": ["test_messages", "test_connection"],
-    "origin": ["test_handshake"],
-    "connection": ["test_connection"],
+    "client_handshake": of("client", "TheRequest", "TheWordsOfARefusal", REDIRECT, "TheAnswer"),
+    "closing": of("closing"),
+    "connection": of("connection", *CONNECTION) + of("deflate", "Vectors", "RSV1", BOUND),
+    "deflate": of("deflate", "Offers", "Responses", "Vectors", "WholeMessages", "RSV1", "BadData", BOUND, PIECES, ZLIB),
+    "errors": of("errors"),
+    "extensions": of("handshake", "Rules") + of("deflate", "TheHeader"),
+    "frames": of("frames") + of("connection", "Masking"),
+    "handshake": of("handshake"),
+    "http11": of("http11", *HTTP),
+    "limits": of("house", "Limits"),
+    "masking": of("frames", "Masking") + of("speed", "Masking"),
+    "messages": of("messages") + of("deflate", "RSV1", BOUND),
+    "origin": of("handshake", "Origin"),
+    "spec": of("spec"),
+    "url": of("client", "URL"),
+    "backlog": of("speed", "Holding", "BatchedReplies") + of("conversation", "Broadcast"),
+    "channel": of("channel") + of("conversation", "Closing"),
+    "client": of("client", "TheRequest", "TheEnd", "Conversation"),
+    "dialing": of("dialing"),
+    "handler": of("subclassing") + of("conversation", "Hooks"),
+    "log": of("waiting", "Log"),
+    "overload": of("overload") + of("workers", "RefusedConnections"),
+    "send_queue": of("send_queue"),
+    "server": of("subclassing", "LifeOfAServer") + of("opening") + of("conversation", "Broadcast"),
+    "tap": of("trace") + of("faults", "ATapThatFails"),
+    "tls": of("tls"),
+    "transport": of("transport") + of("speed", "TwoParts", "PostAtOnce", "Holding"),
+    "waiting": of("waiting"),
 }
+ALWAYS = of("house", "Signatures")
+
+#: Hypothesis takes the same examples for each mutant, and does not look for the smallest one that fails.
+settings.register_profile("mutants", phases=[Phase.explicit, Phase.generate], derandomize=True, deadline=None)
+OPTIONS = ["-q", "-x", "--tb=line", "--assert=plain", "--hypothesis-profile=mutants", "-pno:cacheprovider"]
+OPTIONS += ["-pno:xdist", "-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
+
+LEFT_OUT = {f"core/ReplaceComparisonOperator_{name}" for name in ("Is_Eq", "IsNot_NotEq")}
+CPU_SECONDS = 30
+NOT_SAMPLED = "not in the sample"
 
 
 def annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
@@ -56,58 +109,108 @@ def annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     return [((n.lineno, n.col_offset), (n.end_lineno or 0, n.end_col_offset or 0)) for n in found if n is not None]
 
 
-def prepare(module: str, work: Path) -> Path:
+def path_of(module: str) -> Path:
+    """The file of a module, from the root of the repository."""
+    paths = (Path("wsref", folder, f"{module}.py") for folder in ("protocol", "network"))
+    return next(path for path in paths if (HERE.parent / path).exists())
+
+
+def prepare(module: str, work: Path, sample: int | None) -> None:
     """A copy of the package and its tests, and the session with the mutants of one module."""
+    from cosmic_ray.commands import init
+    from cosmic_ray.work_db import use_db
+    from cosmic_ray.work_item import WorkerOutcome, WorkResult
+
     copy, session = work / module, work / f"{module}.sqlite"
     if session.exists():
-        return session
+        return
     shutil.rmtree(copy, ignore_errors=True)
     for folder in ("wsref", "tests"):
         ignore = shutil.ignore_patterns("__pycache__", "node_modules")
         shutil.copytree(HERE.parent / folder, copy / folder, ignore=ignore)
     shutil.copy(HERE.parent / "pyproject.toml", copy)
-    target = f"wsref/protocol/{module}.py"
-    tests = " ".join([target, *(f"tests/{name}.py" for name in TESTS[module])])
-    (copy / "cosmic.toml").write_text(
-        f'[cosmic-ray]\nmodule-path = "{target}"\ntimeout = 60.0\nexcluded-modules = []\n'
-        f'test-command = "{sys.executable} -m pytest -q -x -p no:cacheprovider {tests}"\n'
-        '[cosmic-ray.distributor]\nname = "local"\n'
-    )
-    subprocess.run(["cosmic-ray", "init", "cosmic.toml", str(session)], cwd=copy, env=environment(copy), check=True)
-    from cosmic_ray.work_db import use_db
-    from cosmic_ray.work_item import WorkerOutcome, WorkResult
-
-    places = annotations((copy / target).read_text())
+    target = copy / path_of(module)
+    places = annotations(target.read_text("utf-8"))
     with use_db(str(session)) as db:
-        for item in list(db.pending_work_items):
-            (mutation,) = item.mutations
-            if any(begin <= mutation.start_pos and mutation.end_pos <= end for begin, end in places):
-                db.set_result(item.job_id, WorkResult(WorkerOutcome.SKIPPED, "an annotation"))
-    return session
+        init([target], db, {})
+        mutants = [
+            (one.operator_name, one.occurrence, item.job_id, one) for item in db.work_items for one in item.mutations
+        ]
+        good, left_out = [], []
+        for operator, _, job, one in sorted(mutants):
+            annotation = any(begin <= one.start_pos and one.end_pos <= end for begin, end in places)
+            (left_out if annotation or operator in LEFT_OUT else good).append(job)
+        random.Random(0).shuffle(good)
+        db.set_multiple_results(left_out, WorkResult(WorkerOutcome.SKIPPED))
+        db.set_multiple_results(good[sample:] if sample else [], WorkResult(WorkerOutcome.SKIPPED, NOT_SAMPLED))
 
 
 def again(module: str, work: Path) -> None:
-    """Forget the results of the survivors, and take the tests of today, which may kill them."""
+    """Forget the results of the survivors without a reason, and take today's tests, which may kill them."""
+    reasons = examined(module)
     shutil.copytree(HERE, work / module / "tests", dirs_exist_ok=True, ignore=shutil.ignore_patterns("node_modules"))
     with contextlib.closing(sqlite3.connect(work / f"{module}.sqlite")) as session, session:
-        session.execute("DELETE FROM work_results WHERE test_outcome = 'SURVIVED'")
+        rows = session.execute("SELECT job_id, diff FROM work_results WHERE test_outcome = 'SURVIVED'").fetchall()
+        jobs = [(job,) for job, diff in rows if change(diff) not in reasons]
+        session.executemany("DELETE FROM work_results WHERE job_id = ?", jobs)
 
 
-def environment(copy: Path) -> dict[str, str]:
-    """The copy is the wsref that is imported, and no byte code of a former mutant is."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+def fails(module: str, copy: Path, code: str, seconds: float) -> bool:
+    """Whether a test fails with this code as the module, or takes longer, or 30 seconds of a processor.
+
+    It runs in a fork of this process, which has loaded pytest and Hypothesis, but not wsref.
+    """
+    target = copy / path_of(module)
+    target.write_text(code, "utf-8")
+    Path(importlib.util.cache_from_source(str(target))).unlink(missing_ok=True)  # of the mutant before
+    tests = [str(target), *(f"tests/{name}" for name in [*TESTS[module], *ALWAYS])]
+    child = os.fork()
+    if not child:
+        os.setsid()
+        resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+        os.chdir(copy)
+        os.dup2(os.open("output.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+        os.dup2(1, 2)
+        os.environ["PYTHONPATH"] = sys.path[0] = str(copy)
+        try:
+            status = pytest.main(OPTIONS + tests)
+        except BaseException:
+            traceback.print_exc()
+            status = 99
+        sys.stdout.flush()
+        os._exit(status)
+    deadline = time.monotonic() + seconds
+    while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # and what it has started
+    if not ended[0]:
+        os.waitpid(child, 0)
+    return ended != (child, 0)
 
 
 def play(module: str, work: Path, deadline: float) -> None:
     """Play the tests against the mutants that are left, until the deadline."""
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator
+    from cosmic_ray.work_db import use_db
+    from cosmic_ray.work_item import TestOutcome, WorkerOutcome, WorkResult
+
     copy = work / module
-    command = ["cosmic-ray", "exec", "cosmic.toml", str(work / f"{module}.sqlite")]
-    try:
-        left = max(1, deadline - time.monotonic())
-        subprocess.run(command, cwd=copy, env=environment(copy), timeout=left, check=True)
-    except subprocess.TimeoutExpired:
-        shutil.copy(HERE.parent / "wsref" / "protocol" / f"{module}.py", copy / "wsref" / "protocol")
+    code = (HERE.parent / path_of(module)).read_text("utf-8")
+    begun = time.monotonic()
+    if fails(module, copy, code, 600):
+        sys.exit(f"{module}: a test fails without a change: see {copy}/output.txt")
+    seconds = 30 + 5 * (time.monotonic() - begun)  # the machine may become busier
+    with use_db(str(work / f"{module}.sqlite")) as db:
+        for item in db.pending_work_items:
+            if time.monotonic() > deadline:
+                break
+            (one,) = item.mutations
+            mutant = mutate_code(code, get_operator(one.operator_name)(**one.operator_args), one.occurrence)
+            outcome = TestOutcome.KILLED if fails(module, copy, mutant, seconds) else TestOutcome.SURVIVED
+            diff = "\n".join(difflib.unified_diff(code.split("\n"), mutant.split("\n"), lineterm=""))
+            db.set_result(item.job_id, WorkResult(WorkerOutcome.NORMAL, None, outcome, diff))
 
 
 def examined(module: str) -> dict[tuple[str, str], str]:
@@ -127,49 +230,54 @@ def report(module: str, work: Path) -> dict[str, Any]:
     from cosmic_ray.work_db import use_db
 
     reasons = examined(module)
-    counts = {"mutants": 0, "killed": 0, "equivalent": 0, "survived": 0, "not_played": 0}
+    counts = {"mutants": 0, "killed": 0, "equivalent": 0, "survived": 0, "not_played": 0, "not_sampled": 0}
     with use_db(str(work / f"{module}.sqlite")) as db:
         results = dict(db.results)
         for item in db.work_items:
             result = results.get(item.job_id)
-            if result is not None and result.worker_outcome.value == "skipped":
-                continue
             if result is None:
                 counts["not_played"] += 1
-                continue
-            counts["mutants"] += 1
-            if result.is_killed:
-                counts["killed"] += 1
-            elif change(result.diff or "") in reasons:
-                counts["equivalent"] += 1
+            elif result.worker_outcome.value == "skipped":
+                counts["not_sampled"] += result.output == NOT_SAMPLED
             else:
-                counts["survived"] += 1
+                counts["mutants"] += 1
                 before, after = change(result.diff or "")
-                print(f"{module}:{item.mutations[0].start_pos[0]}\n  - {before}\n  + {after}")
+                outcome = "killed" if result.is_killed else "equivalent" if (before, after) in reasons else "survived"
+                counts[outcome] += 1
+                if outcome == "survived":
+                    print(f"{module}:{item.mutations[0].start_pos[0]}\n  - {before}\n  + {after}")
     print(f"{module}: {counts}")
     return counts
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("modules", nargs="+", choices=sorted(TESTS), help="of wsref/protocol")
+    parser.add_argument("modules", nargs="+", choices=sorted(TESTS), help="of wsref/protocol and wsref/network")
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--sample", type=int, help="mutants of each module, chosen at random")
     parser.add_argument("--work", type=Path, default=HERE.parent / ".mutants", help="folder of copies and sessions")
-    parser.add_argument("--again", action="store_true", help="play the survivors again, with the tests of today")
+    parser.add_argument("--again", action="store_true", help="play the survivors again, with today's tests")
     parser.add_argument("--report-only", action="store_true", help="play nothing")
     parser.add_argument("--record", action="store_true", help="write the figures to docs/evidence.json")
     args = parser.parse_args()
-    args.work.mkdir(exist_ok=True)
+    work = args.work.resolve()
+    work.mkdir(exist_ok=True)
     deadline = time.monotonic() + 60 * args.minutes
+    if not args.report_only:
+        with contextlib.chdir(work), contextlib.redirect_stdout(io.StringIO()):
+            pytest.main(["--markers", "-c", os.devnull])  # loads the plugins
+        sys.dont_write_bytecode = False  # only mutants are compiled anew
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        gc.freeze()
     figures = {}
     for module in args.modules:
         if not args.report_only:
-            prepare(module, args.work.resolve())
+            prepare(module, work, args.sample)
             if args.again:
-                again(module, args.work.resolve())
-            play(module, args.work.resolve(), deadline)
-        if (args.work / f"{module}.sqlite").exists():
-            figures[module] = report(module, args.work.resolve())
+                again(module, work)
+            play(module, work, deadline)
+        if (work / f"{module}.sqlite").exists():
+            figures[module] = report(module, work)
     if args.record:
         with updated() as evidence:
             evidence.setdefault("mutants", {}).update({name: {"date": today(), **one} for name, one in figures.items()})

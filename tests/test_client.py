@@ -154,6 +154,9 @@ class TestURL:
             ("wss://h:80/", True, "h", 80, "/", "h:80"),
             ("ws://h:/", False, "h", 80, "/", "h"),
             ("ws://h:00081/", False, "h", 81, "/", "h:81"),
+            ("ws://h:1/", False, "h", 1, "/", "h:1"),
+            ("ws://h:65535/", False, "h", 65535, "/", "h:65535"),
+            ("ws://h/" + "p" * 1000, False, "h", 80, "/" + "p" * 1000, "h"),
             ("ws://h?a", False, "h", 80, "/?a", "h"),
             ("ws://h/p?a=b&c", False, "h", 80, "/p?a=b&c", "h"),
             ("ws://h/p?", False, "h", 80, "/p", "h"),
@@ -198,6 +201,7 @@ class TestURL:
             ("ws://:80/", "a host is a name"),
             ("ws://h:0/", "a port is a number from 1 to 65535, not '0'"),
             ("ws://h:65536/", "a port is"),
+            ("ws://h:000080/", "a port is"),
             ("ws://h:0000080/", "a port is"),
             ("ws://h:８０/", "HOST:PORT"),
             ("ws://h:-1/", "HOST:PORT"),
@@ -720,6 +724,83 @@ class TestRefusals:
     def test_a_server_that_says_nothing_ends_at_the_deadline(self, fake):
         with pytest.raises(TimeoutError):
             connect(fake(answering(b"", end=False)).url, timeout=0.3)
+
+
+def words_of(status, body=b"", headers=(), target="/p"):
+    """The lines in which the client tells this refusal."""
+    asked = build_handshake(parse_url(f"ws://h{target}"), KEY)
+    with pytest.raises(HandshakeFailed) as caught:
+        check_response(asked, Response(status, Headers(list(headers)), body))
+    assert (caught.value.status, caught.value.body) == (status, body)
+    return str(caught.value).split("\n")
+
+
+class TestTheWordsOfARefusal:
+    """§4.1 item 1: the status, the first lines of the body, and what it often means"""
+
+    @pytest.mark.parametrize(
+        ("status", "first", "hint"),
+        [
+            (200, "200 OK", None),
+            (100, "100 Continue", None),
+            (299, "299", None),
+            (400, "400 Bad Request", "a proxy before it may have removed Upgrade"),
+            (401, "401 Unauthorized", "an Authorization header or a cookie"),
+            (402, "402 Payment Required", None),
+            (403, "403 Forbidden", "another Origin, a cookie or a token"),
+            (404, "404 Not Found", "(is the path right?  It was '/p')"),
+            (405, "405 Method Not Allowed", "This one does not open WebSockets"),
+            (426, "426 Upgrade Required", "did not see one"),
+            (499, "499", None),
+            (502, "502 Bad Gateway", "it cannot reach the server behind it"),
+            (503, "503 Service Unavailable", "try again later"),
+        ],
+    )
+    def test_each_status(self, status, first, hint):
+        lines = words_of(status)
+        assert lines[0] == f"the server answered {first}, not 101 Switching Protocols"
+        assert len(lines) == (1 if hint is None else 2)
+        assert hint is None or (hint in lines[1] and lines[1].startswith("  ("))
+
+    def test_without_a_response_there_is_no_status(self):
+        error = HandshakeFailed("why")
+        assert (str(error), error.status, error.headers, error.body) == ("why", 0, Headers(), b"")
+
+    @pytest.mark.parametrize("count", [0, 1, 5, 6, 7, 100])
+    def test_six_lines_of_a_body_are_quoted(self, count):
+        lines = words_of(200, "".join(f"line {n} \n\n" for n in range(count)).encode())[1:]
+        assert lines == [f"  | line {n}" for n in range(min(count, 6))] + ["  | ..."] * (count > 6)
+
+    def test_the_lines_are_cut_and_cannot_control_a_terminal(self):
+        lines = words_of(200, b"x" * 300 + "\né€\x1b[31m\u202e\t\xff \r\n".encode("utf-8", "replace") + b"\xff")
+        assert lines[1:] == ["  | " + "x" * 200, r"  | é€\x1b[31m\u202e\tÿ", "  | \ufffd"]
+
+    @pytest.mark.parametrize(
+        ("status", "versions", "hint"),
+        [
+            (426, "99", "  (the server speaks version '99' of the protocol, and this client 13)"),
+            (400, "7, 8", "  (the server speaks version '7, 8' of the protocol, and this client 13)"),
+            (
+                426,
+                "8, 13",
+                "  (the server wants an upgrade and did not see one: a proxy before it may have removed it)",
+            ),
+        ],
+    )
+    def test_versions_that_the_server_names(self, status, versions, hint):
+        assert words_of(status, headers=[("Sec-WebSocket-Version", versions)])[1:] == [hint]
+
+    @pytest.mark.parametrize(("status", "told"), [(299, False), (300, True), (399, True), (400, False), (503, False)])
+    def test_only_a_redirect_is_told_as_one(self, status, told):
+        lines = words_of(status, headers=[("Location", "/there")])
+        assert any("python -m wsref connect ws://h/there" in line for line in lines) is told
+        assert not any("redirect" in line for line in words_of(status))
+
+    @pytest.mark.parametrize("size", [200, 201])
+    def test_200_characters_of_a_location_are_told(self, size):
+        location = "mailto:" + "x" * (size - 7)
+        told = f"'{location}'" if size == 200 else f"'{location[:200]}...' (201 characters)"
+        assert words_of(302, headers=[("Location", location)])[1:] == [f"  (the server redirects to {told})"]
 
 
 class TestTheNetwork:

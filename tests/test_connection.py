@@ -103,6 +103,10 @@ class TestEvents:
         assert Message("x") != Message(b"x")
         assert (Message("x").reply, Pong(b"").reply) == (b"", b"")
 
+    def test_two_ends_are_equal_whatever_the_words_of_their_errors(self):
+        ends = [Closed(1006, "", 1002, False, True, ProtocolError(words, "§5.2"), b"") for words in "ab"]
+        assert ends[0] == ends[1] != Closed(1006, "", 1007, False, True, None, b"")
+
     def test_events_cannot_be_changed(self):
         with pytest.raises(AttributeError):
             Message("x").data = "y"
@@ -128,8 +132,18 @@ class TestEvents:
         assert take(connection) == [Message(b"x" * 100)]
         assert connection.bytes_needed == 0
 
+    def test_more_follows_while_bytes_behind_the_event_are_not_processed(self):
+        connection = Connection(Role.SERVER)
+        assert connection.more_follows is False
+        connection.receive(text("a") + frame(9) + text("b"))
+        follows = [(type(connection.next_event()), connection.more_follows) for _ in range(4)]
+        assert follows == [(Message, True), (Ping, True), (Message, False), (type(None), False)]
+
     def test_a_connection_begins_open(self):
         assert Connection(Role.CLIENT).state is State.OPEN
+
+    def test_a_connection_that_waits_for_a_frame_needs_no_bytes(self):
+        assert Connection(Role.CLIENT).bytes_needed == 0
 
 
 class TestMasking:
@@ -492,6 +506,22 @@ class TestFailing:
         ]
         for wire in wires:
             assert failure(wire, role) in (1002, 1007, 1009)
+
+    @ROLES
+    @pytest.mark.parametrize("reason", ["x" * 200, "xé" * 100, "é" * 100, "x" * 105, "x" * 106, "x" * 107, "😀" * 50])
+    def test_as_much_of_a_reason_is_sent_as_fits_and_no_half_character(self, role, reason, monkeypatch):
+        def fails(*arguments, **options):
+            raise ProtocolError(reason, "§5.2")
+
+        monkeypatch.setattr("wsref.protocol.connection.parse_header", fails)
+        _, (event,) = fed(role, b"\x81")
+        ((_, payload),) = unframe(event.reply)
+        whole = f"{reason} (RFC 6455 §5.2)".encode()
+        assert payload[:2] == b"\x03\xea"
+        assert payload[2:].decode() and whole.startswith(payload[2:])
+        assert len(payload) <= 125
+        following = whole[len(payload) - 2 :].decode()[:1].encode()
+        assert not following or len(payload) + len(following) > 125
 
     def test_nothing_is_missing_and_nothing_kept_after_a_failure_within_a_frame(self):
         connection, events = fed(Role.SERVER, frame(1, b"\xff" * 1000)[:50])

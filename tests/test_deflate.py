@@ -138,10 +138,21 @@ class TestOffers:
             client = Compression(window_bits=15)
             assert accept_response(offer(build_element(agreement)), client) == agreement
 
-    @pytest.mark.parametrize("value", [0, 8, 16, "12"])
-    def test_a_wish_that_zlib_cannot_fulfil_is_refused(self, value):
-        with pytest.raises((ValueError, TypeError)):
-            Compression(window_bits=value)
+    @pytest.mark.parametrize(
+        ("name", "lowest", "highest"), [("window_bits", 9, 15), ("memory_level", 1, 9), ("level", 0, 9)]
+    )
+    def test_a_wish_that_zlib_cannot_fulfil_is_refused(self, name, lowest, highest):
+        for value in (lowest, highest):
+            assert getattr(Compression(**{name: value}), name) == value
+        for value in (lowest - 1, highest + 1):
+            with pytest.raises(ValueError, match=f"{name} must be from {lowest} to {highest}, not {value}"):
+                Compression(**{name: value})
+        with pytest.raises(TypeError):
+            Compression(**{name: str(lowest)})
+
+    def test_the_defaults_are_those_of_the_package_websockets_and_of_the_rfc(self):
+        assert Compression() == Compression(12, 5, 6, True, 64)
+        assert DeflateParameters() == DeflateParameters(False, False, 15, 15)
 
 
 class TestResponses:
@@ -252,6 +263,15 @@ class TestVectors:
         assert isinstance(second, Closed)
         assert second.sent_code == 1007
 
+    @pytest.mark.parametrize("forgets", [False, True])
+    @pytest.mark.parametrize("role", list(Role))
+    def test_each_end_forgets_its_own_messages_and_not_those_of_the_other(self, role, forgets):
+        for end in Role:
+            parameters = DeflateParameters(**{f"{end.name.lower()}_no_context_takeover": forgets})
+            deflater = Deflater(parameters, role)
+            repeats = deflater.compress(b"Hello") == deflater.compress(b"Hello")
+            assert repeats is (forgets and end is role)
+
     def test_7_2_3_6_the_empty_message_is_one_byte(self):
         connection = server(compression=Compression(threshold=0))
         for _ in range(3):
@@ -270,6 +290,47 @@ class TestVectors:
         one = block.compress(b"Hello") + block.flush()
         payload = one * 1000 + b"\0"
         assert events(server(), wire(compressed(payload))) == [Message("Hello" * 1000)]
+
+
+class TestWholeMessages:
+    """RFC 7692 §7.2.2: an inflater that gets the payload of a message whole, and a copy of it"""
+
+    FIRST, SECOND = HELLO["7.2.3.1 one block"], bytes.fromhex("f200110000")
+
+    @pytest.mark.parametrize("name", HELLO)
+    def test_each_form_of_hello_is_hello(self, name):
+        inflater = Inflater(DeflateParameters(), Role.SERVER)
+        for _ in range(2):
+            assert inflater.inflate_message(HELLO[name], 5) == b"Hello"
+        assert inflater.inflate_message(b"", 5) == inflater.inflate_message(b"\0", 5) == b""
+
+    def test_the_limit_itself_is_taken_and_one_more_byte_is_not(self):
+        inflater = Inflater(DeflateParameters(), Role.SERVER)
+        with pytest.raises(ProtocolError) as caught:
+            inflater.inflate_message(self.FIRST, 4)
+        assert caught.value.code == 1009
+
+    @pytest.mark.parametrize("role", list(Role))
+    def test_the_window_is_kept_unless_the_sender_forgets_it(self, role):
+        for forgets in (False, True):
+            flag = "client_no_context_takeover" if role is Role.SERVER else "server_no_context_takeover"
+            inflater = Inflater(DeflateParameters(**{flag: forgets}), role)
+            inflater.inflate_message(self.FIRST, 5)
+            if forgets:
+                with pytest.raises(ProtocolError):
+                    inflater.inflate_message(self.SECOND, 5)
+            else:
+                assert inflater.inflate_message(self.SECOND, 5) == b"Hello"
+
+    def test_a_copy_goes_on_where_the_other_is_and_changes_nothing_there(self):
+        inflater = Inflater(DeflateParameters(), Role.SERVER)
+        assert inflater.copy().inflate_message(self.FIRST, 5) == b"Hello"
+        with pytest.raises(ProtocolError):
+            inflater.copy().inflate_message(self.SECOND, 5)
+        inflater.inflate_message(self.FIRST, 5)
+        twin = inflater.copy()
+        assert twin.inflate_message(self.FIRST[:-1] + b"\0", 5) == b"Hello"
+        assert inflater.inflate_message(self.SECOND, 5) == twin.copy().inflate_message(self.SECOND, 5) == b"Hello"
 
 
 class TestRSV1:
@@ -300,6 +361,8 @@ class TestRSV1:
         assert connection.send("short")[0] == 0x81
         assert connection.send("secret " * 10, compress=False)[0] == 0x81
         assert connection.send("long enough")[0] == 0xC1
+        assert b"".join(connection.send_parts("long enough"))[0] == 0xC1
+        assert b"".join(connection.send_parts("long enough", compress=False))[0] == 0x81
         assert connection.ping(b"x" * 100)[0] == 0x89
 
     def test_data_that_looks_compressed_is_given_as_it_is_without_it(self):
@@ -317,7 +380,7 @@ class TestBadData:
     def test_what_is_not_deflate_fails_the_connection_with_1007(self, payload):
         got = events(server(), wire(compressed(bytes.fromhex(payload) + bytes(20)), Frame(Opcode.TEXT, b"never")))
         assert [closed.sent_code for closed in got] == [1007]
-        assert "cannot be decompressed" in str(got[0].error)
+        assert got[0].error.reason.startswith("the message cannot be decompressed: invalid ")
 
     def test_text_that_is_not_utf_8_when_decompressed_fails_at_once(self):
         deflater = Deflater(DeflateParameters(), Role.CLIENT)
@@ -368,6 +431,13 @@ class TestBounds:
         bombs = b"".join(wire(compressed(deflater.compress(bytes(5000)), opcode=Opcode.BINARY)) for _ in range(10_000))
         assert len(bombs) < 300_000  # for 50 MB
         assert events(server(), bombs, 65_536) == [Message(bytes(5000))] * 10_000
+
+    @pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 65_537, 200_000])
+    def test_output_comes_in_pieces_of_at_most_64_kib(self, size):
+        inflater = Inflater(DeflateParameters(), Role.SERVER)
+        sizes = [len(piece) for piece in [*inflater.inflate(self.bomb(size)), *inflater.end_message()]]
+        assert sum(sizes) == size
+        assert max(sizes) == min(size, 65_536)
 
     def test_many_tiny_compressed_fragments_are_one_message(self):
         content = bytes(range(256)) * 400

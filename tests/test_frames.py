@@ -195,11 +195,20 @@ class TestMasking:
             assert masked == xor(data, KEY)
             assert type(masked) is bytes
 
-    def test_every_octet_under_every_octet_of_a_key(self):
-        data = bytes(range(256)) * 8  # 2048: the large form
+    @pytest.mark.parametrize("times", [1, 4, 8])  # a length for each of the three ways
+    def test_every_octet_under_every_octet_of_a_key(self, times):
+        data = bytes(range(256)) * times
         for octet in range(256):
             key = bytes([octet, 255 - octet, octet ^ 0x55, 0])
             assert apply_mask(data, key) == xor(data, key)
+
+    @pytest.mark.parametrize("start", [0, 6, 14, 700])
+    @pytest.mark.parametrize("size", [0, 1, 599, 600, 601, 1535, 1536, 5000])
+    def test_a_range_is_unmasked_wherever_it_begins_and_a_long_one_is_a_bytearray(self, start, size):
+        data = bytes(i * 7 % 256 for i in range(start + size + 9))
+        found = masking.unmask_range(data, start, start + size, KEY)
+        assert found == xor(data[start : start + size], KEY)
+        assert type(found) is (bytes if size < 600 else bytearray)
 
     def test_the_data_is_not_modified(self):
         data = bytearray(b"x" * 3000)

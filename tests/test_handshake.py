@@ -102,7 +102,7 @@ class TestDetection:
 
 #: For each rule, requests that break it and no other.
 BREAKS = {
-    "method": [request(method=method) for method in ("POST", "HEAD", "OPTIONS", "get", "Get", "GETS", "PRI")],
+    "method": [request(method=method) for method in ("POST", "HEAD", "CONNECT", "get", "Get", "GE", "GETS")],
     "upgrade": [
         request(Upgrade=name) for name in ("h2c", "foo", "web socket", "websockets", "websocket/13", "xwebsocket")
     ],
@@ -514,6 +514,9 @@ class TestOrigin:
         assert not admitted("null", loopback=True, host="localhost:8765")
         with pytest.raises(HTTPError, match=r"opened as a file.*--allow-origin null"):
             check_origin(request(("Origin", "null")), secure=False, loopback=False)
+        for origin in ("a://h", "ws://h"):
+            with pytest.raises(HTTPError, match=r"may not connect here; to let"):
+                check_origin(request(("Origin", origin)), secure=False, loopback=False)
 
     def test_a_star_lets_everybody_in(self):
         assert admitted("https://evil.com", allowed=["*"])
@@ -581,8 +584,10 @@ class TestOrigin:
         assert not admitted("http://evil.com", version="8")  # its usual name counts all the same
         assert admitted("http://192.0.2.7", version="8")
 
-    def test_version_13_does_not_read_the_name_of_version_8(self):
-        assert origin_of(request(("Sec-WebSocket-Origin", "http://192.0.2.7"))) is None
+    def test_no_other_version_reads_the_name_of_version_8(self):
+        for version in ("13", "7", "9", "88"):
+            assert origin_of(request(("Sec-WebSocket-Origin", "http://a"), Sec_WebSocket_Version=version)) is None
+        assert origin_of(request(("Sec-WebSocket-Origin", "http://a"), without=["Sec-WebSocket-Version"])) is None
         assert not admitted("http://evil.com", extra=[("Sec-WebSocket-Origin", "http://192.0.2.7")])
 
     def test_the_403_names_the_flag_that_lets_the_page_in(self):
@@ -598,6 +603,15 @@ class TestOrigin:
         assert "--allow-origin" not in caught.value.reason
         assert "\x1b" not in caught.value.reason
         assert len(caught.value.reason) < 300
+
+    @pytest.mark.parametrize("size", [100, 101])
+    def test_the_403_shows_at_most_100_characters_of_an_origin(self, size):
+        origin = "https://" + "a" * (size - 8)
+        with pytest.raises(HTTPError) as caught:
+            check_origin(request(("Origin", origin)), secure=False, loopback=False)
+        whole = f"pages from origin '{origin}' may not connect here; to let it in: --allow-origin {origin} ("
+        cut = f"pages from origin '{origin[:100]}...' (101 characters) may not connect here"
+        assert caught.value.reason.startswith(whole) if size == 100 else caught.value.reason == cut
 
     def test_the_host_of_an_absolute_target_counts_and_not_the_host_header(self):  # RFC 9112 §3.2.2, a MUST
         asked = request(("Origin", "http://evil.com"), target="http://example.com/chat", Host="evil.com")
@@ -647,6 +661,7 @@ class TestRefusals:
         )
         assert response.status == status
         assert response.headers.get("www-authenticate") == "Basic"
+        assert response.headers.elements("Connection") == ["close"]
         assert body.startswith(b"%d" % status)
         assert body.endswith("\n- no (RFC 1 §2)\n".encode())
 
@@ -691,6 +706,7 @@ class TestRefusals:
         response, _ = strictly(answer(426, b"", headers=iter([("Upgrade", "websocket"), ("A", "b")])))
         assert response.headers.get("Upgrade") == "websocket"
         assert response.headers.get("A") == "b"
+        assert response.headers.elements("Connection") == ["Upgrade", "close"]
 
 
 class TestFallback:

@@ -7,7 +7,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -188,11 +188,29 @@ class TestDocstrings:
         assert list(undocumented(ast.parse(source))) == ["A.b", "d"]
 
 
+class TestSignatures:
+    """The protocol and the network: what holds for every function and for every dataclass"""
+
+    def test_a_caller_may_name_every_argument(self):
+        sources = {file: path.read_text() for file, path in SOURCES.items() if file.startswith(("protocol", "network"))}
+        signatures = ((file, node) for file in sources for node in ast.walk(ast.parse(sources[file])))
+        assert [(file, one.arg) for file, node in signatures for one in getattr(node, "posonlyargs", ())] == []
+
+    @pytest.mark.parametrize("folder", ["protocol", "network"])
+    def test_a_dataclass_takes_no_other_attribute_and_one_of_the_protocol_cannot_be_changed(self, folder):
+        modules = [importlib.import_module(f"wsref.{folder}.{name}") for name in order(folder)]
+        classes = {one for module in modules for one in vars(module).values() if isinstance(one, type)}
+        values = [one for one in classes if is_dataclass(one) and one.__module__.startswith(f"wsref.{folder}.")]
+        assert len(values) >= 3
+        assert [one for one in values if "__slots__" not in vars(one)] == []
+        assert folder == "network" or [one for one in values if not one.__dataclass_params__.frozen] == []
+
+
 class TestLimits:
     """RFC 6455 §10.4"""
 
-    @pytest.mark.parametrize("value", [0, -1, float("nan")])
-    def test_a_limit_that_is_not_positive_is_refused_by_name_and_unit(self, value):
+    @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
+    def test_a_limit_that_is_not_positive_or_infinite_is_refused_by_name_and_unit(self, value):
         for row in fields(Limits):
             with pytest.raises(ValueError, match=rf"{row.name} must be .*{row.metadata['unit']}"):
                 Limits(**{row.name: value})
@@ -204,10 +222,31 @@ class TestLimits:
             Limits(**{name: MAX_SECONDS})
             with pytest.raises(ValueError, match=rf"{name} must be at most 2,000,000 seconds"):
                 Limits(**{name: MAX_SECONDS + 1})
+        for name in {row.name for row in fields(Limits)} - set(times):
+            Limits(**{name: MAX_SECONDS + 1})
 
     def test_a_limit_has_a_default_a_unit_and_a_reason(self):
         for row in fields(Limits):
             assert row.default > 0 and row.metadata["unit"] and row.metadata["why"], row.name
+
+    def test_the_defaults_are_those_of_the_peers_that_each_row_names(self):
+        assert {row.name: row.default for row in fields(Limits)} == {
+            "max_request_line": 8192,
+            "max_header_line": 8192,
+            "max_headers": 100,
+            "max_head": 16_384,
+            "head_timeout": 10,
+            "max_message_size": 1_048_576,
+            "max_empty_fragments": 1024,
+            "ping_interval": 20,
+            "ping_timeout": 20,
+            "send_timeout": 10,
+            "close_timeout": 10,
+            "linger_timeout": 1,
+            "max_connections": 1024,
+            "max_backlog": 1_048_576,
+            "shutdown_timeout": 1.5,
+        }
 
     def test_the_default_head_has_room_for_the_longest_request_line_and_header_line(self):
         limits = Limits()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import pytest
@@ -23,6 +24,7 @@ from wsref.protocol.http11 import (
     parse_request,
     parse_request_line,
     parse_response,
+    reason_phrase,
 )
 from wsref.protocol.limits import Limits
 
@@ -74,10 +76,11 @@ class TestGoodHeads:
         assert request.target == "/chat"
         assert end == len(GOOD) + 2
 
-    def test_a_head_of_frames_glued_to_it_is_not_read_further(self):
-        request, end = parse_request(b"junk" + GOOD + b"\x81\x80\n\r\0", 4)
-        assert request.target == "/chat"
-        assert end == 4 + len(GOOD)
+    @pytest.mark.parametrize("start", range(9))
+    def test_a_head_of_frames_glued_to_it_is_not_read_further(self, start):
+        request, end = parse_request(b"\x81\x80\n\r\0\r\n\r\n"[:start] + GOOD + b"\x81\x80\n\r\0", start)
+        assert (request, len(GOOD)) == parse_request(GOOD)
+        assert end == start + len(GOOD)
 
     def test_parse_request_says_none_for_every_shorter_head(self):
         assert [n for n in range(len(GOOD)) if parse_request(GOOD[:n]) is not None] == []
@@ -127,18 +130,29 @@ class TestGoodHeads:
             ("/chat", "/chat", {}),
             ("/chat?", "/chat", {}),
             ("/?a=1&b=2&a=3", "/", {"a": ["1", "3"], "b": ["2"]}),
+            ("/?a=&b", "/", {"a": [""], "b": [""]}),
             ("/a?b?c=/d", "/a", {"b?c": ["/d"]}),
             ("http://h", "/", {}),
             ("http://h/chat", "/chat", {}),
             ("HTTPS://h:1/chat?x=%41+", "/chat", {"x": ["A "]}),
             ("http://h?x=/y", "/", {"x": ["/y"]}),
             ("//h/chat", "//h/chat", {}),
+            ("/?" + "&".join(["a=1"] * 100), "/", {"a": ["1"] * 100}),
             ("/?" + "&".join(["a=1"] * 101), "/", {}),
         ],
     )
     def test_origin_form_and_absolute_form_are_the_same_resource(self, target, path, query):
         request, _ = parse_request(head(first=b"GET " + target.encode() + b" HTTP/1.1"))
         assert (request.path, request.query) == (path, query)
+
+    @pytest.mark.parametrize(
+        "target, host",
+        [("/", "example.com"), ("//h/chat", "example.com"), ("http://h", "h"), ("https://h:1/chat?x", "h:1")],
+    )
+    def test_the_host_is_that_of_an_absolute_target_or_of_the_header(self, target, host):
+        request, _ = parse_request(head(first=b"GET " + target.encode() + b" HTTP/1.1"))
+        assert request.host == host
+        assert Request("GET", target, (1, 0), Headers()).host == ("" if target.startswith("/") else host)
 
     @pytest.mark.parametrize(
         ("lines", "cookies"),
@@ -190,7 +204,12 @@ class TestHeaders:
     def test_headers_compare_by_their_lines(self):
         assert Headers([("A", "1")]) == Headers((("A", "1"),))
         assert hash(Headers([("A", "1")])) == hash(Headers((("A", "1"),)))
-        assert Headers([("A", "1")]) != Headers([("A", "2")])
+        for value in ("0", "2", ""):
+            assert Headers([("A", "1")]) != Headers([("A", value)])
+
+    def test_the_431_names_the_header_and_not_its_value(self):
+        with pytest.raises(HTTPError, match="header 'X' is longer than 30 bytes "):
+            parse_head(head(b"X: " + b"y" * 30), SMALL)
 
     def test_they_show_their_lines(self):
         assert repr(Headers([("Host", "a")])) == "Headers([('Host', 'a')])"
@@ -223,6 +242,7 @@ BAD = {
     "absolute-form of ws": (400, "RFC 6455 §4.2.1", head(first=b"GET ws://example.com/ HTTP/1.1")),
     "absolute-form without a host": (400, "RFC 6455 §4.2.1", head(first=b"GET http:///chat HTTP/1.1")),
     "absolute-form with a port and no host": (400, "RFC 6455 §4.2.1", head(first=b"GET http://:80/chat HTTP/1.1")),
+    "absolute-form with a bad port": (400, "RFC 9110 §4.2", head(first=b"GET http://h:x/chat HTTP/1.1")),
     # the version
     "http in lower case": (400, "RFC 9112 §3", head(first=b"GET / http/1.1")),
     "HTTP/1": (400, "RFC 9112 §3", head(first=b"GET / HTTP/1")),
@@ -266,6 +286,20 @@ BAD = {
     "two equal Hosts": (400, "RFC 9112 §3.2", head(b"host: example.com")),
     "two Hosts in HTTP/1.0": (400, "RFC 9112 §3.2", head(b"Host: a", first=b"GET / HTTP/1.0")),
 }
+for _lines in (
+    b"Content-Length: -1",
+    b"Content-Length: +5",
+    b"Content-Length: 5 5",
+    b"Content-Length:",
+    b"Content-Length: 5, 6",
+    b"Content-Length: 5\r\nContent-Length: 6",
+    b"Transfer-Encoding: gzip",
+    b"Transfer-Encoding: br",
+    b"Transfer-Encoding: chunked, gzip",
+    b"Transfer-Encoding:",
+    b"Transfer-Encoding: gzip\r\nContent-Length: 5",
+):
+    BAD[f"{_lines!r}"] = (400, "RFC 9112 §6.3", head(_lines))
 for _host in (
     b"a b",
     b"a/b",
@@ -297,6 +331,10 @@ class TestBadHeads:
         wanted, section, data = BAD[name]
         assert status(data) == wanted
         assert section in {read(pieces)[1] for pieces in all_splits(data)}
+        for parse in (parse_request, lambda data: parse_head(data[: find_end_of_head(data)])):
+            with pytest.raises(HTTPError) as caught:
+                parse(data)
+            assert (caught.value.status, caught.value.section) == read([data])
 
     @pytest.mark.parametrize("name", [name for name in BAD if not name.startswith("two empty")])
     def test_it_is_refused_after_an_empty_line_too(self, name):
@@ -309,6 +347,13 @@ class TestBadHeads:
     def test_a_valid_host_is_taken(self, host):
         request, _ = every_way(read, head(host=b"Host:" + host))
         assert request.headers.get("host") == host.decode()
+
+    @pytest.mark.parametrize("lines", [b"Content-Length: 3, 3", b"Transfer-Encoding: gzip, Chunked"])
+    def test_a_body_whose_length_is_known_is_taken(self, lines):
+        assert every_way(read, head(lines))[1] == len(head(lines))
+
+    def test_http_1_2_needs_a_host_too(self):
+        assert status(b"GET / HTTP/1.2\r\n\r\n") == 400
 
     def test_http_1_0_needs_no_host(self):
         request, _ = every_way(read, b"GET / HTTP/1.0\r\n\r\n")
@@ -323,6 +368,7 @@ class TestBadHeads:
     def test_a_line_of_garbage_is_refused_when_the_line_is_complete(self):
         assert read([b"echo garbage\r\n"]) == (400, "RFC 9112 §3")
         assert read([b"hello\n"]) == (400, "RFC 9112 §2.2")
+        assert read([b"\rhello"]) == (400, "RFC 9112 §2.2")
 
     @pytest.mark.parametrize("at", range(len(GOOD) - 1))
     @pytest.mark.parametrize("octet", [b"\0", b"\n", b"\r"])
@@ -438,6 +484,7 @@ class TestLimits:
         assert read([head(b"X: " + b"x" * 8190)])[0] == 431
         assert len(read([head(*[b"X: y"] * 99)])[0].headers) == 100
         assert read([head(*[b"X: y"] * 100)])[0] == 431
+        assert read([head(*[b"X: y"] * 1000)])[0] == 431
 
     def test_the_101st_header_is_not_dropped_but_refused_if_it_is_the_upgrade(self):  # CVE-2024-37890
         assert read([head(*[b"X: y"] * 99, b"Upgrade: websocket")])[0] == 431
@@ -535,6 +582,11 @@ class TestCost:
 class TestResponses:
     """RFC 9112 §4"""
 
+    @pytest.mark.parametrize("version", [(1, 0), (1, 1), (1, 2)])
+    def test_a_request_is_written_byte_for_byte(self, version):
+        request = Request("GET", "/chat?x=1", version, Headers([("Host", "h"), ("A", "")]))
+        assert build_request(request) == b"GET /chat?x=1 HTTP/%d.%d\r\nHost: h\r\nA: \r\n\r\n" % version
+
     def test_a_response_is_written_byte_for_byte(self):
         response = Response(400, Headers([("Connection", "close"), ("A", "")]), b"no")
         assert build_response(response) == b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nA: \r\n\r\nno"
@@ -543,6 +595,16 @@ class TestResponses:
     def test_any_status_that_an_error_may_have_can_be_written(self, status_):
         found, _ = parse_response(build_response(Response(status_, Headers())))
         assert found.status == status_
+
+    def test_the_reason_phrases_are_those_of_rfc_9110(self):
+        assert [reason_phrase(status_) for status_ in (101, 400, 414, 426, 499)] == [
+            "Switching Protocols",
+            "Bad Request",
+            "URI Too Long",
+            "Upgrade Required",
+            "",
+        ]
+        assert reason_phrase(413).endswith("Too Large")
 
     @pytest.mark.parametrize(
         "name, value",
@@ -602,6 +664,9 @@ class TestResponses:
             b"HTTP/2.0 101 X\r\n\r\n",
             b"HTTP/1.0 101 Switching Protocols\r\n\r\n",
             b"ICY 200 OK\r\n\r\n",
+            b"\0",
+            b"\n",
+            b"HTTP/1.1 101 X\r\nA: b\r\n\x81\x05hello",
             b" HTTP/1.1 101 X\r\n\r\n",
             b"\r\n\r\n",
             b"HTTP/1.1 101 X\x01\r\n\r\n",
@@ -622,8 +687,18 @@ class TestResponses:
             parse_response(data)
         assert caught.value.status == 502
 
+    def test_the_first_line_that_cannot_be_one_is_named(self):
+        with pytest.raises(HTTPError, match=r"'\\x81one' begins no header line"):
+            parse_response(b"HTTP/1.1 101 X\r\nA: b\r\n\x81one\r\n\x82two")
+
     @pytest.mark.parametrize(
-        "data", [b"HTTP/1.1 200\r\n\r\n", b"HTTP/1.1 200 \r\n\r\n", b"HTTP/1.0 404 Not \xe9\r\n\r\n"]
+        "data",
+        [
+            b"HTTP/1.1 200\r\n\r\n",
+            b"HTTP/1.0 200 OK\r\n\r\n",
+            b"HTTP/1.1 200 \r\n\r\n",
+            b"HTTP/1.0 404 Not \xe9\r\n\r\n",
+        ],
     )
     def test_the_reason_phrase_may_be_anything_or_missing(self, data):
         found = parse_response(b"x" + data + b"body", 1)
@@ -633,7 +708,7 @@ class TestResponses:
     def test_parse_response_says_none_for_every_shorter_head(self):
         data = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
         assert [n for n in range(len(data)) if parse_response(data[:n]) is not None] == []
-        response, end = parse_response(data + b"\x81")
+        response, end = parse_response(data + b"\x81\n\r\0" + bytes(20_000))
         assert (response.status, list(response.headers), end) == (101, [("Upgrade", "websocket")], len(data))
 
     @pytest.mark.parametrize("size", range(30, 50))
@@ -655,6 +730,9 @@ class TestResponses:
             return "more"
 
         assert every_way(client, data) == (size if size <= 40 else 502)
+        words = "the response's head is larger than 40 bytes"
+        with pytest.raises(HTTPError, match=words) if size > 40 else contextlib.nullcontext():
+            assert parse_response(bytes(9) + data, 9, limits)[1] == size + 9
 
 
 TOKENS = st.text("!#$%&'*+-.^_`|~09AZaz", min_size=1, max_size=8)

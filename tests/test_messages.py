@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import pytest
@@ -12,9 +13,10 @@ from vectors import ZERO, close, events_of, failure, frame, more, outcome, prop,
 
 from wsref.protocol.connection import Connection
 from wsref.protocol.errors import ProtocolError
+from wsref.protocol.frames import Header
 from wsref.protocol.limits import Limits
-from wsref.protocol.messages import decode, decode_some, opcode_and_payload
-from wsref.protocol.spec import Opcode, Role
+from wsref.protocol.messages import Assembler, decode, decode_some, opcode_and_payload
+from wsref.protocol.spec import RSV1, Opcode, Role
 
 
 def message(data):
@@ -374,6 +376,19 @@ class TestLimits:
         assert failure(text("€€€€"), limits=Limits(max_message_size=11)) == 1009
         assert outcome(text("€€€€"), limits=Limits(max_message_size=12)) == [message("€€€€")]
 
+    @pytest.mark.parametrize("size", [1, 7, 8, 100, 512, 1 << 20])
+    def test_compressed_data_may_be_longer_than_the_message_by_an_eighth_and_64_bytes(self, size):
+        most = size + size // 8 + 64
+        for length in (most, most + 1):
+            message = Assembler(Limits(max_message_size=size), compression=True)
+            header = Header(True, RSV1, Opcode.BINARY, length, b"", 2)
+            with pytest.raises(ProtocolError) if length > most else contextlib.nullcontext() as caught:
+                message.begin_frame(header)
+        assert caught.value.code == 1009
+        assert caught.value.reason == f"a frame declares {most + 1} bytes; the message may have {most} more"
+        with pytest.raises(ProtocolError, match=f"may have {size} more"):  # compression was not agreed
+            Assembler(Limits(max_message_size=size)).begin_frame(Header(True, RSV1, Opcode.BINARY, size + 1, b"", 2))
+
     def test_control_frames_do_not_count(self):
         limits = Limits(max_message_size=4)
         wire = text("ab", fin=False) + frame(9, bytes(125)) + more("cd")
@@ -398,6 +413,15 @@ class TestLimits:
         peak = peak_memory(receive)
         # what a str of it takes, some growing room, and both buffer and message at the end
         assert peak <= 4 * len(payload) + 64 * 1024, f"{peak / len(payload):.1f} times the payload"
+
+    def test_small_pieces_of_text_take_memory_in_proportion_to_their_size(self):
+        def receive() -> None:
+            message = Assembler()
+            message.begin_frame(Header(True, 0, Opcode.TEXT, 3000, b"", 2))
+            for _ in range(3000):
+                message.add(b"x")
+
+        assert peak_memory(receive) < 10_000  # a list of them would take 8 bytes for each, and 24,000 in all
 
     def test_nothing_is_kept_for_a_declared_length(self):
         def receive() -> None:

@@ -74,25 +74,32 @@ def differences() -> Rows:
 
 
 def mutants() -> Rows:
-    """Return how many changes of each module the tests notice."""
+    """Return how many changes of each module the tests notice, and of each folder."""
+    figures, keys = evidence("mutants"), ("mutants", "killed", "equivalent", "survived")
     rows: Rows = [("Module", "Mutants", "Killed", "No effect, with a reason", "Survived", "Date")]
-    for name, one in sorted(evidence("mutants").items()):
-        played = f"{one['mutants']:,}" + (f" of {one['mutants'] + one['not_played']:,}" if one["not_played"] else "")
-        rows.append(
-            (f"`{name}`", played, *(f"{one[key]:,}" for key in ("killed", "equivalent", "survived")), one["date"])
-        )
+    for folder in ("protocol", "network"):
+        names = [name for name in sorted(figures) if (ROOT / "wsref" / folder / f"{name}.py").exists()]
+        for name in names:
+            one = figures[name]
+            played, *counts = (f"{one[key]:,}" for key in keys)
+            if left := one["not_sampled"] + one["not_played"]:
+                played += f" of {one['mutants'] + left:,}" + (", a random sample" if one["not_sampled"] else "")
+            rows.append((f"`{folder}/{name}`", played, *counts, one["date"]))
+        if names:
+            rows.append(
+                (f"`{folder}`, together", *(f"{sum(figures[name][key] for name in names):,}" for key in keys), "")
+            )
     return rows
 
 
 def survivors() -> Rows:
-    """Return the mutants without an effect, with the reasons."""
-    rows: Rows = [("Module", "Reason", "Mutants")]
+    """Return the reasons why mutants have no effect, each with its modules."""
+    modules: dict[str, list[str]] = {}
     for module, changes in tomllib.loads(SURVIVORS.read_text("utf-8")).items():
-        reasons: dict[str, int] = {}
         for one in changes:
-            reasons[one["reason"]] = reasons.get(one["reason"], 0) + 1
-        rows += [(f"`{module}`", reason, str(count)) for reason, count in reasons.items()]
-    return rows
+            modules.setdefault(one["reason"], []).append(f"`{module}`")
+    rows: Rows = [("Reason", "Modules", "Mutants")]
+    return rows + [(reason, ", ".join(dict.fromkeys(names)), str(len(names))) for reason, names in modules.items()]
 
 
 def coverage() -> Rows:

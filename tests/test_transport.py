@@ -1,0 +1,343 @@
+"""Chapter 10: one TCP connection: nothing waits without a bound, and a frame is whole or the last."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+import time
+
+import pytest
+from conftest import DEADLINE
+
+from wsref.network import transport as module
+from wsref.network.transport import MAX_DISCARDED, MIN_PROGRESS, Transport
+from wsref.protocol.errors import ConnectionClosed
+from wsref.protocol.limits import Limits
+
+QUICK = Limits(send_timeout=0.2, max_backlog=1000)
+
+
+@pytest.fixture
+def make():
+    """``make(limits)``: a transport, and the peer's socket."""
+    sockets = []
+
+    def make(limits=QUICK, kind=Transport):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            theirs = socket.create_connection(listener.getsockname(), DEADLINE)
+            ours, _ = listener.accept()
+        sockets.extend((ours, theirs))
+        return kind(ours, limits), theirs
+
+    yield make
+    for sock in sockets:
+        sock.close()
+
+
+def seconds(run):
+    """The result of a call, and its time."""
+    began = time.monotonic()
+    return run(), time.monotonic() - began
+
+
+def in_a_thread(run):
+    """The result of a call in another thread than the main one."""
+    found = []
+    thread = threading.Thread(target=lambda: found.append(run()))
+    thread.start()
+    thread.join(DEADLINE)
+    return found[0]
+
+
+def fill(transport):
+    """Send without waiting until the kernel takes no more of it."""
+    while transport.send_nowait(bytes(100)):
+        pass
+
+
+def rest_of(sock):
+    """All bytes until the end."""
+    data = b""
+    while piece := sock.recv(1 << 20):
+        data += piece
+    return data
+
+
+@pytest.fixture(params=["the main thread", "another thread", "sockets that do not block"])
+def call(request, monkeypatch):
+    """Runs a function: a read is bounded in three ways."""
+    if request.param == "sockets that do not block":
+        monkeypatch.setattr(module, "PER_CALL", False)
+    return in_a_thread if request.param == "another thread" else lambda run: run()
+
+
+class TestReceive:
+    """One thread reads, and the time is bounded"""
+
+    def test_the_bytes_that_are_there_but_not_more_than_asked_for(self, make, call):
+        transport, theirs = make()
+        theirs.sendall(b"Hello")
+        assert call(lambda: transport.receive(3, DEADLINE)) == b"Hel"
+        assert call(lambda: transport.receive(300, DEADLINE)) == b"lo"
+
+    @pytest.mark.parametrize("timeout", [0.3, 0.1, 0.001, 0.0, -0.5])
+    def test_none_after_the_time(self, make, call, timeout):
+        transport, theirs = make()
+        for _ in range(2):
+            found, took = call(lambda: seconds(lambda: transport.receive(100, timeout)))
+            assert found is None
+            assert timeout - 0.01 <= took < timeout + DEADLINE
+        theirs.sendall(b"late")
+        assert call(lambda: transport.receive(100, DEADLINE)) == b"late"
+
+    def test_the_time_of_each_call_counts(self, make, call):
+        transport, _ = make()
+        for timeout in (0.1, 0.3, 0.1):
+            _, took = call(lambda timeout=timeout: seconds(lambda: transport.receive(100, timeout)))
+            assert timeout - 0.01 <= took
+
+    @pytest.mark.parametrize("reset", [False, True])
+    def test_nothing_at_the_end_by_a_fin_or_a_rst(self, make, call, reset):
+        transport, theirs = make()
+        if reset:
+            theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        theirs.close()
+        assert call(lambda: transport.receive(100, DEADLINE)) == b""
+
+    def test_an_abort_wakes_it(self, make):
+        transport, _ = make()
+        found = []
+        reader = threading.Thread(target=lambda: found.append(transport.receive(100, DEADLINE)))
+        reader.start()
+        transport.abort("enough")
+        reader.join(DEADLINE)
+        assert found == [b""]
+
+
+class TestSend:
+    """A frame is sent whole, or nothing follows it"""
+
+    def test_one_part_and_two(self, make):
+        transport, theirs = make()
+        transport.send(b"one")
+        transport.send(b"two", b"three")
+        transport.abort("done")
+        assert rest_of(theirs) == b"onetwothree"
+
+    def test_a_small_frame_leaves_at_once(self, make):
+        transport, _ = make()
+        assert transport._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+    @pytest.mark.parametrize("parts", [(bytes(20_000_000),), (b"x", bytes(20_000_000))])
+    def test_a_peer_that_does_not_read_is_aborted_with_a_rst(self, make, parts):
+        transport, theirs = make()
+
+        def send():
+            with pytest.raises(ConnectionClosed, match=r"^the peer has not read for 0.2 s$"):
+                transport.send(*parts)
+
+        _, took = seconds(send)
+        assert 0.19 < took < DEADLINE
+        assert (transport.abort_reason, transport.aborted_locally) == ("the peer has not read for 0.2 s", True)
+        transport.close_gracefully(0)
+        with pytest.raises(ConnectionResetError):
+            rest_of(theirs)
+
+    def test_a_peer_that_reads_enough_in_time_is_waited_for(self, make, monkeypatch):
+        """64 KiB within the send timeout are progress, less is not."""
+        assert MIN_PROGRESS == 65_536
+        for per_wait, good in ((MIN_PROGRESS, True), (MIN_PROGRESS - 1, False)):
+            transport, _ = make(Limits(send_timeout=10))
+            clock, sent = [0.0], []
+            monkeypatch.setattr(module.time, "monotonic", lambda clock=clock: clock[0])
+
+            def wait(sock, timeout, clock=clock, *, writing):
+                clock[0] += min(timeout, 6)
+                return timeout > 6
+
+            def take(data, more=b"", sent=sent, per_wait=per_wait):
+                sent.append(min(len(data), per_wait if sent else 0))
+                return sent[-1]
+
+            monkeypatch.setattr(module, "wait", wait)
+            monkeypatch.setattr(transport, "_try_send", take)
+            if good:
+                transport.send(bytes(10 * MIN_PROGRESS))
+                assert (sum(sent), clock[0], transport.progress) == (10 * MIN_PROGRESS, 60, 60)
+            else:
+                with pytest.raises(ConnectionClosed, match="has not read for 10 s"):
+                    transport.send(bytes(10 * MIN_PROGRESS))
+            monkeypatch.undo()
+
+    def test_a_peer_that_is_gone_is_not_our_decision(self, make):
+        transport, theirs = make()
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        theirs.close()
+        transport.receive(100, DEADLINE)
+        with pytest.raises(ConnectionClosed, match="sending failed: "):
+            while True:
+                transport.send(b"x")
+        assert not transport.aborted_locally
+        with pytest.raises(ConnectionClosed, match="sending failed: "):
+            transport.send(b"x")
+
+    def test_after_a_close_nothing_is_sent(self, make):
+        transport, theirs = make()
+        assert not transport.last_sent
+        transport.send(b"Close", last=True)
+        assert transport.last_sent
+        for call in (transport.send, transport.send_nowait, lambda data: transport.send_in_one_turn([data])):
+            with pytest.raises(ConnectionClosed, match="a Close has been sent"):
+                call(b"late")
+        assert transport.last_sent
+        transport.abort("done")
+        assert rest_of(theirs) == b"Close"
+
+    def test_parts_leave_in_order_and_before_what_is_queued_in_the_meantime(self, make):
+        transport, theirs = make()
+
+        def parts():
+            yield b"1"
+            assert transport.send_nowait(b"queued") is False
+            yield b"2"
+
+        with transport.write_lock:
+            transport.send_in_one_turn(parts())
+        assert transport.has_backlog
+        with transport.write_lock:
+            assert transport.flush()
+        assert not transport.has_backlog
+        transport.abort("done")
+        assert rest_of(theirs) == b"12queued"
+
+
+class TestSendNowait:
+    """What the kernel does not take waits in a bounded queue"""
+
+    def test_one_that_the_kernel_takes_is_gone(self, make):
+        transport, theirs = make()
+        assert transport.send_nowait(b"now") is True
+        assert not transport.has_backlog
+        assert theirs.recv(100) == b"now"
+
+    def test_the_rest_waits_and_what_follows_waits_behind_it(self, make):
+        transport, theirs = make(Limits(send_timeout=DEADLINE, max_backlog=1 << 30))
+        assert transport.send_nowait(b"a" * 20_000_000) is False
+        assert transport.has_backlog
+        assert transport.send_nowait(b"b") is False
+        found = []
+        reader = threading.Thread(target=lambda: found.append(rest_of(theirs)))
+        reader.start()
+        with transport.write_lock:
+            transport.send(b"c")
+        transport.abort("done")
+        reader.join(DEADLINE)
+        assert found == [b"a" * 20_000_000 + b"bc"]
+
+    def test_too_much_of_it_aborts_the_connection(self, make):
+        transport, theirs = make()
+        fill(transport)
+        before = transport.queue.size + len(transport._unsent)
+        assert transport.send_nowait(bytes(1000 - before)) is False
+        words = "^the peer does not read: 1000 bytes of broadcasts wait for it$"
+        for _ in range(2):
+            with pytest.raises(ConnectionClosed, match=words):
+                transport.send_nowait(b"x")
+        assert transport.aborted_locally
+        transport.close_gracefully(0)
+        with pytest.raises(ConnectionResetError):
+            rest_of(theirs)
+
+    def test_a_close_is_queued_beyond_the_limit(self, make):
+        transport, _ = make()
+        fill(transport)
+        assert transport.send_nowait(bytes(5000), last=True) is False
+        assert not transport.last_sent
+        with pytest.raises(ConnectionClosed, match="a Close has been sent"):
+            transport.send_nowait(b"x")
+
+    def test_while_another_thread_writes_it_waits(self, make):
+        transport, theirs = make()
+        with transport.write_lock:
+            assert transport.send_nowait(b"Close", last=True) is False
+            assert transport.has_backlog
+            assert not transport.last_sent
+            assert transport.flush()
+        assert transport.last_sent
+        assert theirs.recv(100) == b"Close"
+        assert transport.write_lock.acquire(blocking=False)
+
+    def test_flush_takes_what_the_kernel_takes(self, make):
+        transport, _ = make()
+        fill(transport)
+        assert transport.flush() is False
+        transport.abort("done")
+        with pytest.raises(ConnectionClosed, match="done"):
+            transport.flush()
+
+
+class TestTheEnd:
+    """RFC 6455 §7.1.1, RFC 9112 §9.6"""
+
+    def test_the_first_reason_of_an_abort_counts(self, make):
+        transport, theirs = make()
+        assert (transport.abort_reason, transport.aborted_locally) == ("", False)
+        assert str(transport.abort("first", locally=False)) == "first"
+        assert str(transport.abort("second", reset=True)) == "first"
+        assert (transport.abort_reason, transport.aborted_locally) == ("first", False)
+        assert theirs.recv(100) == b""
+        for call in (lambda: transport.send(b"x"), transport.drain, lambda: transport.send_nowait(b"x")):
+            with pytest.raises(ConnectionClosed, match="first"):
+                call()
+
+    def test_our_fin_comes_first_and_then_the_peer_has_its_time(self, make):
+        transport, theirs = make()
+        transport.send(b"answer")
+        closer = threading.Thread(target=transport.close_gracefully, args=(DEADLINE,))
+        closer.start()
+        assert rest_of(theirs) == b"answer"
+        theirs.sendall(b"late" * 1000)
+        assert transport.fileno() >= 0
+        theirs.close()
+        closer.join(DEADLINE)
+        assert transport.fileno() == -1
+        with pytest.raises(ConnectionClosed, match="the connection is closed"):
+            transport.send(b"x")
+
+    def test_a_peer_that_does_not_end_is_left_after_the_time(self, make):
+        transport, _ = make()
+        _, took = seconds(lambda: transport.close_gracefully(0.2))
+        assert 0.19 < took < DEADLINE
+        assert transport.fileno() == -1
+
+    def test_a_peer_that_goes_on_sending_is_left_after_1_mib(self, make, monkeypatch):
+        transport, _ = make()
+        read = []
+
+        def receive(self, size, timeout):
+            read.append((size, timeout <= 5))
+            return bytes(size)
+
+        monkeypatch.setattr(Transport, "receive", receive)
+        transport.close_gracefully(5)
+        assert MAX_DISCARDED == 1 << 20
+        assert read == [(65_536, True)] * 16
+
+    def test_a_peer_that_has_ended_is_not_waited_for(self, make, monkeypatch):
+        transport, theirs = make()
+        theirs.close()
+        assert transport.receive(100, DEADLINE) == b""
+        monkeypatch.setattr(Transport, "receive", None)
+        transport.close_gracefully(DEADLINE)
+        assert transport.fileno() == -1
+
+    def test_an_aborted_one_keeps_its_reason(self, make):
+        transport, _ = make()
+        transport.abort("enough")
+        transport.close_gracefully(DEADLINE)
+        assert (transport.abort_reason, transport.fileno()) == ("enough", -1)
+
+    def test_the_defaults_are_those_of_plain_tcp(self):
+        assert (Transport.max_record, Transport.secure, Transport.passthrough) == (sys.maxsize, False, True)
+        assert Transport.received_any is False

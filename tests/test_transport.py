@@ -81,7 +81,7 @@ class TestReceive:
         assert call(lambda: transport.receive(3, DEADLINE)) == b"Hel"
         assert call(lambda: transport.receive(300, DEADLINE)) == b"lo"
 
-    @pytest.mark.parametrize("timeout", [0.3, 0.1, 0.001, 0.0, -0.5])
+    @pytest.mark.parametrize("timeout", [0.3, 0.1, 0.001, 0.0, -0.5, -1.0])
     def test_none_after_the_time(self, make, call, timeout):
         transport, theirs = make()
         for _ in range(2):

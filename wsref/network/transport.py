@@ -67,7 +67,7 @@ class Transport:
         self.aborted_locally = False  # the abort was our decision
 
         self._eof = False  # the peer has ended TCP
-        self._receive_timeout = -1.0  # seconds, as the kernel has it; below 0: none
+        self._receive_timeout: float | None = None  # seconds, as the kernel has it
 
         self.write_lock = threading.Lock()  # hold it to call send, drain or flush
         self.queue = SendQueue(limits.max_backlog)

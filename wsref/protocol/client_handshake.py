@@ -242,7 +242,6 @@ HINTS = {
     400: "the server does not accept this handshake; a proxy before it may have removed Upgrade",
     401: "the server asks for authentication: an Authorization header or a cookie",
     403: "the server does not accept this client: it may want another Origin, a cookie or a token",
-    404: "is the path right?",
     405: "is the path right?  This one does not open WebSockets",
     426: "the server wants an upgrade and did not see one: a proxy before it may have removed it",
     502: "a proxy answered: it cannot reach the server behind it",

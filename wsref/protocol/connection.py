@@ -226,8 +226,6 @@ class Connection:
         """Use what has arrived of the payload, so that invalid UTF-8 fails before the frame is complete."""
         begin = self._offset
         end = min(begin + self._bytes_needed, len(self._buffer))
-        if begin == end:
-            return
         piece: bytes | bytearray = self._buffer[begin:end]
         if header.masking_key:
             done = (header.length - self._bytes_needed) % MASKING_KEY_BYTES

@@ -430,14 +430,14 @@ def parse_response(data: bytes, start: int = 0, limits: Limits = Limits()) -> tu
         _refuse_stray_characters(data, start, stop)
         first, *lines = data[start : stop if end < 0 else end].split(b"\r\n")
         found = STATUS_LINE.fullmatch(first.decode("latin-1"))
-        whole = end >= 0 or lines  # the status line
-        if whole and (not found or (found[1] == "0" and found[2] < "200")):  # RFC 9110 §15.2: HTTP/1.0 has no 1xx
+        if found and found[1] == "0" and found[2] < "200":
+            found = None  # RFC 9110 §15.2: HTTP/1.0 has no 1xx
+        if not found and (end >= 0 or lines):  # the line is complete
             what = f"the first line must be 'HTTP/1.1 STATUS REASON', not {quote_ascii(first)}"
             raise HTTPError(502, what, "RFC 9112 §4")
-        if end < 0:
-            _check_header_count(lines[:-1], limits)
-        elif found:
+        if found and end >= 0:
             return Response(int(found[2]), _parse_headers(lines, limits)), end + 4
+        _check_header_count(lines[:-1], limits)
     except HTTPError as error:
         raise HTTPError(502, error.reason, error.section) from None
     if wrong := [line for line in lines if NO_HEADER.match(line)]:

@@ -194,7 +194,7 @@ def decode_some(data: bytes | bytearray) -> tuple[str, bytes]:
     tail = bytes(data[used:])
     # Python's decoder rejects a surrogate (ED A0 80 to ED BF BF, RFC 3629 §3) at its third
     # byte; the second is invalid already.  Everything else it rejects at the first invalid byte.
-    if len(tail) == 2 and tail >= b"\xed\xa0" and tail[0] == 0xED:
+    if b"\xed\xa0" <= tail < b"\xee":
         raise _not_utf8("invalid continuation byte", tail)
     return text, tail
 

@@ -15,6 +15,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 if os.environ.get("WSREF_TEST_SYSTEM"):
@@ -39,6 +40,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the slow tests too")
     parser.addoption("--repeat", type=int, default=1, help="run each test so many times: for the tests of faults")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """How a property is tested: the same examples on each run, and a third of them without ``--slow``."""
+    examples = 150 if config.getoption("--slow") else 50
+    hypothesis.settings.register_profile("wsref", deadline=None, derandomize=True, max_examples=examples)
+    hypothesis.settings.load_profile("wsref")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -228,9 +228,8 @@ class TestAsAFilter:
             def on_open(self):
                 self.send(b"\x00\xffh")
                 self.send("\x1b[31mred\nline")
-                self.close()
 
-        done = command(serve(Handler).url)
+        done = command("-x", "hi", "-n", "2", serve(Handler).url)
         assert (done.returncode, done.stdout) == (0, b"00 ff 68\n\x1b[31mred\nline\n")
 
     def test_a_reader_that_ends_ends_it(self, serve):

@@ -70,7 +70,8 @@ def prepare(module: str, work: Path) -> Path:
     tests = " ".join([target, *(f"tests/{name}.py" for name in TESTS[module])])
     (copy / "cosmic.toml").write_text(
         f'[cosmic-ray]\nmodule-path = "{target}"\ntimeout = 60.0\nexcluded-modules = []\n'
-        f'test-command = "{sys.executable} -m pytest -q -x -p no:cacheprovider {tests}"\n'
+        # With --slow a property has all its examples.
+        f"test-command = \"{sys.executable} -m pytest -q -x -p no:cacheprovider --slow -m 'not slow' {tests}\"\n"
         '[cosmic-ray.distributor]\nname = "local"\n'
     )
     subprocess.run(["cosmic-ray", "init", "cosmic.toml", str(session)], cwd=copy, env=environment(copy), check=True)

@@ -322,6 +322,30 @@ class TestNothingLost:
             assert client.closed()[0] == 1001
         assert "not all clients answered Close 1001" in log.text
 
+    def test_n8_a_connection_whose_thread_begins_while_the_server_ends_is_cut(self, serve, monkeypatch):
+        accepted, may_begin = threading.Event(), threading.Event()
+
+        def tap(*_):
+            accepted.set()
+            may_begin.wait(DEADLINE)
+            return lambda *_: None
+
+        server = serve(tap=tap, limits=Limits(shutdown_timeout=2 * DEADLINE))
+        wait = server._connection_threads.wait
+
+        def wait_for_the_last(timeout):
+            may_begin.set()  # everyone else has got a 1001
+            return wait(timeout)
+
+        monkeypatch.setattr(server._connection_threads, "wait", wait_for_the_last)
+        with connected(server, None) as client:
+            assert accepted.wait(DEADLINE)
+            ended = threading.Thread(target=server.stop)
+            ended.start()
+            assert client.rest() == b""
+            ended.join(DEADLINE)
+            assert not ended.is_alive()
+
     def test_n8_a_hook_that_never_returns_is_named_and_does_not_keep_the_server(self, serve, log):
         entered, may_return = threading.Event(), threading.Event()
 

@@ -371,7 +371,7 @@ class TestWhenThingsCross:
     """What a review found: what is posted, claimed or raised at an awkward moment."""
 
     def test_a_close_that_waits_behind_a_frame_leaves_though_the_peers_close_comes_first(self, serve, journal):
-        server = serve(journal, limits=Limits(shutdown_timeout=5))
+        server = serve(journal, limits=Limits(send_timeout=DEADLINE, close_timeout=DEADLINE, shutdown_timeout=5))
         with connected(server) as client:
             _, handler = journal.next()
             blob = bytes(20_000_000)

@@ -38,15 +38,15 @@ ENVIRONMENT.pop("FORCE_COLOR", None)
 ENVIRONMENT["XDG_STATE_HOME"] = "/nonexistent"  # no test may write into the history of a person
 COMMAND = [sys.executable, "-m", "wsref", "connect"]
 
-slow = pytest.mark.slow  # each starts a process for a case that is much like the one beside it
+slow = pytest.mark.slow  # of a test that starts a process, for a case that is much like the one beside it
 
 
 @pytest.fixture
 def command(monkeypatch, capfdbinary):
     """``command(*arguments, given="a line")`` runs it as a filter, in this process.
 
-    Where -n or the server ends it before it has read the end of its input, a thread of it goes on reading:
-    such tests take -x, or :func:`as_process`.
+    If -n or the server ends it before it has read the end of its input, one of its threads is left behind.
+    Such a test takes -x, or :func:`as_process`.
     """
 
     def run(*arguments, given="", stdin=None):
@@ -62,7 +62,7 @@ def command(monkeypatch, capfdbinary):
 
 
 def as_process(*arguments, given="", **environment):
-    """Run it as a filter, in a process of its own."""
+    """Run it as a filter, in its own process."""
     return subprocess.run(
         [*COMMAND, *arguments],
         input=given if isinstance(given, bytes) else given.encode(),

@@ -31,7 +31,7 @@ def python_m_wsref(*arguments: str) -> list[str]:
 def exercise(tmp_path):
     """``exercise("3")`` runs the command in an empty folder; exit code, output, errors.
 
-    In a process of its own: to check a learner's code it forks, and this one has threads.
+    In its own process: to check a learner's code it forks, and this process has threads.
     """
 
     def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
@@ -52,7 +52,7 @@ def exercise(tmp_path):
 
 @pytest.fixture
 def exercise_here(tmp_path, monkeypatch, capsys):
-    """The same in this process, for what comes before any check."""
+    """The same in this process, for everything before the first check."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments: str) -> tuple[int, str, str]:

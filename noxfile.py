@@ -21,7 +21,7 @@ nox.options.error_on_missing_interpreters = False  # "tests" runs on every Pytho
 QUICKLY = ["pytest", "-q", "-n", "auto", "--dist", "worksteal"]
 
 
-@nox.session(python=["3.11", "3.12", "3.13", "3.14", "3.14t"])
+@nox.session(python=["3.11", "3.12", "3.13", "3.14", "3.14t", "3.15", "3.15t"])
 def tests(session: nox.Session) -> None:
     """The quick tests, on every Python found; ``-- --slow`` for all."""
     session.install("-e", ".[test]")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import runpy
 import signal
 import socket
 import subprocess
@@ -20,14 +21,14 @@ import pytest
 
 if os.environ.get("WSREF_TEST_SYSTEM"):
     other_system = str(Path(__file__).parent / "other_system")
-    sys.path.insert(0, other_system)
-    import sitecustomize  # noqa: F401
-
+    runpy.run_path(f"{other_system}/sitecustomize.py")  # Debian's Python has imported another ``sitecustomize``
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [other_system, os.environ.get("PYTHONPATH")]))
 
 from wsref import Echo, Limits, WebSocketHandler, WebSocketServer
 
 sys.path.insert(0, str(Path(__file__).parent))  # rawclient, vectors
+
+collect_ignore = ["other_system"]  # a module ``sitecustomize`` may be imported already
 
 DEADLINE = 30.0  # seconds: nothing in a test takes longer, on the slowest machine
 

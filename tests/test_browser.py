@@ -209,7 +209,8 @@ def test_the_package_works_from_a_zip(tmp_path: Path) -> None:
             try:
                 body = urllib.request.urlopen(request, timeout=DEADLINE).read()
             except urllib.error.HTTPError as error:
-                body = error.read()
+                with error:
+                    body = error.read()
             assert body == PAGE.read_bytes().replace(b'"wire" content="off"', b'"wire" content="on"') or flags, body
             assert b"WebSocket" in body or b"HTTP server" in body
     for words in (["--step", "3", "--source"], ["--step", "3", "--diff"]):

@@ -417,6 +417,9 @@ class TestItEnds:
             assert code == 2
             assert "its certificate is not trusted: self-signed certificate" in err
             assert "--insecure" in err
+            other = server.url.replace("127.0.0.1", "127.1")
+            code, _, err = run(capsys, other, "--cafile", certificate[0])
+            assert code == 2 and "at a name that its certificate has, or with --insecure" in err
             for flags in (["--insecure"], ["--cafile", certificate[0]]):
                 code, out, _ = run(capsys, server.url, "--only", "4", "--only", "6.length", *flags)
                 assert code == 0, out
@@ -698,10 +701,29 @@ class TestTheCommandLine:
             (["ws://127.0.0.1/", "--until", "1", "--only", "6.length"], "no case matches"),
             (["ws://127.0.0.1/", "--timeout", "0"], "seconds are a number above 0"),
             (["ws://127.0.0.1/", "--jobs", "0"], "from 1 to 64"),
-            (["--broken", "nothing"], "invalid choice"),
+            (["ws://127.0.0.1/", "--timeout", "1e12"], "at most 2,000,000"),
+            (["localhost:8765/echo"], "did you mean ws://localhost:8765/echo?"),
+            (["https://h/"], "did you mean wss://h/?"),
+            (["ws://[::1/"], "brackets in a URL hold an IPv6 address"),
+            (["ws:///echo"], "a URL to check has a host"),
+            (["--broken", "guid-with-spaces"], "did you mean guid-with-space"),
+            (["--broken", "nothing"], "no broken server is called 'nothing'; check --gallery lists all"),
+            (["--broken", "any-path", "ws://127.0.0.1/"], "URL would have no effect: --broken serves until Ctrl-C"),
+            (["--client", "ws://127.0.0.1/"], "URL would have no effect: --client serves cases to clients"),
+            (["--client", "--header", "A: b"], "--header would have no effect"),
+            (["--client", "--run", ""], "--run needs {url}"),
+            (["ws://127.0.0.1/", "--run", "x {url}"], "--run would have no effect: it is for --client"),
+            (["ws://127.0.0.1/", "--port", "1"], "--port would have no effect"),
+            (["ws://127.0.0.1/", "--json", "a", "--html", "a"], "only one report can go to a"),
         ],
     )
     def test_usage_errors_say_what_is_wrong_and_exit_with_2(self, capsys, arguments, complaint):
         code, out, err = run(capsys, *arguments)
         assert (code, out) == (2, "")
         assert complaint in err
+
+    def test_an_error_does_not_repeat_a_password(self, capsys):
+        for scheme in ("ws", "http"):
+            code, _, err = run(capsys, f"{scheme}://user:secret@127.0.0.1/")
+            assert code == 2
+            assert "does not send a user and password" in err and "secret" not in err

@@ -426,8 +426,10 @@ class TestServer:
                 assert json.load(answer) == {"all": 1, "played": 1, "failed": [], "over": True}
 
     def test_a_plain_request_for_a_case_gets_426(self):
-        with grading(select(only=FEW)) as grader, pytest.raises(urllib.error.HTTPError, match="426"):
-            urllib.request.urlopen(f"http://{grader.target.authority}/next", timeout=DEADLINE)
+        with grading(select(only=FEW)) as grader:
+            with pytest.raises(urllib.error.HTTPError, match="426") as refused:
+                urllib.request.urlopen(f"http://{grader.target.authority}/next", timeout=DEADLINE)
+            refused.value.close()
 
     def test_a_connection_without_a_request_harms_no_other(self):
         with grading(select(only=["c7.ping.text"])) as grader:

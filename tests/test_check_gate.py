@@ -291,7 +291,11 @@ class TestBaseline:
             ("6.lenght.126 x", "line 1: no case is called '6.lenght.126'; the nearest id is 6.length.126"),
             ("\n# x\nnonsense", "line 3: no case is called 'nonsense'; check --list lists all ids"),
             ("6.length.126\n6.length.126", "line 2: 6.length.126 is already in an earlier line"),
-            (b"\xff", "can't decode byte 0xff"),
+            (b"\xff", "known.txt is not UTF-8"),
+            (
+                b"\xef\xbb\xbf# the mark that Windows writes\r\n6.length.126\tx\r\n\r\nx\r\n",
+                "line 4: no case is called 'x'",
+            ),
             (None, "No such file or directory; --write-baseline"),
         ],
     )

@@ -19,6 +19,7 @@ from conftest import DEADLINE, free_port, wait_until
 from rawclient import CLOSE, TEXT, RawClient, close, text
 
 from wsref import Limits, __version__
+from wsref.cli import serve
 from wsref.cli.main import main
 from wsref.cli.serve import limits_table
 from wsref.cli.terminal import set_up_log
@@ -199,6 +200,19 @@ class TestServe:
         client = server.dial()
         client.open(Origin="http://[::1]:1234", Host="[::1]:1")
 
+    @pytest.mark.parametrize(("own", "words"), [("192.0.2.7", ": a phone, at http://192.0.2.7:80/"), (None, "")])
+    def test_on_all_addresses_it_prints_the_one_for_another_machine(self, monkeypatch, own, words):
+        monkeypatch.setattr(serve, "network_address", lambda: own)
+        for every in ("0.0.0.0", "[::]"):
+            printed = serve.startup_message(f"ws://{every}:80")
+            assert printed.startswith("Open http://localhost:80/ in a browser.")
+            assert printed.endswith(f"so others on your network can connect{words}")
+
+    def test_the_address_for_another_machine_is_one_of_this_machine(self):
+        if own := serve.network_address():  # without a network there is none
+            with socket.create_server((own, 0)) as listener, socket.create_connection(listener.getsockname(), DEADLINE):
+                pass
+
     def test_bytes_from_a_client_reach_the_log_escaped(self, served):
         server = served()
         client = server.dial()
@@ -224,10 +238,10 @@ class TestErrors:
             (["--host", "no.such.host.invalid"], "no such host"),
             (["--host", "a" * 70], "not the name of a host"),
             (["--host", "192.0.2.1"], "not an address of this machine"),
+            (["--host", "[::1]"], "an address is written without brackets, scheme and port: --host ::1"),
+            (["--host", "127.0.0.1:80"], "an address is written without brackets, scheme and port"),
+            (["--host", "http://localhost/"], "an address is written without brackets, scheme and port"),
             (["--certfile", "/no/such/file"], "cannot read /no/such/file: No such file or directory"),
-            (["--keyfile", "/no/such/file"], "--keyfile needs --certfile"),
-            (["--max-message-size", "0"], "max_message_size must be more than 0 bytes, not 0"),
-            (["--max-connections", "-1"], "max_connections must be more than 0 connections, not -1"),
         ],
     )
     def test_a_failure_is_one_line_and_exit_code_1(self, arguments, words, capsys):
@@ -235,6 +249,27 @@ class TestErrors:
         out, err = capsys.readouterr()
         assert (out, err.count("\n")) == ("", 1)
         assert err.startswith("wsref: ")
+        assert words in err
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (["--keyfile", "/no/such/file"], "--keyfile needs --certfile"),
+            (["--max-message-size", "0"], "--max-message-size: it takes a whole number above 0, not '0'"),
+            (["--max-message-size", "1e6"], "--max-message-size: it takes a whole number above 0, not '1e6'"),
+            (["--max-connections", "-1"], "--max-connections: it takes a whole number above 0, not '-1'"),
+            (["--trace", "--wire"], "--wire cannot be used with --trace"),
+            (["--step", "3", "--host", "::1"], "the programs of the book speak no IPv6"),
+            (["--source"], "say which, --step N"),
+        ],
+    )
+    def test_options_that_do_not_go_together_are_exit_code_2(self, arguments, words, capsys):
+        try:
+            code = main(arguments)
+        except SystemExit as ended:
+            code = ended.code
+        out, err = capsys.readouterr()
+        assert (code, out) == (2, "")
         assert words in err
 
     def test_a_busy_port(self):

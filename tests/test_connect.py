@@ -37,6 +37,7 @@ ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1", "TERM": "xterm", "NO_COLOR
 ENVIRONMENT.pop("FORCE_COLOR", None)
 ENVIRONMENT["XDG_STATE_HOME"] = "/nonexistent"  # no test may write into the history of a person
 COMMAND = [sys.executable, "-m", "wsref", "connect"]
+ROOT = Path(__file__).parent.parent
 
 slow = pytest.mark.slow  # of a test that starts a process, for a case that is much like the one beside it
 
@@ -104,13 +105,14 @@ def is_asleep(pid):
 class OnTerminal:
     """The command with a pseudo-terminal for all three streams."""
 
-    def __init__(self, *arguments, command=COMMAND, **environment):
+    def __init__(self, *arguments, command=COMMAND, cwd=None, **environment):
         self.ours, theirs = pty.openpty()
         self.process = subprocess.Popen(
             [*command, *arguments],
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
+            cwd=cwd,
             env={**ENVIRONMENT, **environment},
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
@@ -175,6 +177,11 @@ class TestAsAFilter:
         assert re.fullmatch(
             r"connected to ws://127\.0\.0\.1:[0-9]+/\nwe closed the connection: 1000 NORMAL\n", done.stderr.decode()
         )
+
+    def test_the_line_ends_of_windows_are_not_sent(self, serve, command):
+        done = command("--json", "--wait", "1", serve().url, given=b"one\r\n\r\na\rb\r\n")
+        events = [json.loads(line) for line in done.stdout.splitlines()]
+        assert [event["data"] for event in events if event["type"] == "text"] == ["one", "", "a\rb"]
 
     def test_all_of_many_replies_come_back_in_order(self, serve, command):
         lines = "".join(f"line {n}\n" for n in range(20_000))
@@ -649,7 +656,8 @@ class TestOnATerminal:
             ("", r"< \(an empty text\)\r\n"),
             ("/ping", r"Pong after [0-9]+\.[0-9] ms\r\n"),
             ("/binary 00 ff68", r"< \(binary, 3 bytes\) 00 ff 68\r\n"),
-            ("/binary xyz", "not done: non-hexadecimal"),
+            ("/binary xyz", "not done: a byte is two hex digits, as in /binary 00 ff 68690a, not xyz"),
+            ("/binary 0", "not done: a byte is two hex digits"),
             ("/big 20", "< 0123456789abcdef0123\r\n"),
             ("/big 5000", r"\.\.\. \(5000 characters\)\r\n"),
             ("/big many", "not done: a size is a number of bytes"),
@@ -729,6 +737,26 @@ class TestOnATerminal:
         assert termios.tcgetattr(terminal.ours) == before
         assert terminal.ends() == 130
         assert "Traceback" not in terminal.printed
+
+    def test_a_server_that_does_not_answer_the_close_is_waited_for_aloud(self, serve, on_terminal):
+        gate = threading.Event()
+
+        class Busy(Echo):
+            def on_message(self, message):
+                gate.wait(DEADLINE)
+
+        terminal = on_terminal(serve(Busy).url)
+        terminal.until("> ")
+        terminal.type("hi\r")
+        terminal.until("> ")
+        terminal.type("\x04")
+        try:
+            terminal.until("waiting for the server's Close; Ctrl-C ends it at once\r\n")
+            terminal.type("\x03")
+            assert terminal.ends() == 130
+            assert "Traceback" not in terminal.printed
+        finally:
+            gate.set()
 
     def test_colour_obeys_the_environment(self, serve, on_terminal):
         url = serve().url
@@ -850,10 +878,21 @@ class TestOnATerminal:
             terminal = on_terminal(serve().url, PYTHONIOENCODING=encoding, PYTHONPATH=path)
             terminal.until("> ")
             os.write(terminal.ours, b"caf\xe9\r")
-            terminal.until("not done: ")
+            terminal.until("not done: [^\\r]*UTF-8")
             terminal.until("> ")
             terminal.type("hi\r")
             terminal.until("< hi\r\n")
+
+    @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+    def test_no_key_sends_the_names_of_files(self, serve, on_terminal, tmp_path, locale):
+        (tmp_path / "secret.txt").touch()
+        terminal = on_terminal(serve().url, cwd=tmp_path, LC_ALL=locale, PYTHONPATH=str(ROOT))
+        terminal.until("> ")
+        terminal.type("日本語\r")  # its bytes are keys with Meta in the locale C: \xaa is Meta-*
+        terminal.until("< 日本語\r\n")
+        terminal.type("\x1b*\x1b?a\x1b=\tb\r")
+        terminal.until(r"< a(\\t)?b\r\n")
+        assert "secret" not in terminal.printed
 
     def test_the_history_is_kept_in_a_file(self, serve, on_terminal, tmp_path):
         url = serve().url
@@ -970,6 +1009,12 @@ class TestErrors:
         assert (done.returncode, done.stdout) == (0, b"hi\n")
         assert done.stderr.startswith(b"warning: --insecure: ")
 
+    def test_a_certificate_for_another_name(self, serve, command, certificate):
+        url = serve(ssl_context=tls_context(*certificate)).url.replace("127.0.0.1", "127.1")
+        done = command(url, "--cafile", certificate[0])
+        assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+        assert b"not valid for '127.1'; connect to a name that it has, or accept any by --insecure" in done.stderr
+
     @pytest.mark.parametrize("content", [None, "no certificate"])
     def test_a_file_of_certificates(self, serve, command, certificate, tmp_path, content):
         url = serve(ssl_context=tls_context(*certificate)).url
@@ -1037,6 +1082,7 @@ class TestErrors:
         ("arguments", "words"),
         [
             ([], "required: URL"),
+            (["--trace", "ws://h/"], "--trace: write it after the URL; 'ws://h/' would be the FILE to record in"),
             (["http://h/"], "did you mean ws://?"),
             (["localhost:8765"], "did you mean ws://localhost:8765?"),
             (["localhost"], "did you mean ws://localhost?"),
@@ -1056,6 +1102,8 @@ class TestErrors:
             (["--origin", "a\nb", "ws://h/"], "not a header that HTTP can carry"),
             (["--timeout", "0", "ws://h/"], "seconds are a number above 0"),
             (["--wait", "soon", "ws://h/"], "seconds are a number above 0"),
+            (["--max-time", "1e12", "ws://h/"], "seconds are a number above 0, at most 2,000,000, not '1e12'"),
+            (["--wait", "1e12", "ws://h/"], "at most 2,000,000"),
         ],
     )
     def test_a_wrong_command_line_is_exit_code_2(self, arguments, words, capsys):
@@ -1064,6 +1112,15 @@ class TestErrors:
         out, err = capsys.readouterr()
         assert (ended.value.code, out) == (2, "")
         assert words in err
+
+    @pytest.mark.parametrize(
+        "url", ["http://h/", "ftp://h/", "ws://user:secret@h/", "ws://h:99999/", "ws://::1/", "ws:///h", "ws://h/#x"]
+    )
+    def test_no_url_is_suggested_that_has_two_schemes_or_repeats_a_password(self, url, capsys):
+        with pytest.raises(SystemExit):
+            main(["connect", url])
+        printed = capsys.readouterr().err
+        assert f"//{url}" not in printed and "secret" not in printed
 
     def test_ctrl_c_while_connecting_is_130(self):
         with socket.create_server(("127.0.0.1", 0)) as listener:

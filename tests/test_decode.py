@@ -57,7 +57,7 @@ def run(capsys, monkeypatch):
 
 #: A program that runs the command line, and says when it begins to read its standard input.
 WAITS = """
-import io, signal, sys
+import io, sys, time
 from wsref.cli.main import main
 
 class Keyboard(io.RawIOBase):
@@ -66,7 +66,8 @@ class Keyboard(io.RawIOBase):
 
     def readinto(self, buffer):
         print("reading", file=sys.stderr, flush=True)
-        signal.pause()
+        while True:  # signal.pause() would miss a signal that comes just before it
+            time.sleep(0.02)
 
 sys.stdin = io.TextIOWrapper(io.BufferedReader(Keyboard()))
 sys.exit(main(sys.argv[1:]))
@@ -1195,8 +1196,14 @@ class TestCommand:
         assert run("--base64", packed)[1] == run(HELLO.hex())[1]
         assert run("--base64", packed.rstrip("="))[1] == run(HELLO.hex())[1]
         assert run("--base64", stdin=packed[:4] + "\n" + packed[4:])[0] == 0
-        code, _, err = run("--base64", "!!!")
-        assert (code, err.startswith("wsref: this is not base64")) == (2, True)
+        for wrong, why in [
+            ("gQVI\nZW!xsbw", "'!' at line 2, column 3"),
+            ("gQVI=ZWxsbw", "'=' at line 1, column 5"),
+            ("gQVIZ", "5 letters, and one letter is less than a byte"),
+            ("gQVIé", r"'\xe9' at line 1, column 5"),
+        ]:
+            code, _, err = run("--base64", wrong)
+            assert (code, err) == (2, f"wsref: this is not base64: {why}\n")
 
     def test_a_key_judges_the_answer(self, run):
         answer = "HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n"
@@ -1256,6 +1263,17 @@ class TestCommand:
         done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=30)
         os.close(writer)
         assert (done.returncode, done.stderr) == (1, b"read as: hex, 11 bytes\n")
+
+    def test_the_first_pictures_do_not_wait_for_the_last(self, tmp_path):
+        (tmp_path / "frames").write_bytes(bytes(1 << 20))  # half a million frames: minutes
+        command = [sys.executable, "-m", "wsref", "decode", str(tmp_path / "frames")]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            try:
+                assert process.stdout.readline() == b"CONTINUATION frame from a server: 2 bytes on the wire\n"
+                process.stdout.close()  # as head does
+                assert process.wait(30) == 1
+            finally:
+                process.kill()
 
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
     @pytest.mark.parametrize(

@@ -54,6 +54,12 @@ def fences(text: str) -> list[tuple[str, str]]:
     return re.findall(r"^(?:```+|~~~+)([^\n`]*)\n((?:(?!```|~~~).*\n)*?)(?:```+|~~~+)$", text, re.M)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_limits_that_a_page_names_can_be_set(page):
+    for call in re.findall(r"\bLimits\([^()…]*\)", page.read_text("utf-8")):
+        eval(call, {"Limits": wsref.Limits})  # raises an error, if the page is wrong
+
+
 def sphinx_is_there() -> None:
     names = ("sphinx", "furo", "myst_nb", "sphinx_argparse_cli", "sphinxext", "sphinxext.opengraph")
     there = all(importlib.util.find_spec(name) for name in names)  # all() ends before a child of what is missing

@@ -174,6 +174,23 @@ class TestChecking:
         assert "exercise_06.py, line 2: return SIZES[second]" in out
         assert "your code ended the whole process" in out
 
+    def test_an_answer_that_cannot_be_called_is_named_with_its_type(self, exercise, tmp_path):
+        (tmp_path / "exercise_06.py").write_text(
+            "import functools\nheader_size = 5\nmasked_frame = functools.partial(lambda text, key: 1)\n"
+        )
+        _, out, _ = exercise("6")
+        assert "header_size must be a function or a class, as in the stub, not int" in out
+        assert "must be bytes, not 1" in out  # a partial has no __name__
+
+    def test_where_there_is_no_fork_as_on_windows(self, exercise, tmp_path):
+        text = stubs.solution_of(6).replace("def masked_frame", "def other") + "\n\ndef masked_frame(text, key):\n"
+        (tmp_path / "exercise_06.py").write_text(text + "    while True:\n        pass\n")
+        system = {"WSREF_TEST_SYSTEM": "windows", "PYTHONPATH": str(ROOT / "tests" / "other_system")}
+        code, out, _ = exercise("6", "--timeout", "2", **system)
+        assert code == 1
+        assert "ok         header_size" in out
+        assert "it still runs after 2 s" in out and "exercise_06.py, line " in out
+
     def test_an_exception_in_a_hook_comes_with_the_learners_line(self, exercise, tmp_path):
         text = stubs.solution_of(8).replace("self.taken += 1", "self.taken[0] += 1")
         (tmp_path / "exercise_08.py").write_text(text)

@@ -7,6 +7,7 @@ import os
 import random
 import socket
 import ssl
+import subprocess
 import sys
 import threading
 import weakref
@@ -316,7 +317,7 @@ class TestMasking:
     def test_numpy_is_not_imported_before_it_is_of_use(self):
         code = "import sys; from wsref.protocol.frames import apply_mask; apply_mask(b'x' * 500, b'abcd')"
         code += "; sys.exit('numpy' in sys.modules)"
-        assert os.spawnv(os.P_WAIT, sys.executable, [sys.executable, "-c", code]) == 0
+        assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 class TestPiecesOfText:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import errno
 import io
 import signal
+import socket
 import ssl
 import struct
 import subprocess
@@ -263,6 +265,17 @@ class TestPrograms:
                 process.wait()
         assert (process.returncode, err) == (0, "")
 
+    @pytest.mark.parametrize("step", STEPS)
+    def test_a_port_in_use_is_what_it_complains_about(self, step, tmp_path, capsys):
+        with socket.create_server(("127.0.0.1", 0)) as busy:
+            port = str(busy.getsockname()[1])
+            program = tmp_path / "mine.py"
+            program.write_text(source_of(step).replace("8765", port), "utf-8")
+            done = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=DEADLINE)
+            assert done.stderr.splitlines()[-1] == f"OSError: [Errno {errno.EADDRINUSE}] Address already in use"
+            assert main(["--step", str(step), "--port", port]) == 1
+        assert "it is in use; try another, --port" in capsys.readouterr().err
+
     def test_there_is_no_step_0_and_no_step_12(self):
         for step in (0, 12):
             with pytest.raises(ValueError, match="a chapter from 1 to 11"):
@@ -280,7 +293,7 @@ class TestCommandLine:
 
     @pytest.mark.parametrize("flag", ["--source", "--diff"])
     def test_they_need_a_step(self, flag, capsys):
-        assert main([flag]) == 1
+        assert main([flag]) == 2
         assert "say which, --step N" in capsys.readouterr().err
 
     def test_a_step_that_there_is_not_is_a_usage_error_that_lists_them(self, capsys):
@@ -306,8 +319,16 @@ class TestCommandLine:
         ids=lambda words: words[0],
     )
     def test_an_option_that_the_programs_do_not_have_is_refused(self, words, capsys):
-        assert main(["--step", "11", "--port", "0", *words]) == 1
+        assert main(["--step", "11", "--port", "0", *words]) == 2
         assert f"{words[0]} cannot be used with --step" in capsys.readouterr().err
+
+    def test_a_tap_that_fails_does_not_end_the_connection(self):
+        def tap(sent, data):
+            raise OSError("full")
+
+        with running(step=8, tap=lambda transport, peer: tap) as step, connect(step.url) as ws:
+            ws.send("hi")
+            assert ws.recv() == "hi"
 
     def test_a_tap_sees_what_passes(self):
         seen = []

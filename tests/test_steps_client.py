@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import contextlib
 import socket
+import subprocess
 import sys
 import threading
 from importlib import resources
+from pathlib import Path
 
 import pytest
 from conftest import DEADLINE
@@ -51,6 +53,15 @@ class TestProgram:
         words = sum(len((ast.get_docstring(node) or "").splitlines()) for node in documented)
         lines = [line for line in SOURCE.splitlines() if line.strip()]
         assert len(lines) - words <= 180
+
+    @pytest.mark.parametrize(
+        "url", ["localhost:8765", "http://a.example/", "ws://a:b/", "ws://[::1/", "ws://127.0.0.1:1/"]
+    )
+    def test_a_url_that_does_not_open_is_one_line(self, url):
+        file = Path(program.__file__)
+        done = subprocess.run([sys.executable, file, url], capture_output=True, text=True, timeout=DEADLINE)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+        assert done.stderr.startswith("not opened: ")
 
     def test_it_needs_nothing_but_the_standard_library(self):
         for node in ast.walk(ast.parse(SOURCE)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import xml.etree.ElementTree as ET
 
 import pytest
 from conftest import wait_until
@@ -171,6 +172,59 @@ class TestRecorder:
         assert "cannot read" in capsys.readouterr().err
         assert main(["decode", "--replay", __file__]) == 1
         assert "line 1 is not a record of --trace" in capsys.readouterr().err
+
+    def test_a_stream_that_takes_no_more_ends_the_trace_with_one_line(self, serve, caplog):
+        class Full(io.StringIO):
+            name = "trace.jsonl"
+
+            def flush(self):
+                raise OSError(28, "No space left on device")
+
+        server = serve(Echo, tap=Recorder(Full()).tap)
+        for _ in range(2):
+            with connected(server) as client:
+                client.send(text("hi"))
+                assert client.frame() == (TEXT, b"hi")
+        ends = [record for record in caplog.records if record.levelname == "ERROR"]
+        assert [record.getMessage() for record in ends] == [
+            "the trace ends here: cannot write to 'trace.jsonl': No space left on device"
+        ]
+        assert ends[0].exc_info is None
+
+    @pytest.mark.parametrize("has_end", [True, False])
+    def test_a_port_that_is_used_again_is_another_connection(self, has_end):
+        def row(data, sent):
+            return json.dumps({**RECORD, "sent": sent, "by_server": sent, "data": data.hex()})
+
+        like_a_head = text("GET / HTTP/1.1", key=bytes(4))
+        pieces = [upgrade(), text("hi"), like_a_head[:6], like_a_head[6:]]
+        once = [row(piece, False) for piece in pieces]
+        once += [row(b"", False)] if has_end else []
+        first, second = (list(replay(rows)) for rows in (once, once + once))
+        assert [record.descriptions for record in second] == [record.descriptions for record in first] * 2
+        assert not any(description.problems for record in first for description in record.descriptions)
+
+    @pytest.mark.parametrize("form", ["--json", "--svg"])
+    def test_decode_replay_writes_one_document(self, form, tmp_path, capsys):
+        (tmp_path / "trace").write_text(
+            (json.dumps({**RECORD, "by_server": True, "data": "8100 8901 78"}) + "\r\n") * 2, "utf-8-sig"
+        )
+        main(["decode", "--replay", str(tmp_path / "trace"), form])
+        printed = capsys.readouterr().out
+        if form == "--svg":
+            assert len(ET.fromstring(printed)) > 4
+        else:
+            assert [(row["peer"], row["sent"], row["one_line"][:4]) for row in json.loads(printed)] == [
+                (RECORD["peer"], RECORD["sent"], word) for word in ("TEXT", "PING") * 2
+            ]
+
+    @pytest.mark.parametrize(
+        "option", ["8100", "--base64", "--raw", "--port 80", "--client", "--server", "--key k", "--deflate off"]
+    )
+    def test_decode_replay_ignores_no_option(self, option, tmp_path, capsys):
+        (tmp_path / "trace").write_text(json.dumps(RECORD) + "\n")
+        assert main(["decode", *option.split(), "--replay", str(tmp_path / "trace")]) == 2
+        assert "--replay FILE takes no " in capsys.readouterr().err
 
     @pytest.mark.parametrize("line", BROKEN, ids=lambda line: line[:40])
     def test_a_line_that_is_not_a_record_is_named(self, line, tmp_path, capsys):

@@ -9,6 +9,7 @@ Plugins of pytest and hypothesis need what is missing: give ``-p no:anyio`` and
 ``HYPOTHESIS_NO_PLUGINS=1``.
 """
 
+import builtins
 import os
 import select
 import signal
@@ -28,6 +29,18 @@ if SYSTEM == "windows":
         missing[os] = ["fork", "getuid", "geteuid", "sched_getaffinity"]
         for name in ("resource", "fcntl", "termios", "pty", "readline"):
             sys.modules[name] = None  # type: ignore[assignment]
+
+        def read_line(prompt=""):
+            """``input`` without C's stdio: at exit glibc waits for its lock; a console of Windows has none."""
+            print(prompt, end="", flush=True)
+            line = b""
+            while not line.endswith(b"\n"):
+                line += (piece := os.read(0, 4096))  # of a terminal: one line at most
+                if not piece:
+                    raise EOFError
+            return line[:-1].decode()
+
+        builtins.input = read_line
     for module, names in missing.items():
         for name in names:
             if hasattr(module, name):

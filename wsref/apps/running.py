@@ -74,16 +74,25 @@ class _TappedSocket:
 
     def __init__(self, sock: Any, tap: Tap) -> None:
         self._socket = sock
-        self._tap = tap
+        self._tap: Tap | None = tap
 
     def recv(self, size: int) -> bytes:
         data: bytes = self._socket.recv(size)
-        self._tap(False, data)
+        self._show(False, data)
         return data
 
     def sendall(self, data: bytes) -> None:
-        self._tap(True, data)
+        self._show(True, data)
         self._socket.sendall(data)
+
+    def _show(self, sent: bool, data: bytes) -> None:
+        """Call the tap.  One that fails is removed: the program does not depend on it."""
+        try:
+            if self._tap is not None:
+                self._tap(sent, data)
+        except Exception:
+            self._tap = None
+            logger.exception("the tap failed; this connection goes on without it")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._socket, name)

@@ -199,6 +199,8 @@ def probe(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Capabil
 
 def _what_to_try(target: Target, why: str) -> str:
     """Return advice for a failure of TLS."""
+    if "mismatch" in why:
+        return "; grade it at a name that its certificate has, or with --insecure"
     if "not trusted" in why:
         return "; --cafile FILE trusts the certificates in FILE, --insecure trusts any"
     if target.secure and re.search("record layer|wrong.version|EOF occurred|closed|reset", why, re.IGNORECASE):

@@ -143,17 +143,23 @@ def parse_target(url: str, *, verify: bool = True, cafile: str | None = None) ->
     >>> parse_target("http://localhost/")
     Traceback (most recent call last):
         ...
-    ValueError: a URL to check begins with ws:// or wss://, not 'http://localhost/'
+    ValueError: a URL to check begins with ws:// or wss://, not 'http://localhost/'; did you mean ws://localhost/?
     """
     if re.search(r"[^!-~]", url):
         raise ValueError(f"a URL contains only printable ASCII without blanks, not {url!a}")
-    parts = urlsplit(url)
-    if parts.scheme not in ("ws", "wss") or not parts.hostname:
-        raise ValueError(f"a URL to check begins with ws:// or wss://, not {url!a}")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError(f"brackets in a URL hold an IPv6 address: {url!a}") from None
+    if parts.username is not None:  # it may come with a password: do not repeat it
+        raise ValueError("the grader does not send a user and password; leave them out of the URL")
+    if parts.scheme not in ("ws", "wss"):
+        meant = re.sub(r"\Ahttp|\A(?!.*://)", lambda found: "ws" if found[0] else "ws://", url, count=1)
+        raise ValueError(f"a URL to check begins with ws:// or wss://, not {url!a}; did you mean {meant}?")
+    if not parts.hostname:
+        raise ValueError(f"a URL to check has a host, as in ws://127.0.0.1:8765/, not {url!a}")
     if parts.fragment or url.endswith("#"):
         raise ValueError(f"a WebSocket URL has no fragment (RFC 6455 §3): {url!a}")
-    if parts.username is not None:
-        raise ValueError(f"the grader does not send a user and password; leave them out of the URL: {url!a}")
     try:
         port = parts.port
     except ValueError:
@@ -230,7 +236,8 @@ class Peer:
             if self.target.secure:
                 sock = self._with_tls(sock)
         except ssl.SSLCertVerificationError as error:
-            raise Failed(f"its certificate is not trusted: {error.verify_message}", "a trusted certificate") from None
+            what = error.verify_message.rstrip(".")
+            raise Failed(f"its certificate is not trusted: {what}", "a trusted certificate") from None
         except UnicodeError:
             raise Failed(f"{self.target.host!a} is not a valid host name") from None
         except OSError as error:

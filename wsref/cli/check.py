@@ -83,6 +83,7 @@ def _run(options: argparse.Namespace) -> int:
             return list_gallery(verbose=options.verbose)
         if options.list:
             return list_cases(cases, verbose=options.verbose)
+        _refuse_unused(options)
         if options.broken:
             return serve_broken(options.broken, options.port or 0)
         if options.spec and not options.client:
@@ -107,6 +108,39 @@ def _run(options: argparse.Namespace) -> int:
         return _grade_clients(order, options, files) if options.client else check(order, options, files)
     except ValueError as error:
         parser.error(str(error))
+
+
+def _refuse_unused(options: argparse.Namespace) -> None:
+    """Refuse options that would have no effect: the user means something else.
+
+    Raises:
+        ValueError: Names one of them.
+    """
+    for_clients = {
+        "--run": options.command is not None,
+        "--once": options.once,
+        "--idle": options.idle != check_options.IDLE,
+        "--certfile": options.certfile is not None,
+        "--keyfile": options.keyfile is not None,
+        "--host": options.host is not None,
+    }
+    for_servers = {
+        "URL": options.url is not None,
+        "--header": bool(options.header),
+        "--origin": options.origin is not None,
+        "--subprotocol": bool(options.subprotocol),
+        "--insecure": options.insecure,
+        "--cafile": options.cafile is not None,
+        "--large": options.large,
+    }
+    if options.broken:
+        unused, why = {**for_clients, **for_servers}, "--broken serves until Ctrl-C: grade it from another terminal"
+    elif options.client:
+        unused, why = for_servers, "--client serves cases to clients"
+    else:
+        unused, why = {**for_clients, "--port": options.port is not None}, "it is for --client, which grades clients"
+    for name in (name for name, is_given in unused.items() if is_given):
+        raise ValueError(f"{name} would have no effect: {why}")
 
 
 def _target(options: argparse.Namespace) -> Target:
@@ -183,14 +217,16 @@ def read_baseline(file: str, *, may_be_missing: bool = False) -> dict[str, str]:
         CommandError: It cannot be read, or a line of it is wrong.
     """
     try:
-        return baseline.parse(Path(file).read_text("utf-8").splitlines())
+        return baseline.parse(Path(file).read_text("utf-8-sig").splitlines())
     except FileNotFoundError as error:
         if may_be_missing:
             return {}
         raise CommandError(f"cannot read {file}: {error.strerror}; --write-baseline {file} writes it") from None
     except OSError as error:
         raise CommandError(f"cannot read {file}: {error.strerror}") from None
-    except ValueError as error:  # a UnicodeDecodeError too
+    except UnicodeDecodeError:
+        raise CommandError(f"{file} is not UTF-8") from None
+    except ValueError as error:
         raise CommandError(f"{file}: {error}") from None
 
 

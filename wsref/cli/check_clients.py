@@ -25,7 +25,7 @@ from ..check.clients.plays import ClientCase
 from ..check.runner import NotAnswering, Report, stopping_at_ctrl_c
 from ..check.verdict import Outcome
 from .report_files import AutobahnFolder, Progress
-from .serve import tls_context
+from .serve import explain_bind_error, tls_context
 from .terminal import CommandError
 
 #: Autobahn's port.
@@ -42,7 +42,7 @@ def read_spec(file: str) -> Spec:
         CommandError: It cannot be read, or it is wrong.
     """
     try:
-        return parse_spec(Path(file).read_text("utf-8"))
+        return parse_spec(Path(file).read_text("utf-8-sig"))
     except OSError as error:
         raise CommandError(f"cannot read {file}: {error.strerror}") from None
     except ValueError as error:  # of JSON and UTF-8 too
@@ -110,7 +110,7 @@ def grade_clients(
         CommandError: The port is taken, a certificate is wrong, or the command of --run does not connect.
         ValueError: The command of --run has no ``{url}``.
     """
-    command = parse_command(options.command) if options.command else None
+    command = parse_command(options.command) if options.command is not None else None
     folder = AutobahnFolder(spec.outdir, options.version) if spec else None
     desk = Desk(options, folder, publish, is_enough, Progress(len(cases), sys.stderr))
     date = datetime.now(UTC).isoformat(timespec="seconds")
@@ -136,9 +136,10 @@ def _listening(plan: Plan, listeners: Listeners, options: argparse.Namespace, sp
     port = options.port if options.port is not None else (spec and spec.port) or (0 if options.command else PORT)
     try:
         grader = Grader(plan, listeners, host=host, port=port)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "a port is a number from 0 to 65535"
-        raise CommandError(f"cannot listen on {host} port {port}: {reason}") from None
+    except OSError as error:
+        raise CommandError(explain_bind_error(error, host, port)) from None
+    except OverflowError:
+        raise CommandError(f"cannot listen on {host} port {port}: a port is a number from 0 to 65535") from None
     grader.start()
     try:
         yield grader

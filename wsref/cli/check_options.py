@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from difflib import get_close_matches
 
 from ..check import report
 from ..check.cases import CASES
@@ -12,6 +13,9 @@ from ..check.clients.cases import CLIENT_CASES
 from ..check.gallery import BROKEN
 from ..check.verdict import Level
 from .terminal import seconds
+
+#: Seconds: the default of --idle.
+IDLE = 60.0
 
 DESCRIPTION = f"""\
 Grade any WebSocket server, in any language: {len(CASES)} cases, chapter by chapter, each with its
@@ -68,7 +72,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add = parser.add_argument_group("without a server").add_argument
     add("--list", action="store_true", help="list the cases")
     add("--gallery", action="store_true", help="list the broken servers; with -v, also their bugs")
-    add("--broken", metavar="NAME", choices=BROKEN, help="serve a broken server as an exercise, until Ctrl-C")
+    add("--broken", metavar="NAME", type=_broken, help="serve a broken server as an exercise, until Ctrl-C")
     add(
         "--port",
         metavar="PORT",
@@ -167,7 +171,7 @@ def _add_clients(group: argparse._ArgumentGroup) -> None:
         "--idle",
         metavar="SECONDS",
         type=seconds,
-        default=60.0,
+        default=IDLE,
         help="with --client: report a client that does not come back for so long (default: %(default)g)",
     )
     add("--certfile", metavar="FILE", help="with --client: speak TLS (wss) with this certificate chain, in PEM")
@@ -205,6 +209,14 @@ def _add_gate(group: argparse._ArgumentGroup) -> None:
         help="accept the failures that FILE lists: only another failure, of any level, sets the exit code to 1",
     )
     add("--write-baseline", metavar="FILE", help="write the failures to FILE, and exit with 0")
+
+
+def _broken(name: str) -> str:
+    if name not in BROKEN:
+        near = get_close_matches(name, BROKEN, 3)
+        meant = f"; did you mean {' or '.join(near)}?" if near else ""
+        raise argparse.ArgumentTypeError(f"no broken server is called {name!a}; check --gallery lists all{meant}")
+    return name
 
 
 def _jobs(text: str) -> int:

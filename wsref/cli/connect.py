@@ -139,6 +139,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FILE",
         nargs="?",
         const="-",
+        type=_trace_file,
         help="explain all bytes on standard error; or record them in FILE, as JSON lines for decode --replay "
         "(write it after the URL)",
     )
@@ -153,13 +154,22 @@ def _url(text: str) -> str:
 
 
 def _meant(text: str) -> str:
-    """``localhost:8765`` is ``ws://localhost:8765``."""
+    """``localhost:8765`` is ``ws://localhost:8765``; the error itself helps with a URL that has a scheme."""
+    if "://" in text:
+        return ""
     url = re.sub(r"\A(?:(wss?):/?)?(?!/)", lambda found: f"{found[1] or 'ws'}://", text)
     try:
         parse_url(url)
     except ValueError:
         return ""
     return f"; did you mean {url}?"
+
+
+def _trace_file(text: str) -> str:
+    """``--trace URL`` would record in a file of this name."""
+    if re.match("wss?:/", text):
+        raise argparse.ArgumentTypeError(f"write it after the URL; {text!a} would be the FILE to record in")
+    return text
 
 
 def _wait(text: str) -> float:
@@ -286,10 +296,10 @@ def _open(options: argparse.Namespace, context: ssl.SSLContext | None, tap: Tap 
         )
     except ValueError as error:
         if isinstance(error, ssl.SSLCertVerificationError):  # a ValueError, too
-            raise CommandError(
-                f"the server's certificate is not trusted: {error.verify_message}; "
-                "trust another one by --cafile FILE, or accept any by --insecure"
-            ) from None
+            what = error.verify_message.rstrip(".")
+            do = "connect to a name that it has" if "mismatch" in what else "trust another one by --cafile FILE"
+            words = f"the server's certificate is not trusted: {what}; {do}, or accept any by --insecure"
+            raise CommandError(words) from None
         raise _wrong_command_line(str(error)) from None
     except HandshakeFailed as error:
         raise CommandError(f"{error}{_advice(error, parse_url(options.url))}") from None

@@ -41,6 +41,9 @@ MAX_SHOWN = 2000
 #: Seconds after ``--max-time`` in which the server may answer our Close.
 GRACE = 1.0
 
+#: Seconds of the closing handshake after which a notice says that it is not over.
+PATIENCE = 1.5
+
 #: Seconds without a message after which a filter ends, once the input has ended.
 WAIT = 1.0
 
@@ -166,11 +169,20 @@ class Conversation:
             pass  # the last notice says how it ended
         except KeyboardInterrupt:
             interrupted = not self.ended.is_set()
+        patience = threading.Timer(PATIENCE, self._say_that_it_waits)
+        patience.daemon = True
+        patience.start()
         try:
             in_time(lambda: self._close(printer), self._deadline + GRACE - time.monotonic())
         except TimeoutError:
             self._timed_out = True
+        finally:
+            patience.cancel()
         return self._exit_code(interrupted)
+
+    def _say_that_it_waits(self) -> None:
+        if self.ws.closed is None:
+            self.say("waiting for the server's Close; Ctrl-C ends it at once")
 
     def _close(self, printer: threading.Thread) -> None:
         self.ws.close()
@@ -391,16 +403,16 @@ def json_event(message: str | bytes) -> dict[str, Any]:
 
 
 def lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    r"""Yield the lines of a stream, each as soon as it is complete.
+    r"""Yield the lines of a stream, each as soon as it is complete.  A line ends in LF, or in CR LF as on Windows.
 
-    >>> list(lines(iter([b"a\nb", b"c\n\nd"])))
+    >>> list(lines(iter([b"a\nb", b"c\r", b"\n\nd"])))
     [b'a', b'bc', b'', b'd']
     """
     line: list[bytes] = []
     for piece in pieces:
         *complete, rest = piece.split(b"\n")
         for end in complete:
-            yield b"".join([*line, end])
+            yield b"".join([*line, end]).removesuffix(b"\r")
             line.clear()
         line.append(rest)
     if last := b"".join(line):

@@ -17,8 +17,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import Any, BinaryIO
 
 from ..protocol.deflate import DeflateParameters
 from ..protocol.errors import quote_ascii
@@ -32,7 +32,7 @@ from ..wire.words import count, wrap
 from .digits import read_base64
 from .forms import read_bytes, read_text
 from .pasted import Pasted, PasteError
-from .terminal import CommandError, wants_colour
+from .terminal import CommandError, UsageError, wants_colour
 
 _HELP = """\
 The bytes may be written as: hex, with or without 0x, spaces, colons, commas or line ends;
@@ -49,6 +49,9 @@ bytes cannot be read, or a wrong command line; 130, Ctrl-C.
 #: A terminal passes no more bytes of a line, and drops the rest (N_TTY_BUF_SIZE of Linux).
 _MAX_TERMINAL_LINE = 4095
 _MAX_INPUT = 256 << 20  # bytes
+
+#: Bytes that are explained at once: the pictures of the first ones appear while the rest is waiting.
+_FEED = 4 << 10
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -111,12 +114,31 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         CommandError: The key is not ASCII, or a file cannot be read.
     """
+    if options.replay is not None:
+        _refuse_beside_replay(options)
     return _replay(options) if options.replay is not None else _decode(options)
+
+
+def _refuse_beside_replay(options: argparse.Namespace) -> None:
+    given = {
+        "bytes": bool(options.bytes),
+        "--base64": options.base64,
+        "--raw": options.raw,
+        "--port": options.port is not None,
+        "--client": options.masked is True,
+        "--server": options.masked is False,
+        "--key": options.key is not None,
+        "--deflate": options.deflate != DeflateParameters(),
+    }
+    for name in (name for name, is_given in given.items() if is_given):
+        raise UsageError(
+            f"--replay FILE takes no {name}: a recording says who sent which bytes, and what was negotiated"
+        )
 
 
 def _decode(options: argparse.Namespace) -> int:
     if options.key is not None and not options.key.isascii():
-        raise CommandError("a key is ASCII: 24 characters of base64")
+        raise UsageError("a key is ASCII: 24 characters of base64")
     try:
         found = _read(options)
     except PasteError as error:
@@ -126,11 +148,32 @@ def _decode(options: argparse.Namespace) -> int:
         _say("wsref: no bytes; try: python -m wsref decode 81 05 48 65 6c 6c 6f")
         return 2
     _say(f"read as: {found.words}")
-    drawn, ignored = explain_pieces(found, options)
-    write_out(draw(drawn, options))
-    if ignored:
-        _say(f"wsref: {count(ignored, 'byte')} after a head that opens no WebSocket: not drawn")
-    return int(any(description.problems for _, description in drawn))
+    return _draw(explain_pieces(found, options), options)
+
+
+def _draw(pairs: Iterable[tuple[dict[str, Any], Description]], options: argparse.Namespace) -> int:
+    """Write what the options ask for; text as soon as it is known, as there may be much.
+
+    Args:
+        pairs: Of each head or frame, its description, and before it a dict such as its sender.
+    """
+    wrong = False
+
+    def noted() -> Iterator[tuple[dict[str, Any], Description]]:
+        nonlocal wrong
+        for known, description in pairs:
+            wrong = wrong or bool(description.problems)
+            yield known, description
+
+    if options.svg:
+        write_out(svg_of([description for _, description in noted()]))
+    elif options.json:
+        rows = [known | description.as_dict() for known, description in noted()]
+        write_out(json.dumps(rows, indent=2, ensure_ascii=False))
+    else:
+        for picture in _pictures(noted(), wants_colour(sys.stdout), _width()):
+            write_out(picture)
+    return int(wrong)
 
 
 def _say(line: str) -> None:
@@ -198,14 +241,9 @@ def _read_stream(options: argparse.Namespace, stream: BinaryIO, name: str) -> Pa
 # -- What is drawn -----------------------------------------------------------------------
 
 
-def explain_pieces(found: Pasted, options: argparse.Namespace) -> tuple[list[tuple[str, Description]], int]:
-    """Explain the bytes of each sender.
-
-    Returns:
-        Pairs of the sender and a head or frame, and the number of bytes that nothing explains.
-    """
+def explain_pieces(found: Pasted, options: argparse.Namespace) -> Iterator[tuple[dict[str, Any], Description]]:
+    """Explain the bytes of each sender, and at the end say how many of them nothing explains."""
     conversations: dict[int, dict[str, Explainer]] = {}
-    drawn = []
     for piece in found.pieces:
         by_client = piece.by_client
         if by_client is None and piece.sender and (kind := recognise(piece.data)) in ("request", "response"):
@@ -216,45 +254,38 @@ def explain_pieces(found: Pasted, options: argparse.Namespace) -> tuple[list[tup
             key = next((other.key for other in sides.values() if other.key), options.key)
             sides[piece.sender] = Explainer(masked=masked, key=key, deflate=options.deflate, opening=True)
         explainer = sides[piece.sender]
-        descriptions = explainer.feed(piece.data)
-        drawn += [(piece.sender, description) for description in descriptions]
-        # A request has the key that the answer needs; the answer says how both sides compress.
-        for other in sides.values():
-            other.key = explainer.key or other.key
-            if any(description.kind == "response" for description in descriptions):
-                other.deflate = explainer.deflate
+        for start in range(0, len(piece.data), _FEED):
+            descriptions = explainer.feed(piece.data[start : start + _FEED])
+            # A request has the key that the answer needs; the answer says how both sides compress.
+            for other in sides.values():
+                other.key = explainer.key or other.key
+                if any(description.kind == "response" for description in descriptions):
+                    other.deflate = explainer.deflate
+            for description in descriptions:
+                yield _named(piece.sender), description
     explainers = [(sender, explainer) for sides in conversations.values() for sender, explainer in sides.items()]
     for sender, explainer in explainers:
         if (pending := explainer.pending()) is not None:
-            drawn.append((sender, pending))
-    return drawn, sum(explainer.ignored for _, explainer in explainers)
+            yield _named(sender), pending
+    if ignored := sum(explainer.ignored for _, explainer in explainers):
+        _say(f"wsref: {count(ignored, 'byte')} after a head that opens no WebSocket: not drawn")
 
 
-def draw(drawn: Sequence[tuple[str, Description]], options: argparse.Namespace) -> str:
-    """Return descriptions as text, SVG or JSON.
-
-    Args:
-        drawn: Pairs of the sender and a head or frame, in order.
-        options: With ``svg`` and ``json``.
-    """
-    if options.svg:
-        return svg_of([description for _, description in drawn])
-    if options.json:
-        named = [({"sender": sender} if sender else {}) | description.as_dict() for sender, description in drawn]
-        return json.dumps(named, indent=2, ensure_ascii=False)
-    colour = wants_colour(sys.stdout)
-    return "\n\n".join(_pictures(drawn, colour, _width()))
+def _named(sender: str) -> dict[str, Any]:
+    return {"sender": sender} if sender else {}
 
 
-def _pictures(drawn: Sequence[tuple[str, Description]], colour: bool, width: int) -> Iterator[str]:
-    before = ""
-    for sender, description in drawn:
+def _pictures(pairs: Iterable[tuple[dict[str, Any], Description]], colour: bool, width: int) -> Iterator[str]:
+    """Yield a picture for each head or frame, with a heading where the sender changes, and empty lines between them."""
+    before = space = ""
+    for known, description in pairs:
+        sender = known.get("sender", "")
         picture = description.text(colour, width)
         if sender != before:
             heading = "\n".join(wrap(f"━━ {sender} ━━", width))
             picture = (f"\x1b[1m{heading}\x1b[0m" if colour else heading) + f"\n\n{picture}"
-        yield picture
-        before = sender
+        yield space + picture
+        before, space = sender, "\n"
 
 
 def _width() -> int:
@@ -275,16 +306,23 @@ def write_out(text: str) -> None:
 def _replay(options: argparse.Namespace) -> int:
     """Draw each head and frame of a recorded trace, below its line of the trace."""
     name = "standard input" if options.replay == "-" else quote_ascii(options.replay, 200)[1:-1]
+    records = _records(options.replay, name)
+    if options.svg or options.json:
+        return _draw(
+            ((_row(record), description) for record in records for description in record.descriptions), options
+        )
     wrong = False
-    for record in _records(options.replay, name):
-        if not (options.svg or options.json):
-            for line in trace_lines(record, colour=wants_colour(sys.stdout)):
-                if not line.startswith("    "):
-                    write_out(line)
-        if record.descriptions:
-            write_out(draw([("", description) for description in record.descriptions], options))
-            wrong = wrong or any(description.problems for description in record.descriptions)
+    for record in records:
+        for line in trace_lines(record, colour=wants_colour(sys.stdout)):
+            if not line.startswith("    "):
+                write_out(line)
+        wrong = bool(_draw((({}, description) for description in record.descriptions), options)) or wrong
     return int(wrong)
+
+
+def _row(record: Record) -> dict[str, Any]:
+    """What a recorded trace knows of a head or frame, beside its bytes."""
+    return {"at": record.at, "peer": record.peer, "sent": record.sent}
 
 
 def _records(file: str, name: str) -> Iterator[Record]:
@@ -295,7 +333,7 @@ def _records(file: str, name: str) -> Iterator[Record]:
     """
     try:
         stream = _standard_input()[0] if file == "-" else open(file, "rb")  # noqa: SIM115  (closed below)
-        with stream, io.TextIOWrapper(stream, encoding="utf-8") as lines:
+        with stream, io.TextIOWrapper(stream, encoding="utf-8-sig") as lines:
             yield from replay(lines)
     except OSError as error:
         raise CommandError(f"cannot read {name}: {error.strerror}") from None

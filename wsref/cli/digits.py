@@ -7,10 +7,10 @@ Each function takes a whole paste.  A separator is not a digit, and a prefix suc
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 
 from ..protocol.errors import quote_ascii
+from ..wire.words import count
 from .pasted import Pasted, PasteError, pasted, place
 
 _TOKEN = re.compile(r"(?P<prefix>0[xX]|\\[xX]|[xX]|)(?P<digits>[0-9A-Fa-f]+)[hu]?(?![0-9A-WYZa-wyz])")
@@ -113,12 +113,13 @@ def read_base64(text: str) -> Pasted:
     >>> read_base64("gQVIZWxsbw").data
     b'\x81\x05Hello'
     """
+    if wrong := re.search(r"[^A-Za-z0-9+/_\-=\s]|=(?=\s*[^=\s])", text):
+        raise PasteError(f"this is not base64: {quote_ascii(wrong[0])} {place(text, wrong.start())}")
     letters = "".join(text.split()).rstrip("=")
     letters = letters.translate({ord("-"): "+", ord("_"): "/"})
-    try:
-        data = base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise PasteError(f"this is not base64: {error}") from None
+    if len(letters) % 4 == 1:
+        raise PasteError(f"this is not base64: {count(len(letters), 'letter')}, and one letter is less than a byte")
+    data = base64.b64decode(letters + "=" * (-len(letters) % 4), validate=True)
     if base64.b64encode(data).decode().rstrip("=") != letters:
         raise PasteError("this is not base64: its last letter has bits that belong to no byte")
     return pasted("base64", data)

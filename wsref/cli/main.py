@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from .terminal import CommandError
+from .terminal import CommandError, UsageError
 
 #: The modules of this folder that are commands, in the order of the help.
 COMMANDS = ("serve", "connect", "decode", "check", "exercise")
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()  # here, and not at the end of Python, where an error would be a traceback
     except CommandError as error:
         print(f"wsref: {error}", file=sys.stderr)
-        return 1
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:  # at a moment when the command does not expect it
         print("\nwsref: interrupted", file=sys.stderr)
         return 130

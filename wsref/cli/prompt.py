@@ -109,12 +109,12 @@ class Terminal(Conversation):
 
     def _run_line(self, line: str) -> None:
         if not line.startswith("/") or line.startswith("//"):
-            return self._try(lambda: self.ws.send(line[1:] if line.startswith("//") else line))
+            return self._try(lambda: self._send(line[1:] if line.startswith("//") else line))
         command, _, rest = line.partition(" ")
         if command == "/ping":
             self._try(self._ping)
         elif command == "/binary":
-            self._try(lambda: self.ws.send(bytes.fromhex(rest)))
+            self._try(lambda: self.ws.send(bytes_of(rest)))
         elif command == "/big":
             self._try(lambda: self.ws.send(big_text(rest)))
         elif command == "/close":
@@ -131,13 +131,18 @@ class Terminal(Conversation):
         except (ValueError, TimeoutError) as error:
             notify(f"not done: {escaped(str(error))}", "33")
 
+    def _send(self, text: str) -> None:
+        if not_utf_8 := re.search("[\ud800-\udfff]", text):  # Python's way to keep such a byte of the terminal
+            raise ValueError(f"text must be UTF-8 (RFC 6455 §5.6), and {not_utf_8[0]!a} is not")
+        self.ws.send(text)
+
     def _ping(self) -> None:
         notify(f"Pong after {self.ws.ping() * 1000:.1f} ms")
 
     def _close_with(self, rest: str) -> None:
         code, _, reason = rest.strip().partition(" ")
         if code and not re.fullmatch("[0-9]{1,5}", code):
-            raise ValueError(f"a close code is a number, not {code}")
+            raise ValueError(f"a close code is a number, as in /close 4000 bye, not {code!r}")
         self.ws.close(int(code or 1000), reason)
         self.ended.wait()
 
@@ -185,6 +190,8 @@ class Prompt(Terminal):
         """Run each line as a command, until Ctrl-D."""
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCONT})
         self.say("type a line to send it; /help lists the commands")
+        if readline is not None:
+            set_up_readline()
         if HAS_HOOK:
             readline.set_pre_input_hook(self._begin_typing)
         try:
@@ -285,6 +292,17 @@ class Prompt(Terminal):
             self._draw(f"\r\x1b[J{self._typed()}")
 
 
+def set_up_readline() -> None:
+    """Turn off the completion of file names, and take bytes above 127 as characters in every locale.
+
+    In the locale C a byte above 127 is a key with Meta for readline, and some of those insert the
+    names of all files.  They would go to the server.
+    """
+    readline.set_completer(lambda text, state: None)
+    for setting in ("convert-meta off", "input-meta on", "output-meta on"):
+        readline.parse_and_bind(f"set {setting}")
+
+
 class History:
     """The typed lines, kept in a file for the next time."""
 
@@ -324,6 +342,18 @@ def history_file() -> Path | None:
     return Path(state, "wsref", "connect_history") if os.path.isabs(state) else None
 
 
+def bytes_of(digits: str) -> bytes:
+    r"""Return the bytes of ``/binary``.
+
+    >>> bytes_of("00 ff68")
+    b'\x00\xffh'
+    """
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        raise ValueError(f"a byte is two hex digits, as in /binary 00 ff 68690a, not {digits}") from None
+
+
 def big_text(size: str) -> str:
     """Return a text of this many bytes.
 
@@ -331,6 +361,6 @@ def big_text(size: str) -> str:
     '0123456789ab'
     """
     if not re.fullmatch("[0-9]{1,9}", size.strip()):
-        raise ValueError(f"a size is a number of bytes, not {size}")
+        raise ValueError(f"a size is a number of bytes below 1,000,000,000, as in /big 70000, not {size!r}")
     pattern = "0123456789abcdef"
     return (pattern * (int(size) // 16 + 1))[: int(size)]

@@ -31,7 +31,7 @@ class ReportFiles:
     Args:
         files: Kind to file; ``-``: standard output; None: no such report.
     Raises:
-        ValueError: Two reports go to standard output.
+        ValueError: Two reports go to one file, or to standard output.
         CommandError: A file cannot be written.
     """
 
@@ -45,9 +45,10 @@ class ReportFiles:
 
     def __init__(self, files: Mapping[str, str | None]) -> None:
         self._files = {kind: file for kind, file in files.items() if file is not None}
-        if list(self._files.values()).count("-") > 1:
-            raise ValueError("only one report can go to standard output")
-        for file in self._files.values():
+        names = list(self._files.values())
+        for file in names:
+            if names.count(file) > 1:
+                raise ValueError(f"only one report can go to {'standard output' if file == '-' else file}")
             if file != "-":
                 self.require_writable(file)
 

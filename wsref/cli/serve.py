@@ -25,7 +25,7 @@ from ..protocol.deflate import Compression
 from ..protocol.limits import Limits
 from ..protocol.origin import is_loopback
 from ..steps import LAST, SEEN, diff_of, source_of
-from .terminal import CommandError, open_trace, set_up_log
+from .terminal import CommandError, UsageError, open_trace, positive, set_up_log
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -103,14 +103,14 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add(
         "--max-message-size",
         metavar="BYTES",
-        type=int,
+        type=positive,
         default=Limits().max_message_size,
         help="refuse longer messages with 1009 (default: %(default)s)",
     )
     add(
         "--max-connections",
         metavar="N",
-        type=int,
+        type=positive,
         default=Limits().max_connections,
         help="refuse more connections at a time with 503 (default: %(default)s)",
     )
@@ -166,7 +166,7 @@ def run(options: argparse.Namespace) -> int:
         CommandError: The server cannot start.
     """
     if options.step is None and (options.source or options.diff):
-        raise CommandError("--source and --diff print a step of the book: say which, --step N")
+        raise UsageError("--source and --diff print a step of the book: say which, --step N")
     if options.source or options.diff:
         print(source_of(options.step) if options.source else diff_of(options.step), end="")
         return 0
@@ -195,9 +195,11 @@ def _make_step(options: argparse.Namespace) -> StepServer:
         "--max-connections": options.max_connections != Limits().max_connections,
     }
     for flag in (flag for flag, is_given in given.items() if is_given):
-        raise CommandError(f"{flag} cannot be used with --step: the programs of the book have no such option")
+        raise UsageError(f"{flag} cannot be used with --step: the programs of the book have no such option")
     printer = open_trace(options.trace)
     context = tls_context(options.certfile, options.keyfile)
+    if ":" in options.host:
+        raise UsageError("--host with --step is a name or an IPv4 address: the programs of the book speak no IPv6")
     try:
         return StepServer(
             options.step,
@@ -212,10 +214,7 @@ def _make_step(options: argparse.Namespace) -> StepServer:
 
 
 def _make_server(options: argparse.Namespace) -> WebSocketServer[Any]:
-    try:
-        limits = Limits(max_message_size=options.max_message_size, max_connections=options.max_connections)
-    except ValueError as error:
-        raise CommandError(str(error)) from None
+    limits = Limits(max_message_size=options.max_message_size, max_connections=options.max_connections)
     context = tls_context(options.certfile, options.keyfile)
     raise_open_files_limit(limits.max_connections)
     printer = open_trace(options.trace)
@@ -224,7 +223,7 @@ def _make_server(options: argparse.Namespace) -> WebSocketServer[Any]:
     if options.wire is None:
         options.wire = is_loopback(options.host) and tap is None
     elif options.wire and tap is not None:
-        raise CommandError("--wire cannot be used with --trace")
+        raise UsageError("--wire cannot be used with --trace")
     if options.wire:
         handler, subscriptions = with_wire()
         page, tap = page_with_wire(page), subscriptions.tap
@@ -274,8 +273,21 @@ def startup_message(url: str, step: int | None = None) -> str:
         lines.append(f"  {scheme}://{address}/echo  sends back what you send")
         lines.append(f"  {scheme}://{address}/chat  sends it to everyone")
     if all_addresses:
-        lines.append("\n  It listens on all addresses of this machine: others on your network can connect.")
+        own, port = network_address(), address.rpartition(":")[2]
+        where = f": a phone, at {scheme.replace('ws', 'http')}://{own}:{port}/" if own else ""
+        lines.append(f"\n  It listens on all addresses of this machine, so others on your network can connect{where}")
     return "\n".join(lines)
+
+
+def network_address() -> str | None:
+    """Return this machine's IPv4 address in its network.  None: it has none."""
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.connect(("192.0.2.1", 9))  # chooses the way out, and sends nothing (RFC 5737: no such host)
+            own = str(sock.getsockname()[0])
+    except OSError:
+        return None
+    return None if is_loopback(own) else own
 
 
 def print_line(text: str, stream: TextIO) -> None:
@@ -363,7 +375,7 @@ def tls_context(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | N
     """
     if certfile is None:
         if keyfile is not None:
-            raise CommandError("--keyfile needs --certfile")
+            raise UsageError("--keyfile needs --certfile")
         return None
     for file in filter(None, (certfile, keyfile)):
         try:
@@ -396,6 +408,9 @@ def explain_bind_error(error: OSError | UnicodeError, host: str, port: int) -> s
     if isinstance(error, UnicodeError):
         return f"cannot listen on {host!a}: not the name of a host"
     if isinstance(error, socket.gaierror):
+        if host.startswith("[") or "/" in host or host.count(":") == 1:
+            what = "an address is written without brackets, scheme and port: --host ::1, --host 0.0.0.0 --port 8000"
+            return f"cannot listen on {host!a}: {what}"
         return f"cannot listen on {host!a}: no such host ({error.strerror})"
     if error.errno == errno.EADDRINUSE:
         return f"cannot listen on {host} port {port}: it is in use; try another, --port {port % 65535 + 1}"

@@ -12,11 +12,16 @@ import threading
 import time
 from typing import TextIO
 
+from ..protocol.limits import MAX_SECONDS
 from ..wire.trace import Printer, Recorder
 
 
 class CommandError(Exception):
     """The command failed: one line on standard error, and exit code 1."""
+
+
+class UsageError(CommandError):
+    """The options do not go together, or one is out of range: exit code 2."""
 
 
 #: Whether a signal can interrupt a thread at will, as on Linux and macOS, and not on Windows.
@@ -71,7 +76,7 @@ def positive(text: str) -> int:
         argparse.ArgumentTypeError: It is not a whole number above 0.
     """
     if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text)):
-        raise argparse.ArgumentTypeError(f"a number of bytes or messages is a whole number above 0, not {text!a}")
+        raise argparse.ArgumentTypeError(f"it takes a whole number above 0, not {text!a}")
     return int(text)
 
 
@@ -79,14 +84,14 @@ def seconds(text: str) -> float:
     """Parse a time on the command line.
 
     Raises:
-        argparse.ArgumentTypeError: It is not a number above 0.
+        argparse.ArgumentTypeError: It is not a number above 0, or more than the system can wait for.
     """
     try:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"seconds are a number above 0, not {text!a}")
+    if not 0 < number <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"seconds are a number above 0, at most {MAX_SECONDS:,}, not {text!a}")
     return number
 
 

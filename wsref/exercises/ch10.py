@@ -27,7 +27,7 @@ def check_Whisper(theirs: Any) -> None:  # noqa: N802
                     expect_event(who, ws, "'Ann: /together now'", "'/together now' from Ann, and private words")
 
 
-class _Member(Chat):
+class _Member(Chat, overrides_internals=True):
     """A member without a connection."""
 
     def __init__(self, nick: str) -> None:

@@ -26,7 +26,8 @@ def show(value: object) -> str:
 
 def call_text(function: Callable[..., object], *arguments: object) -> str:
     """Return the call as Python code."""
-    return f"{function.__name__}({', '.join(map(show, arguments))})"
+    name = getattr(function, "__name__", type(function).__name__)  # a partial has none
+    return f"{name}({', '.join(map(show, arguments))})"
 
 
 def call(function: Callable[..., Any], *arguments: object) -> Any:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import ModuleType
-from typing import IO, Any
+from typing import Any
 
 from .expect import Wrong, describe
 from .stubs import Definition, definitions, stub_of
@@ -79,7 +79,10 @@ def verdict(chapter: int, name: str, path: Path) -> str:
         module = _load(path)
         if not hasattr(module, name):
             return f"{path} has no {name}"
-        getattr(importlib.import_module(f"{__package__}.ch{chapter:02}"), f"check_{name}")(getattr(module, name))
+        theirs = getattr(module, name)
+        if not callable(theirs):
+            return f"{name} must be a function or a class, as in the stub, not {type(theirs).__name__}"
+        getattr(importlib.import_module(f"{__package__}.ch{chapter:02}"), f"check_{name}")(theirs)
     except Wrong as wrong:
         return f"{wrong}{_line_of(wrong.__cause__, path)}"
     except BaseException as error:
@@ -112,17 +115,18 @@ def _quote(path: Path, number: int) -> str:
 
 def _check_in_process(chapter: int, name: str, path: Path, timeout: float, quiet: bool) -> str:
     """Return the verdict of a new process, or how that ended without one."""
-    fork = multiprocessing.get_context("fork")
-    receiver, sender = fork.Pipe(duplex=False)
-    with tempfile.TemporaryFile() as hung, receiver:
-        child = fork.Process(target=_child, args=(sender, hung, chapter, name, path, timeout, quiet))
+    context: Any = multiprocessing.get_context("fork" if hasattr(os, "fork") else "spawn")  # Windows has no fork
+    receiver, sender = context.Pipe(duplex=False)
+    with tempfile.TemporaryDirectory() as folder, receiver:
+        hung = Path(folder, "hung")
+        child = context.Process(target=_child, args=(sender, hung, chapter, name, path, timeout, quiet))
         child.start()
         sender.close()
         try:
             return str(receiver.recv())
         except EOFError:
-            hung.seek(0)
-            report = hung.read().decode(errors="replace")
+            child.join()
+            report = hung.read_text(errors="replace") if hung.exists() else ""
         finally:
             child.kill()
             child.join()
@@ -133,10 +137,10 @@ def _check_in_process(chapter: int, name: str, path: Path, timeout: float, quiet
 
 
 def _child(
-    sender: Connection[Any, Any], hung: IO[bytes], chapter: int, name: str, path: Path, timeout: float, quiet: bool
+    sender: Connection[Any, Any], hung: Path, chapter: int, name: str, path: Path, timeout: float, quiet: bool
 ) -> None:
     """Send the verdict.  After the timeout, write where each thread is, and end: no loop can prevent that."""
-    faulthandler.dump_traceback_later(min(timeout, 1e6), exit=True, file=hung)
+    faulthandler.dump_traceback_later(min(timeout, 1e6), exit=True, file=hung.open("wb"))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.dont_write_bytecode = True
     if quiet:

@@ -44,6 +44,7 @@ from ..protocol.http11 import build_request
 from ..protocol.limits import MAX_SECONDS, Limits
 from ..protocol.spec import CloseCode, Role, State
 from ..protocol.url import parse_url
+from .arguments import check_type
 from .channel import Channel, make_connection
 from .dialing import addresses_of, dial, make_transport, read_response, start_tls, turn
 from .log import logger
@@ -89,8 +90,8 @@ def connect(
     Returns:
         An open :class:`WebSocket`.
     Raises:
-        ValueError: An invalid URL, subprotocol, header or timeout, or an ``ssl_context`` for
-            ``ws``: nothing was sent.
+        TypeError, ValueError: An invalid URL, subprotocol, header or timeout, an ``ssl_context`` for
+            ``ws``, or an argument of another type; the message says which: nothing was sent.
         HandshakeFailed: The server's response did not open a WebSocket.
         TimeoutError: It took longer than ``timeout``.
         ssl.SSLCertVerificationError: The server's certificate is not trusted, or not for this
@@ -99,10 +100,14 @@ def connect(
     Source:
         RFC 6455 §4.1.
     """
+    check_type("url", url, str)
+    check_type("limits", limits, Limits)
+    check_type("ssl_context", ssl_context, ssl.SSLContext, optional=True)
+    check_type("compression", compression, Compression, optional=True)
     where = parse_url(url)
     if ssl_context is not None and not where.secure:
         raise ValueError("an ssl_context is for wss://; this is ws://")
-    if not 0 < timeout <= MAX_SECONDS:
+    if not isinstance(timeout, (int, float)) or not 0 < timeout <= MAX_SECONDS:
         raise ValueError(f"timeout must be more than 0 and at most {MAX_SECONDS:,} seconds, not {timeout!r}")
     request = build_handshake(
         where,

@@ -7,14 +7,12 @@ its connection.  Its :meth:`~WebSocketHandler.handle` is the contents page of th
 from __future__ import annotations
 
 import contextlib
-import inspect
 import logging
 import re
 import socketserver
 import time
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Any
 
 from ..protocol import deflate, handshake
@@ -24,19 +22,15 @@ from ..protocol.errors import ConnectionClosed, HTTPError, quote_ascii
 from ..protocol.extensions import parse_extensions
 from ..protocol.http11 import Request, Response, build_response, find_end_of_head, parse_head
 from ..protocol.origin import check_origin
-from ..protocol.spec import TOKEN, CloseCode, Role, State
+from ..protocol.spec import CloseCode, Role, State
 from .channel import Channel, make_connection
 from .log import logger
 from .server import WebSocketServer, name_of
+from .subclassing import OwnNames, check_subclass
 from .transport import Transport
 
 #: Bytes that a read of the request's head asks for.
 HEAD_READ_SIZE = 4 * 1024
-
-#: What a subclass may override: its hooks with the number of their arguments, and the calls.
-HOOKS = {"check_request": 1, "on_open": 0, "on_message": 1, "on_pong": 1, "on_close": 2}
-CALLS = {"send", "send_fragments", "ping", "close"}
-OPTIONS = {"subprotocols", "paths"}
 
 
 class WebSocketHandler(socketserver.BaseRequestHandler):
@@ -500,78 +494,26 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
         """
         super().__init_subclass__(**options)
         if not overrides_internals:
-            check_subclass(cls)
+            check_subclass(cls, OWN)
 
     def __setattr__(self, name: str, value: object) -> None:
         """Refuse an attribute of a subclass that would replace one of wsref's own."""
-        if name in _METHODS or (name in _ATTRIBUTES and name in self.__dict__):
+        if name in OWN.methods or (name in OWN.attributes and name in self.__dict__):
             raise AttributeError(f"{type(self).__name__}.{name} is wsref's own: choose another name")
         super().__setattr__(name, value)
 
 
-#: Attributes that wsref sets, each once.
-_ATTRIBUTES = {"request", "client_address", "server", "_transport", "_early", "_channel", "_accepted"}
-
-#: Methods and properties.
-_METHODS = {name for name in dir(WebSocketHandler) if not name.startswith("__")} - OPTIONS - _ATTRIBUTES
+#: The names that mean something to wsref; see :mod:`wsref.network.subclassing`.
+OWN = OwnNames(
+    WebSocketHandler,
+    hooks={"check_request": 1, "on_open": 0, "on_message": 1, "on_pong": 1, "on_close": 2},
+    calls={"send", "send_fragments", "ping", "close"},
+    options={"subprotocols", "paths"},
+    attributes={"request", "client_address", "server", "_transport", "_early", "_channel", "_accepted"},
+)
 
 #: The answer when the server itself fails.
 SERVER_FAILED = HTTPError(500, "the server failed", "RFC 9110 §15.6.1")
-
-
-def check_subclass(cls: type[WebSocketHandler]) -> None:
-    """Check a subclass of :class:`WebSocketHandler`; see there.
-
-    Raises:
-        TypeError: What is wrong with it.
-    """
-    checked = {known for base in cls.__bases__ if issubclass(base, WebSocketHandler) for known in base.__mro__}
-    mixed_in = [one for one in reversed(cls.__mro__) if one not in checked]  # cls, and mixins that come with it
-    for where, name, value in [(f"{one.__name__}.{n}", n, v) for one in mixed_in for n, v in vars(one).items()]:
-        if name in HOOKS:
-            _check_hook(where, value, HOOKS[name])
-        elif name in CALLS:
-            _check_is_plain_function(where, value)
-        elif name in _METHODS or name in _ATTRIBUTES:
-            instead = "; override on_open and on_close instead" if name in ("setup", "handle", "finish") else ""
-            raise TypeError(f"{where} is wsref's own: choose another name{instead}")
-        elif name.startswith("on") and (meant := get_close_matches(name, HOOKS, 1, 0.8)):
-            raise TypeError(f"{where} would never be called: {meant[0]} is the hook; or choose another name")
-        elif name in ("subprotocols", "paths") and value is not None and not isinstance(value, property):
-            _check_option(where, name, value)
-
-
-def _check_option(where: str, option: str, names: object) -> None:
-    if isinstance(names, (str, bytes)) or not isinstance(names, Collection):
-        raise TypeError(f"{where} is a list of str, such as ({names!r},), not one {type(names).__name__}")
-    for one in names:
-        if not isinstance(one, str):
-            raise TypeError(f"{where} is a list of str; {one!r} is not one")
-        if option == "subprotocols" and not re.fullmatch(TOKEN, one):
-            raise TypeError(f"{where}: {one!r} is not a token (RFC 6455 §4.1)")
-        if option == "paths" and not one.startswith("/"):
-            raise TypeError(f"{where}: a path begins with '/', not as {one!r}")
-
-
-def _check_hook(where: str, hook: object, argument_count: int) -> None:
-    _check_is_plain_function(where, hook)
-    if isinstance(hook, (staticmethod, classmethod)) or not inspect.isfunction(hook):
-        return  # a decorated one: its call will tell
-    try:
-        inspect.signature(hook).bind(None, *range(argument_count))
-    except TypeError as error:
-        names = {0: "self", 1: "self and one argument", 2: "self, code and reason"}[argument_count]
-        raise TypeError(f"{where} is called with {names}: {error}") from None
-
-
-def _check_is_plain_function(where: str, function: object) -> None:
-    function = getattr(function, "__func__", function)  # of a staticmethod, or a classmethod
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise TypeError(f"{where} is async: wsref calls hooks in a thread of their connection; write a plain def")
-    if inspect.isgeneratorfunction(function):
-        raise TypeError(f"{where} contains yield: a call would only make a generator; write a plain function")
-    if not callable(function) and not hasattr(function, "__get__"):  # a descriptor: its call will tell
-        raise TypeError(f"{where} is a method that wsref calls, not a {type(function).__name__}")
 
 
 def _printable(text: str) -> str:

@@ -26,7 +26,8 @@ from ..protocol.frames import Frame, build_frame
 from ..protocol.http11 import build_response
 from ..protocol.limits import Limits
 from ..protocol.messages import opcode_and_payload
-from ..protocol.origin import is_loopback
+from ..protocol.origin import is_loopback, is_origin
+from .arguments import check_type
 from .backlog import BacklogWriter
 from .channel import Channel
 from .log import logger
@@ -112,7 +113,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
             function that gets all bytes that pass (see :mod:`wsref.network.tap`), or None.
     Raises:
         OSError: The address cannot be bound.
-        TypeError: An argument of the wrong type; the message says which.
+        TypeError, ValueError: A wrong argument; the message says which.
 
     Attributes:
         limits: As given.
@@ -137,13 +138,22 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
         page: bytes | None = None,
         tap: Callable[[Tapped, str], Tap | None] | None = None,
     ) -> None:
-        if isinstance(address, (str, bytes)) or len(address) < 2:
+        if not isinstance(address, (tuple, list)) or len(address) < 2:
             raise TypeError(f'the address is a pair of host and port, such as ("127.0.0.1", 8765), not {address!r}')
+        host, port = address[:2]
+        if not isinstance(port, int) or not 0 <= port <= 65535:  # getaddrinfo takes 99999 for 34463
+            raise ValueError(f"the port is a number from 0 to 65535, not {port!r}")
         if not isinstance(handler, type) or not hasattr(handler, "_send_nowait"):
             raise TypeError(f"the handler is a subclass of WebSocketHandler (the class itself), not {handler!r}")
         if isinstance(allowed_origins, str):
             raise TypeError("allowed_origins is a list of origins, not one str")
-        host, port = address[:2]
+        for origin in allowed_origins:
+            if origin != "*" and not is_origin(origin):
+                raise ValueError(f"allowed_origins: {origin!a} is not an origin as a browser writes it, such as 'https://example.com'")
+        check_type("limits", limits, Limits)
+        check_type("ssl_context", ssl_context, ssl.SSLContext, optional=True)
+        check_type("compression", compression, Compression, optional=True)
+        check_type("page", page, bytes, optional=True)
         found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         self.address_family, *_, bound = found[0]
 

@@ -75,7 +75,7 @@ def build_handshake(
         extensions: The offer: the value of Sec-WebSocket-Extensions.
         headers: Further headers.  A Host replaces that of the URL: for a virtual host.
     Raises:
-        TypeError: ``subprotocols`` is one str.
+        TypeError: ``subprotocols`` is one str, or a header is not a pair of str.
         ValueError: A subprotocol that is not a token or is offered twice, or a header that the
             handshake writes itself, or an invalid Host.  (:func:`~wsref.protocol.http11.build_request` finds a value
             that HTTP cannot carry.)
@@ -104,6 +104,9 @@ def build_handshake(
     if len(set(subprotocols)) < len(subprotocols):
         raise ValueError(f"offer each subprotocol once, not as in {quote_ascii(', '.join(subprotocols))} (§4.1)")
     headers = tuple(headers)
+    for header in headers:
+        if not isinstance(header, (tuple, list)) or [type(part) for part in header] != [str, str]:
+            raise TypeError(f"headers are a mapping, or pairs of name and value, both str: not {header!a}")
     for name, _ in headers:
         if OWN_HEADERS.fullmatch(name) or (origin is not None and name.lower() == "origin"):
             raise ValueError(f"the handshake writes the header {quote_ascii(name)} itself: leave it out")

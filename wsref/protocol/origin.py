@@ -61,19 +61,23 @@ def check_origin(request: Request, *, allowed: Collection[str] = (), secure: boo
         reason += " (it is the name in Host, but without TLS any name may be made to point here)"
     if origin == "null":
         reason += " (null is the origin of a page that was opened as a file)"
-    if _is_origin(origin) and len(origin) <= 100:
+    if is_origin(origin) and len(origin) <= 100:
         reason += f"; to let it in: --allow-origin {origin} (in a program: allowed_origins)"
     raise HTTPError(403, reason, "RFC 6455 §10.2")
 
 
-def _is_origin(origin: str) -> bool:
-    """RFC 6454 §6.2: scheme, host and perhaps a port; or null."""
+def is_origin(origin: str) -> bool:
+    """Whether this is an origin as a browser writes it: scheme, host and perhaps a port; or null.  RFC 6454 §6.2.
+
+    >>> [is_origin(text) for text in ("https://example.com", "http://[::1]:8000", "example.com", "https://example.com/")]
+    [True, True, False, False]
+    """
     return re.fullmatch(r"null|[a-z][a-z0-9+.\-]*://[a-z0-9.\-_\[\]:]+", origin) is not None
 
 
 def _host_of(origin: str) -> tuple[str, int] | None:
     """Host and port of an http or https origin, exactly as a browser writes it; else None."""
-    if not _is_origin(origin) or not origin.startswith(("http://", "https://")):
+    if not is_origin(origin) or not origin.startswith(("http://", "https://")):
         return None
     scheme, _, authority = origin.partition("://")
     return host_and_port(authority, 443 if scheme == "https" else 80)

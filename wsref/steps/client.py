@@ -225,5 +225,5 @@ class Client:
 if __name__ == "__main__":
     try:
         Client(sys.argv[1]).run()
-    except (HandshakeError, OSError) as error:
+    except (HandshakeError, ValueError, OSError) as error:
         sys.exit(f"not opened: {error}")

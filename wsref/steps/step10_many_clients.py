@@ -346,9 +346,9 @@ class Server(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
     def __init__(self, *arguments):
-        super().__init__(*arguments)
         self.clients = []  # handlers with an open WebSocket
         self.changing = threading.Lock()  # hold it to change the list
+        super().__init__(*arguments)  # last: where the port is in use, it calls server_close
 
     def join(self, client):
         """Add a client; tell the chat."""

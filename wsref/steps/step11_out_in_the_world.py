@@ -371,10 +371,10 @@ class Server(socketserver.ThreadingTCPServer):
     request_queue_size = 128
 
     def __init__(self, address, handler, context=None):
-        super().__init__(address, handler)
         self.context = context  # certificate and key: with them it speaks https:// and wss://
         self.clients = []  # handlers with an open WebSocket
         self.changing = threading.Lock()  # hold it to change the list
+        super().__init__(address, handler)  # last: where the port is in use, it calls server_close
 
     def join(self, client):
         """Add a client; tell the chat."""

@@ -8,6 +8,7 @@ makes :class:`Record` of them.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -17,9 +18,11 @@ from typing import TextIO
 
 from ..network.tap import Tap, Tapped
 from .colours import COLOURS
-from .describe import Explainer
+from .describe import Explainer, recognise
 from .description import Description
 from .words import quote_unicode
+
+logger = logging.getLogger("wsref")
 
 #: Bytes of a frame that a line shows in hex.
 MAX_HEX = 32
@@ -150,16 +153,25 @@ class Printer:
         self._stream = stream
         self._colour = colour
         self._lock = threading.Lock()
+        self._is_over = False
 
     def on_record(self, record: Record) -> None:
         """Print a record."""
         self._write("".join(line + "\n" for line in trace_lines(record, colour=self._colour)))
 
     def _write(self, text: str) -> None:
-        if text:
-            with self._lock:
+        if not text:
+            return
+        with self._lock:
+            if self._is_over:
+                return
+            try:
                 self._stream.write(text)
                 self._stream.flush()
+            except OSError as error:  # a full disk, a reader that has ended
+                self._is_over = True
+                name = quote_unicode(str(getattr(self._stream, "name", "the stream")), MAX_PEER)
+                logger.error("the trace ends here: cannot write to %s: %s", name, error.strerror)
 
     def tap(self, transport: Tapped, peer: str) -> Tap:
         """The ``tap`` of a :class:`~wsref.network.server.WebSocketServer`."""
@@ -196,15 +208,24 @@ def replay(rows: Iterable[str]) -> Iterator[Record]:
         ValueError: A line is not a record; the message names the line.
     """
     taps: dict[str, TraceTap] = {}
+    ended: set[str] = set()
     records: list[Record] = []
     for number, line in enumerate(_lines(rows), 1):
         try:
             peer, sent, by_server, at, data = _record(line)
         except (ValueError, KeyError, TypeError, OverflowError, OSError, RecursionError) as error:
-            words = f"{error}" or type(error).__name__
+            words = f"it has no {error}" if isinstance(error, KeyError) else f"{error}" or type(error).__name__
             raise ValueError(f"line {number} is not a record of --trace: {words}") from None
+        if not by_server and peer in taps:
+            # The port may be used again.  A connection that was reset has no recorded end.
+            begins = recognise(data) == "request" and taps[peer].pending(sent=sent) is None
+            if begins or peer in ended:
+                del taps[peer]
+                ended.discard(peer)
         tap = taps.setdefault(peer, TraceTap(peer, records.append, is_server=by_server is sent))
         tap(sent, data, at)
+        if not data and not by_server:
+            ended.add(peer)
         yield from records
         records.clear()
 
@@ -222,6 +243,8 @@ def _lines(rows: Iterable[str]) -> Iterator[str]:
 
 def _record(line: str) -> tuple[str, bool, bool, float, bytes]:
     """Read a line that a :class:`Recorder` wrote."""
+    if not line.strip():
+        raise ValueError("it is empty")
     row = json.loads(line)
     if not isinstance(row, dict):
         raise TypeError("not a JSON object")

@@ -16,6 +16,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 if os.environ.get("WSREF_TEST_SYSTEM"):
@@ -42,6 +43,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--repeat", type=int, default=1, help="run each test so many times: for the tests of faults")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """How a property is tested: the same examples on each run, and a third of them without ``--slow``."""
+    examples = 150 if config.getoption("--slow") else 50
+    hypothesis.settings.register_profile("wsref", deadline=None, derandomize=True, max_examples=examples)
+    if not config.getoption("--hypothesis-profile", None):
+        hypothesis.settings.load_profile("wsref")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """For ``-n auto``, two for each processor: the tests wait more than they compute."""
@@ -58,9 +67,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not config.getoption("--slow"):
-        for item in items:
-            if "slow" in item.keywords:
-                item.add_marker(pytest.mark.skip(reason="slow: give --slow"))
+        left_out = [item for item in items if item.get_closest_marker("slow")]
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if not config.getoption("--slow"):
+        terminalreporter.write_line("The slow tests are left out: --slow runs them too.")
 
 
 def wait_until(true: Callable[[], object], seconds: float = DEADLINE) -> None:

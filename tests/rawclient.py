@@ -58,7 +58,7 @@ class RawClient:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if context is not None:
             self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
-        self.buffer = b""
+        self.buffer = bytearray()
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -78,14 +78,15 @@ class RawClient:
 
     def take(self, n: int) -> bytes:
         while len(self.buffer) < n:
-            assert self.more(), f"ended after {self.buffer!r}"
-        data, self.buffer = self.buffer[:n], self.buffer[n:]
+            assert self.more(), f"ended after {len(self.buffer)} bytes: {bytes(self.buffer[:500])}"
+        data = bytes(self.buffer[:n])
+        del self.buffer[:n]
         return data
 
     def head(self) -> str:
         """A response's head."""
         while b"\r\n\r\n" not in self.buffer:
-            assert self.more(), f"ended after {self.buffer!r}"
+            assert self.more(), f"ended after {len(self.buffer)} bytes: {bytes(self.buffer[:500])}"
         head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
         return head.decode()
 
@@ -93,7 +94,8 @@ class RawClient:
         """All that comes until the end."""
         while self.more():
             pass
-        data, self.buffer = self.buffer, b""
+        data = bytes(self.buffer)
+        self.buffer.clear()
         return data
 
     def open(self, path: str = "/", **headers: str | None) -> str:

@@ -1,4 +1,7 @@
-"""Chapter 0 in a real browser: Chromium opens the 426, and its page upgrades."""
+"""Chapter 0 in a real browser: Chromium opens the 426, and its page upgrades.
+
+The quick suite has one test of each kind: the rest are slow, as Chromium takes a quarter of its processor time.
+"""
 
 from __future__ import annotations
 
@@ -192,6 +195,7 @@ def emulate(driver: webdriver.Chrome) -> Iterator[Callable[..., object]]:
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
 
 
+@pytest.mark.slow
 def test_the_package_works_from_a_zip(tmp_path: Path) -> None:
     package, archive = Path(wsref.__file__).parent, tmp_path / "wsref.zip"
     with zipfile.ZipFile(archive, "w") as whole:
@@ -252,6 +256,7 @@ def test_a_browser_sees_426_and_upgrades_all_the_same(page: Page) -> None:
     assert page["handshake-response"].text.startswith("HTTP/1.1 101 Switching Protocols")
 
 
+@pytest.mark.slow
 def test_asked_again_by_fetch_the_server_answers_426_with_an_upgrade_header(page: Page) -> None:
     page.click("ask-again")
     page.wait(lambda: "426 Upgrade Required" in page["asked"].text, "an answer")
@@ -272,12 +277,14 @@ def test_bytes_come_back_as_bytes(page: Page) -> None:
     page.sees("note", "two digits")
 
 
+@pytest.mark.slow
 def test_200_kilobytes_come_back_equal_and_the_log_does_not_print_them(page: Page) -> None:
     page.click("send-big")
     page.sees("message", "(204,800 characters), equal to what was sent; there and back in ")
     assert max(len(detail) for _, detail in page.log()) < 500
 
 
+@pytest.mark.slow
 def test_the_log_is_bounded(page: Page) -> None:
     page.driver.execute_script("for (let n = 0; n < 600; n++) send(`number ${n}`, `number ${n}`)")
     page.sees("message", "number 599")
@@ -304,6 +311,7 @@ def test_two_pages_chat(driver: webdriver.Chrome, server: WebSocketServer) -> No
     assert not driver.find_elements(By.CSS_SELECTOR, "#log img")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [10, 11])
 def test_two_browsers_chat_on_the_server_of_the_book(
     driver: webdriver.Chrome, certificate: tuple[str, str], step: int
@@ -345,6 +353,7 @@ def test_two_browsers_chat_on_the_server_of_the_book(
         sees("* Ann has joined", "* Bo has joined", "Bo: grüß dich", "* Bo has left")
 
 
+@pytest.mark.slow
 def test_bytes_in_the_chat_are_refused_with_1003(driver: webdriver.Chrome, server: WebSocketServer) -> None:
     page = Page(driver, address(server, "/chat?name=Ann")).is_open()
     page.click("send-big")
@@ -365,11 +374,13 @@ def test_a_close_with_4001_and_a_reason_is_answered_and_clean(page: Page, caplog
     )
 
 
+@pytest.mark.slow
 def test_a_close_without_a_code_shows_1005(page: Page) -> None:
     page.fill("code", "", Keys.ENTER)
     page.sees("close", 'code 1005 (a Close without a code), reason "", wasClean true')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("code", "reason", "words"),
     [
@@ -400,6 +411,7 @@ def test_after_the_close_sending_is_refused_with_a_reason_and_reconnecting_works
     page.sees("message", "back again")
 
 
+@pytest.mark.slow
 def test_a_server_that_goes_down_says_1001_and_the_page_does_not_storm_it(driver: webdriver.Chrome) -> None:
     with started() as server:
         page = Page(driver, address(server)).is_open()
@@ -414,6 +426,7 @@ def test_a_server_that_goes_down_says_1001_and_the_page_does_not_storm_it(driver
     driver.get_log("browser")  # "net::ERR_CONNECTION_REFUSED", rightly
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "flags_then"), [([], []), (["--no-wire"], ["--no-wire"]), ([], ["--no-wire"])], ids=lambda f: " ".join(f)
 )
@@ -446,6 +459,7 @@ def test_after_a_stop_reconnect_says_so_and_after_a_restart_it_connects(
         driver.get_log("browser")
 
 
+@pytest.mark.slow
 def test_in_a_shared_chat_reconnect_shows_each_missed_line_once(driver: webdriver.Chrome) -> None:
     handler, page = with_exchange(Exchange()), page_for_exchange(PAGE.read_bytes())
     with free_port() as port:
@@ -474,6 +488,7 @@ def test_in_a_shared_chat_reconnect_shows_each_missed_line_once(driver: webdrive
     driver.get_log("browser")
 
 
+@pytest.mark.slow
 def test_a_page_that_reconnects_to_a_restarted_server_shows_what_redis_kept(
     driver: webdriver.Chrome, tmp_path: Path
 ) -> None:
@@ -503,11 +518,13 @@ def test_a_page_that_reconnects_to_a_restarted_server_shows_what_redis_kept(
                 assert sum(line.endswith(text) for line in lines) == 1, lines
 
 
+@pytest.mark.slow
 def test_without_an_exchange_the_page_asks_for_no_lines(driver: webdriver.Chrome, server: WebSocketServer) -> None:
     page = Page(driver, address(server, "/chat?name=Ann")).is_open()
     assert "since" not in page["handshake-request"].text
 
 
+@pytest.mark.slow
 def test_a_wire_that_never_answers_does_not_keep_the_page_from_its_server(driver: webdriver.Chrome) -> None:
     handler, subscriptions = with_wire()
     silence = threading.Event()
@@ -536,6 +553,7 @@ def test_a_connection_that_the_server_cuts_shows_1006(page: Page, server: WebSoc
     page.driver.get_log("browser")
 
 
+@pytest.mark.slow
 def test_offered_subprotocols_that_the_server_does_not_speak_fail_the_connection(page: Page) -> None:
     page.fill("protocols", "x.first, x.second", Keys.ENTER)
     page.sees("error")
@@ -563,7 +581,7 @@ socket.onclose = (event) => { document.title = `${socket.readyState} ${event.cod
 </script>"""
 
 
-@pytest.mark.parametrize("scheme", ["data", "file"])
+@pytest.mark.parametrize("scheme", [pytest.param("data", marks=pytest.mark.slow), "file"])
 def test_a_page_without_an_origin_is_refused(
     scheme: str, driver: webdriver.Chrome, server: WebSocketServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -581,6 +599,7 @@ def test_a_page_without_an_origin_is_refused(
         assert "403: pages from origin 'null' may not connect here" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_name_that_points_to_loopback_by_dns_rebinding_is_refused(
     driver: webdriver.Chrome, server: WebSocketServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -595,6 +614,7 @@ def test_a_name_that_points_to_loopback_by_dns_rebinding_is_refused(
     driver.get_log("browser")
 
 
+@pytest.mark.slow
 def test_a_close_before_the_connection_is_open_is_named_as_the_reason(page: Page) -> None:
     page.click("clear")
     page.driver.execute_script("byId('connect').click(); byId('disconnect').click()")
@@ -604,6 +624,7 @@ def test_a_close_before_the_connection_is_open_is_named_as_the_reason(page: Page
     page.driver.get_log("browser")
 
 
+@pytest.mark.slow
 def test_a_chat_without_a_name_asks_for_one_at_its_field(driver: webdriver.Chrome, server: WebSocketServer) -> None:
     page = Page(driver, address(server, "/chat"))
     assert page["name-why"].text == "Choose a name, then Connect."
@@ -616,6 +637,7 @@ def test_a_chat_without_a_name_asks_for_one_at_its_field(driver: webdriver.Chrom
     assert not page["name-why"].is_displayed()
 
 
+@pytest.mark.slow
 def test_the_heading_says_the_real_status(driver: webdriver.Chrome) -> None:
     class As200(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -640,7 +662,7 @@ def test_the_heading_says_the_real_status(driver: webdriver.Chrome) -> None:
     driver.get_log("browser")
 
 
-@pytest.mark.parametrize("step", range(1, 12))
+@pytest.mark.parametrize("step", [*(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 11)), 11])
 def test_the_banner_of_a_step_promises_what_a_browser_gets(driver: webdriver.Chrome, step: int) -> None:
     with running(step=step) as server:
         driver.get(server.url.replace("ws", "http", 1) + "/")
@@ -652,6 +674,7 @@ def test_the_banner_of_a_step_promises_what_a_browser_gets(driver: webdriver.Chr
     driver.get_log("browser")
 
 
+@pytest.mark.slow
 def test_the_page_opened_as_a_file_says_what_to_do_instead(driver: webdriver.Chrome) -> None:
     page = Page(driver, PAGE.as_uri())
     page.sees("note", "Open the URL that wsref printed")
@@ -688,6 +711,7 @@ def wired(driver: webdriver.Chrome) -> Iterator[Page]:
         driver.get("about:blank")
 
 
+@pytest.mark.slow
 def test_the_wire_panel_shows_what_browsers_hide_and_draws_it(wired: Page) -> None:
     wired.fill("text", "see me", Keys.ENTER)
     for words in ("GET /echo?compression=off&wire=", "101 Switching Protocols", "'see me'", "PING", "PONG"):
@@ -706,6 +730,7 @@ def test_the_first_click_sends_the_eleven_bytes_of_the_front_page(wired: Page) -
     assert len(set(wired.driver.execute_script(left))) == 2  # direction is more than an arrow, and no colour
 
 
+@pytest.mark.slow
 def test_a_line_that_is_chosen_stays_until_the_newest_is_wanted_again(wired: Page) -> None:
     wired.click("send-text")
     wired.draws("Hello")
@@ -721,6 +746,7 @@ def test_a_line_that_is_chosen_stays_until_the_newest_is_wanted_again(wired: Pag
     assert "another" in wired.chosen()
 
 
+@pytest.mark.slow
 def test_in_the_wire_list_tab_stops_once_and_the_arrow_keys_move(wired: Page) -> None:
     wired.click("send-text")
     wired.draws("Hello")
@@ -733,6 +759,7 @@ def test_in_the_wire_list_tab_stops_once_and_the_arrow_keys_move(wired: Page) ->
     assert wired.driver.execute_script(script) == 1
 
 
+@pytest.mark.slow
 def test_connections_are_told_apart_and_the_token_is_nowhere(wired: Page) -> None:
     wired.click("path-chat")
     wired.fill("name", "Ann", Keys.ENTER)
@@ -753,6 +780,7 @@ def test_connections_are_told_apart_and_the_token_is_nowhere(wired: Page) -> Non
     assert token not in page_now
 
 
+@pytest.mark.slow
 def test_without_a_wire_the_page_has_no_panel(page: Page) -> None:
     assert not page["wire"].is_displayed()
 
@@ -768,6 +796,7 @@ def test_a_page_that_came_over_https_opens_wss(driver: webdriver.Chrome, certifi
         driver.get("about:blank")
 
 
+@pytest.mark.slow
 def test_nothing_scrolls_sideways_on_a_phone(
     page: Page, server: WebSocketServer, emulate: Callable[..., object]
 ) -> None:
@@ -813,6 +842,7 @@ def contrast(one: str, other: str) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_wire_panel_contrasts_enough(wired: Page, emulate: Callable[..., object], scheme: str) -> None:
     emulate("setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
@@ -823,6 +853,7 @@ def test_the_wire_panel_contrasts_enough(wired: Page, emulate: Callable[..., obj
         assert contrast(colour, behind) >= 4.5, f"{text!r}: {colour} on {behind}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1280])
 def test_the_wire_is_beside_talk_or_right_below_it(wired: Page, emulate: Callable[..., object], width: int) -> None:
     emulate("setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600)
@@ -841,6 +872,7 @@ def test_the_wire_is_beside_talk_or_right_below_it(wired: Page, emulate: Callabl
         assert wire["top"] + wired.driver.execute_script("return scrollY") < 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_colours_follow_the_system_and_contrast_enough(
     page: Page, emulate: Callable[..., object], scheme: str
@@ -856,6 +888,7 @@ def test_the_colours_follow_the_system_and_contrast_enough(
         assert contrast(colour, behind) >= 4.5, f"{text!r}: {colour} on {behind}"  # WCAG 1.4.3, AA
 
 
+@pytest.mark.slow
 def test_the_keyboard_alone_reaches_every_control_in_reading_order(page: Page) -> None:
     page.driver.execute_script("document.activeElement.blur(); scrollTo(0, 0)")
     reached = []
@@ -869,6 +902,7 @@ def test_the_keyboard_alone_reaches_every_control_in_reading_order(page: Page) -
     assert page.driver.execute_script(focus) == "solid"
 
 
+@pytest.mark.slow
 def test_every_field_has_a_label_and_every_button_a_text(page: Page) -> None:
     for field in page.driver.find_elements(By.CSS_SELECTOR, "input, button"):
         assert page.driver.execute_script(

@@ -187,7 +187,7 @@ class TestTheRows:
 class TestGoodServers:
     """A correct server passes every case"""
 
-    @pytest.mark.parametrize("server", ["wsref", "the reference server"])
+    @pytest.mark.parametrize("server", ["wsref", pytest.param("the reference server", marks=pytest.mark.slow)])
     def test_every_case_passes(self, server):
         opened = running(Demo, compression=Compression()) if server == "wsref" else serving(ReferenceServer)
         with opened as started:
@@ -372,7 +372,7 @@ class TestItEnds:
         "head, piece",
         [
             (b"Transfer-Encoding: chunked", b"1\r\nx\r\n" * 4000),
-            (b"Transfer-Encoding: chunked", b"0\r\n" * 8000),
+            pytest.param(b"Transfer-Encoding: chunked", b"0\r\n" * 8000, marks=pytest.mark.slow),
             (b"Transfer-Encoding: chunked", b"ffffffff\r\n" + b"x" * 30_000),
             (b"Content-Length: 999999999", b"x" * 65536),
             (b"X: y", b"x" * 65536),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import logging
 import os
 import re
 import shlex
@@ -20,6 +22,7 @@ from wsref import Limits, __version__
 from wsref.cli import serve
 from wsref.cli.main import main
 from wsref.cli.serve import limits_table
+from wsref.cli.terminal import set_up_log
 
 ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1"}
 ENVIRONMENT.pop("FORCE_COLOR", None)
@@ -277,7 +280,7 @@ class TestErrors:
             r"wsref: cannot listen on 127\.0\.0\.1 port \d+: it is in use; try another, --port \d+\n", done.stderr
         )
 
-    def test_invalid_certificates_and_keys_that_do_not_match(self, certificate, tmp_path):
+    def test_invalid_certificates_and_keys_that_do_not_match(self, certificate, tmp_path, capsys):
         cert, key = certificate
         other = tmp_path / "other.pem"
         subprocess.run(
@@ -298,11 +301,11 @@ class TestErrors:
             ([str(junk), key], "is not a certificate in PEM"),
             ([cert, str(locked)], "has a password"),
         ]:
-            done = command("--certfile", arguments[0], "--keyfile", arguments[1])
-            assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
-            assert words in done.stderr
-        done = command("--certfile", cert)
-        assert (done.returncode, done.stderr.count("\n")) == (1, 1), done.stderr
+            code, (_, err) = main(["--certfile", arguments[0], "--keyfile", arguments[1]]), capsys.readouterr()
+            assert (code, err.count("\n")) == (1, 1), err
+            assert words in err
+        code, (_, err) = main(["--certfile", cert]), capsys.readouterr()
+        assert (code, err.count("\n")) == (1, 1), err
 
     @pytest.mark.parametrize(
         "arguments",
@@ -319,7 +322,14 @@ class TestErrors:
 class TestOutputThatCannotBeWritten:
     """A pipe without a reader, a full disk, a closed output"""
 
-    @pytest.mark.parametrize("shell", [">/dev/full", ">&-", ">&- 2>&-", "| true", "2>&1 | true", "2>/dev/full"])
+    @pytest.mark.parametrize(
+        "shell",
+        [
+            ">/dev/full",
+            "| true",
+            *(pytest.param(one, marks=pytest.mark.slow) for one in (">&-", ">&- 2>&-", "2>&1 | true", "2>/dev/full")),
+        ],
+    )
     def test_it_serves_and_ends_well(self, shell, tmp_path):
         pid = tmp_path / "pid"
 
@@ -336,7 +346,14 @@ class TestOutputThatCannotBeWritten:
             assert "Traceback" not in shell_process.communicate(timeout=DEADLINE)[1]
 
     @pytest.mark.parametrize(
-        "arguments", ["serve --step 3 --source", "check --list", "check --gallery", "decode 810548656c6c6f", "exercise"]
+        "arguments",
+        [
+            "serve --step 3 --source",
+            *(
+                pytest.param(one, marks=pytest.mark.slow)
+                for one in ("check --list", "check --gallery", "decode 810548656c6c6f", "exercise")
+            ),
+        ],
     )
     def test_a_full_disk_is_named_and_the_code_is_1(self, arguments):
         with open("/dev/full", "w") as full:
@@ -367,8 +384,10 @@ class TestOutputThatCannotBeWritten:
 class TestHelp:
     """``-h`` and ``--version``."""
 
-    def test_version(self):
-        assert command("--version").stdout == f"wsref {__version__}\n"
+    def test_version(self, capsys):
+        with pytest.raises(SystemExit) as ended:
+            main(["--version"])
+        assert (ended.value.code, capsys.readouterr().out) == (0, f"wsref {__version__}\n")
 
     def test_help_lists_the_commands_and_serve_its_flags_and_all_limits(self, capsys):
         for arguments, words in [(["-h"], ["serve"]), (["serve", "-h"], ["--allow-origin", "--max-connections"])]:
@@ -381,18 +400,19 @@ class TestHelp:
         for name in Limits.__slots__:
             assert name in limits_table()
 
-    def test_the_log_is_coloured_by_force_color_and_never_with_no_color(self):
-        program = (
-            "import sys; from wsref.cli.terminal import set_up_log; import logging;"
-            "set_up_log('info', sys.stderr); logging.getLogger('wsref').warning('x')"
-        )
-        for variables, coloured in [
-            ({"FORCE_COLOR": "1"}, True),
-            ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
-            ({}, False),
-        ]:
-            done = subprocess.run(
-                [sys.executable, "-c", program], capture_output=True, text=True, env={**ENVIRONMENT, **variables}
-            )
-            assert ("\x1b[" in done.stderr) is coloured
-            assert "warning:" in done.stderr
+    @pytest.mark.parametrize(
+        ("variables", "coloured"),
+        [({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False), ({}, False)],
+    )
+    def test_the_log_is_coloured_by_force_color_and_never_with_no_color(self, monkeypatch, variables, coloured):
+        for name in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing"):
+            monkeypatch.setattr(logging, name, getattr(logging, name))  # which set_up_log changes
+        for name in ("FORCE_COLOR", "NO_COLOR", "TERM"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        stream = io.StringIO()
+        set_up_log("info", stream)
+        logging.getLogger("wsref").warning("x")
+        assert ("\x1b[" in stream.getvalue()) is coloured
+        assert "warning:" in stream.getvalue()

@@ -1,4 +1,4 @@
-"""``python -m wsref connect`` as a process: on a terminal, and as a filter."""
+"""``python -m wsref connect``: as a filter, and on a terminal."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import termios
 import threading
 import time
@@ -25,7 +26,7 @@ from queue import SimpleQueue
 import pytest
 from conftest import DEADLINE, free_port, wait_until
 
-from wsref import Chat, Compression, Echo, HTTPError, Limits, WebSocketHandler, __version__
+from wsref import Chat, Compression, Echo, HTTPError, Limits, WebSocketHandler
 from wsref.cli.conversation import escaped, message_line
 from wsref.cli.main import main
 from wsref.cli.prompt import Prompt
@@ -38,9 +39,31 @@ ENVIRONMENT["XDG_STATE_HOME"] = "/nonexistent"  # no test may write into the his
 COMMAND = [sys.executable, "-m", "wsref", "connect"]
 ROOT = Path(__file__).parent.parent
 
+slow = pytest.mark.slow  # of a test that starts a process, for a case that is much like the one beside it
 
-def command(*arguments, given="", **environment):
-    """Run it as a filter."""
+
+@pytest.fixture
+def command(monkeypatch, capfdbinary):
+    """``command(*arguments, given="a line")`` runs it as a filter, in this process.
+
+    If -n or the server ends it before it has read the end of its input, one of its threads is left behind.
+    Such a test takes -x, or :func:`as_process`.
+    """
+
+    def run(*arguments, given="", stdin=None):
+        with tempfile.TemporaryFile() as file, monkeypatch.context() as patch:
+            file.write(given if isinstance(given, bytes) else given.encode())
+            file.seek(0)
+            patch.setattr(sys, "stdin", stdin or file)
+            patch.delenv("FORCE_COLOR", raising=False)
+            code = main(["connect", *arguments])
+        return subprocess.CompletedProcess(arguments, code, *capfdbinary.readouterr())
+
+    return run
+
+
+def as_process(*arguments, given="", **environment):
+    """Run it as a filter, in its own process."""
     return subprocess.run(
         [*COMMAND, *arguments],
         input=given if isinstance(given, bytes) else given.encode(),
@@ -149,33 +172,27 @@ class TestAsAFilter:
     """``echo hi | python -m wsref connect URL``"""
 
     def test_lines_go_out_and_messages_come_in(self, serve):
-        done = command("--wait", "1", serve().url, given="hi\n\nhéllo €\nno newline")
+        done = as_process("--wait", "1", serve().url, given="hi\n\nhéllo €\nno newline")
         assert (done.returncode, done.stdout.decode()) == (0, "hi\n\nhéllo €\nno newline\n")
         assert re.fullmatch(
             r"connected to ws://127\.0\.0\.1:[0-9]+/\nwe closed the connection: 1000 NORMAL\n", done.stderr.decode()
         )
 
-    def test_the_line_ends_of_windows_are_not_sent(self, serve):
-        done = command("--json", "-n", "3", serve().url, given=b"one\r\n\r\na\rb\r\n")
+    def test_the_line_ends_of_windows_are_not_sent(self, serve, command):
+        done = command("--json", "--wait", "1", serve().url, given=b"one\r\n\r\na\rb\r\n")
         events = [json.loads(line) for line in done.stdout.splitlines()]
         assert [event["data"] for event in events if event["type"] == "text"] == ["one", "", "a\rb"]
 
-    def test_all_of_many_replies_come_back_in_order(self, serve):
+    def test_all_of_many_replies_come_back_in_order(self, serve, command):
         lines = "".join(f"line {n}\n" for n in range(20_000))
         done = command(serve(compression=Compression()).url, given=lines)
         assert (done.returncode, done.stdout.decode()) == (0, lines)
 
-    def test_a_file_as_input(self, serve, tmp_path):
+    def test_a_file_as_input(self, serve, command, tmp_path):
         file = tmp_path / "lines"
         file.write_text("a\nb\n")
         with file.open() as lines:
-            done = subprocess.run(
-                [*COMMAND, "--wait", "1", serve().url],
-                stdin=lines,
-                capture_output=True,
-                timeout=DEADLINE,
-                env=ENVIRONMENT,
-            )
+            done = command("--wait", "1", serve().url, stdin=lines)
         assert (done.returncode, done.stdout) == (0, b"a\nb\n")
 
     def test_messages_are_printed_before_the_input_ends(self, serve):
@@ -213,14 +230,13 @@ class TestAsAFilter:
                 assert child.wait(DEADLINE) == code
                 assert words in child.stderr.read()
 
-    def test_binary_is_hex_and_text_is_raw_through_a_pipe(self, serve):
+    def test_binary_is_hex_and_text_is_raw_through_a_pipe(self, serve, command):
         class Handler(WebSocketHandler):
             def on_open(self):
                 self.send(b"\x00\xffh")
                 self.send("\x1b[31mred\nline")
-                self.close()
 
-        done = command(serve(Handler).url)
+        done = command("-x", "hi", "-n", "2", serve(Handler).url)
         assert (done.returncode, done.stdout) == (0, b"00 ff 68\n\x1b[31mred\nline\n")
 
     def test_a_reader_that_ends_ends_it(self, serve):
@@ -255,7 +271,7 @@ class TestAsAFilter:
             assert b"Traceback" not in child.stderr.read()
         assert seen == [1000]
 
-    def test_the_flags_reach_the_server(self, serve):
+    def test_the_flags_reach_the_server(self, serve, command):
         requests = []
 
         class Handler(Talker):
@@ -305,24 +321,26 @@ class TestPipesLoseNothing:
     """Lost input or output is an error message and exit code 1"""
 
     @pytest.mark.parametrize("bad", [b"\xff", b"caf\xe9", b"\xed\xa0\x80", b"\xc3"])
-    def test_input_that_is_not_utf_8_ends_the_input(self, serve, bad):
+    def test_input_that_is_not_utf_8_ends_the_input(self, serve, command, bad):
         done = command(serve().url, given=b"a\n" + bad + b"\nb\n")
         assert (done.returncode, done.stdout) == (1, b"a\n")
         assert b"line 2 of the input is not UTF-8" in done.stderr
         assert b"--binary" in done.stderr
 
-    def test_a_last_line_that_is_cut_in_a_character_is_not_utf_8(self, serve):
+    def test_a_last_line_that_is_cut_in_a_character_is_not_utf_8(self, serve, command):
         done = command(serve().url, given="a\né".encode()[:-1])
         assert (done.returncode, done.stdout) == (1, b"a\n")
         assert b"line 2 of the input is not UTF-8" in done.stderr
 
-    def test_an_argument_that_is_not_utf_8(self, serve):
-        done = in_shell(f"$CONNECT {serve().url} -x hi -x $'\\xff'")
+    def test_an_argument_that_is_not_utf_8(self, serve, command):
+        done = command(serve().url, "-x", "hi", "-x", os.fsdecode(b"\xff"))
         assert (done.returncode, done.stdout) == (1, b"hi\n")
         assert b"text 2 of -x is not UTF-8" in done.stderr
 
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
-    @pytest.mark.parametrize("flags", ["", "-q", "--json", "--binary", "-n 1"])
+    @pytest.mark.parametrize(
+        "flags", ["--json", *(pytest.param(one, marks=slow) for one in ("", "-q", "--binary", "-n 1"))]
+    )
     def test_a_full_output(self, serve, flags):
         done = in_shell(f"echo hi | $CONNECT {flags} {serve().url} > /dev/full")
         assert done.returncode == 1
@@ -334,7 +352,7 @@ class TestPipesLoseNothing:
         ("redirection", "words"),
         [
             ("<&-", b"wsref: standard input is closed"),
-            ("<&- >&-", b"wsref: standard input is closed"),
+            pytest.param("<&- >&-", b"wsref: standard input is closed", marks=slow),
             ("</dev/null >&-", b"wsref: standard output is closed"),
             ("0>/dev/null", b"wsref: cannot read standard input"),
         ],
@@ -399,10 +417,10 @@ class TestPipesLoseNothing:
             assert (child.wait(DEADLINE), len(received)) == (0, 50 * 100_001), child.stderr.read()
 
     def test_text_in_a_pipe_is_utf_8_whatever_the_locale(self, serve):
-        done = command(serve().url, given="héllo €\n", PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
+        done = as_process(serve().url, given="héllo €\n", PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
         assert (done.returncode, done.stdout.decode()) == (0, "héllo €\n"), done.stderr
 
-    def test_one_long_line(self, serve):
+    def test_one_long_line(self, serve, command):
         url = serve(limits=Limits(max_message_size=10_000_000), compression=Compression()).url
         line = "0123456789abcdef" * 250_000
         done = command(url, "--max-message-size", "4000000", given=line)
@@ -412,7 +430,7 @@ class TestPipesLoseNothing:
 class TestForScripts:
     """Flags that end it, and other forms of input and output"""
 
-    def test_texts_of_the_command_line(self, serve):
+    def test_texts_of_the_command_line(self, serve, command):
         done = command("-x", "one", "--execute", "two\nlines", "-n", "2", serve().url, given="not read\n")
         assert (done.returncode, done.stdout) == (0, b"one\ntwo\nlines\n")
 
@@ -425,16 +443,16 @@ class TestForScripts:
             assert child.stdout.read() == b"1\n2\n"
             assert b"we closed the connection: 1000 NORMAL" in child.stderr.read()
 
-    def test_a_count_waits_for_slow_messages(self, serve):
+    def test_a_count_waits_for_slow_messages(self, serve, command):
         class Slow(Echo):
             def on_message(self, message):
                 threading.Timer(1.2, self.send, [message]).start()  # longer than --wait is without -n
 
-        done = command("-n", "1", serve(Slow).url, given="hi\n")
+        done = command("-n", "1", serve(Slow).url, "-x", "hi")
         assert (done.returncode, done.stdout) == (0, b"hi\n")
 
-    def test_fewer_messages_than_the_count(self, serve):
-        done = command("-n", "3", serve(Talker).url, given="hi\nenough\n")
+    def test_fewer_messages_than_the_count(self, serve, command):
+        done = command("-n", "3", serve(Talker).url, "-x", "hi", "-x", "enough")
         assert (done.returncode, done.stdout) == (1, b"hi\n")
         assert b"wsref: -n: the number of messages was 1, not 3\n" in done.stderr
         done = command("-n", "3", "--wait", "0.1", serve(Talker).url)
@@ -446,7 +464,7 @@ class TestForScripts:
                 for _ in range(50):
                     self.send("x" * 100_000)
 
-        done = command("-q", "-n", "1", serve(Flood).url)
+        done = as_process("-q", "-n", "1", serve(Flood).url)
         assert (done.returncode, len(done.stdout), done.stderr) == (0, 100_001, b"")
 
     def test_time_ends_a_silent_connection(self, serve):
@@ -457,7 +475,7 @@ class TestForScripts:
 
     def test_time_ends_the_opening_handshake(self):
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            done = command("--max-time", "0.5", f"ws://127.0.0.1:{listener.getsockname()[1]}/")
+            done = as_process("--max-time", "0.5", f"ws://127.0.0.1:{listener.getsockname()[1]}/")
         assert (done.returncode, done.stderr) == (124, b"wsref: --max-time: no connection within 0.5 s\n")
 
     def test_time_ends_the_resolver(self, tmp_path):
@@ -465,7 +483,7 @@ class TestForScripts:
             "import socket, time\nsocket.getaddrinfo = lambda *_, **__: time.sleep(1000)\n"
         )
         path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
-        done = command("--max-time", "0.5", "ws://example.invalid/", PYTHONPATH=path)
+        done = as_process("--max-time", "0.5", "ws://example.invalid/", PYTHONPATH=path)
         assert (done.returncode, done.stderr) == (124, b"wsref: --max-time: no connection within 0.5 s\n")
 
     def test_time_ends_it_where_the_server_does_not_read(self, serve):
@@ -488,11 +506,11 @@ class TestForScripts:
             assert child.wait(DEADLINE) == 124
 
     @pytest.mark.parametrize("data", [bytes(range(256)) * 1000, b"\n", b"\r\n\x00", "é".encode()])
-    def test_bytes_in_and_bytes_out(self, serve, data):
+    def test_bytes_in_and_bytes_out(self, serve, command, data):
         done = command("--binary", "-n", "1", serve().url, given=data)
         assert (done.returncode, done.stdout == data) == (0, True)
 
-    def test_the_whole_input_is_one_binary_message(self, serve):
+    def test_the_whole_input_is_one_binary_message(self, serve, command):
         messages = []
 
         class Handler(Echo):
@@ -501,21 +519,21 @@ class TestForScripts:
                 self.send("a text: é\n")
 
         url = serve(Handler).url
-        done = in_shell(f"(printf 'a\n'; printf 'b') | $CONNECT -b -n 1 {url}")
+        done = command("-b", "-n", "1", url, given=b"a\nb")
         assert (done.returncode, done.stdout.decode(), messages) == (0, "a text: é\n", [b"a\nb"])
-        done = in_shell(f"$CONNECT -b -n 1 -x $'\\xff' {url}")
+        done = command("-b", "-n", "1", "-x", os.fsdecode(b"\xff"), url)
         assert (done.returncode, messages[1:]) == (0, [b"\xff"])
-        done = in_shell(f"$CONNECT -b --wait 0.1 {url} < /dev/null")
+        done = command("-b", "--wait", "0.1", url)
         assert (done.returncode, len(messages)) == (0, 2)
 
-    def test_json_lines(self, serve):
+    def test_json_lines(self, serve, command):
         class Handler(Talker):
             def on_open(self):
                 self.send(b"\x00\xff")
                 self.send("\x1b[31mé\n")
 
         server = serve(Handler)
-        done = command("--json", "-q", "-s", "chat", "--wait", "inf", server.url, given="kick\n")
+        done = command("--json", "-q", "-s", "chat", "--wait", "inf", server.url, "-x", "kick")
         lines = done.stdout.decode("ascii").splitlines()
         assert [json.loads(line) for line in lines] == [
             {"type": "open", "url": server.url + "/", "subprotocol": "chat", "extensions": None},
@@ -528,14 +546,14 @@ class TestForScripts:
         lost = {"type": "close", "code": 1006, "reason": "", "clean": False, "by": None}
         assert (done.returncode, json.loads(done.stdout.splitlines()[-1])) == (1, lost)
 
-    def test_quiet_prints_errors_only(self, serve):
+    def test_quiet_prints_errors_only(self, serve, command):
         url = serve(Talker).url
         assert command("-q", "-k", "-x", "hi", "-n", "1", url).stderr == b""
         assert command("-q", "-x", "enough", url).stderr == b""
         done = command("-q", "-x", "vanish", "--wait", "inf", url)
         assert done.stderr == b"the connection was lost: TCP ended without a Close (1006)\n"
 
-    def test_a_message_over_our_limit_names_the_flag(self, serve):
+    def test_a_message_over_our_limit_names_the_flag(self, serve, command):
         url = serve().url
         done = command("--max-message-size", "100", "-x", "x" * 101, "-n", "1", url)
         assert done.returncode == 1
@@ -546,7 +564,7 @@ class TestForScripts:
         done = command("--max-message-size", "101", "-x", "x" * 101, "-n", "1", url)
         assert done.returncode == 0
 
-    def test_short_forms(self, serve):
+    def test_short_forms(self, serve, command):
         requests = []
 
         class Handler(Talker):
@@ -559,8 +577,9 @@ class TestForScripts:
         headers = ("X-A", "Sec-WebSocket-Protocol", "Origin")
         assert [requests[0].headers.get(name) for name in headers] == ["1", "soap, chat", "http://h"]
 
-    def test_no_history_in_a_pipe(self, serve, tmp_path):
-        command("--wait", "0.1", serve().url, given="hi\n", XDG_STATE_HOME=str(tmp_path))
+    def test_no_history_in_a_pipe(self, serve, command, monkeypatch, tmp_path):
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+        command("--wait", "0.1", serve().url, given="hi\n")
         assert list(tmp_path.iterdir()) == []
 
 
@@ -595,7 +614,14 @@ class TestOnATerminalWithoutSignals:
         assert terminal.ends() == 0
         assert "Traceback" not in terminal.printed
 
-    @pytest.mark.parametrize(("typed", "code"), [("enough\rhalf a line", 0), ("kick\rhalf", 1), ("vanish\r", 1)])
+    @pytest.mark.parametrize(
+        ("typed", "code"),
+        [
+            ("kick\rhalf", 1),
+            pytest.param("enough\rhalf a line", 0, marks=slow),
+            pytest.param("vanish\r", 1, marks=slow),
+        ],
+    )
     def test_a_server_that_closes_ends_it(self, serve, terminal_at, typed, code):
         terminal = terminal_at(serve(Talker).url)
         terminal.until("> ")
@@ -687,6 +713,7 @@ class TestOnATerminal:
         assert terminal.ends() == code
         assert "Traceback" not in terminal.printed
 
+    @slow
     def test_a_server_that_closes_at_once_ends_it_too(self, serve, on_terminal):
         class Handler(WebSocketHandler):
             def on_open(self):
@@ -891,7 +918,10 @@ class TestOnATerminal:
         assert "< first" in conversation("\x1b[A\x1b[A")
         assert file.read_text() == "first\nsecond é\nfirst\n"
 
-    @pytest.mark.parametrize("home", ["relative/path", "/dev/null", "/nonexistent"])
+    @pytest.mark.parametrize(
+        "home",
+        ["relative/path", pytest.param("/dev/null", marks=slow), pytest.param("/nonexistent", marks=slow)],
+    )
     def test_no_place_for_the_history_is_no_error(self, serve, on_terminal, home):
         terminal = on_terminal(serve().url, XDG_STATE_HOME=home, HOME="/dev/null")
         terminal.until("> ")
@@ -937,24 +967,24 @@ class TestOnATerminal:
 class TestErrors:
     """One clear line each; exit code 1, or 2 for a wrong command line"""
 
-    def test_a_port_without_a_server(self):
+    def test_a_port_without_a_server(self, command):
         with free_port() as port:
             done = command(f"ws://127.0.0.1:{port}/")
         assert (done.returncode, done.stdout) == (1, b"")
         assert done.stderr.decode() == f"wsref: cannot connect: 127.0.0.1 port {port}: Connection refused\n"
 
-    def test_no_such_host(self):
+    def test_no_such_host(self, command):
         done = command("ws://no.such.host.invalid/")
         assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
         assert b"wsref: no such host: 'no.such.host.invalid'" in done.stderr
 
-    def test_a_server_that_says_nothing(self):
+    def test_a_server_that_says_nothing(self, command):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             done = command("--timeout", "0.3", f"ws://127.0.0.1:{listener.getsockname()[1]}/")
         assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
         assert b"wsref: no complete response to the opening handshake in time" in done.stderr
 
-    def test_a_refusal_is_quoted(self, serve):
+    def test_a_refusal_is_quoted(self, serve, command):
         class Handler(Echo):
             paths = ("/there",)
 
@@ -964,27 +994,29 @@ class TestErrors:
         assert lines[0] == "wsref: the server answered 404 Not Found, not 101 Switching Protocols"
         assert "  | - no handler for '/here'; there are /there (RFC 6455 §4.2.2)" in lines
 
-    def test_an_untrusted_certificate_names_the_remedies(self, serve, certificate):
+    def test_an_untrusted_certificate_names_the_remedies(self, serve, command, certificate, monkeypatch):
         url = serve(ssl_context=tls_context(*certificate)).url
         done = command(url)
         assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
         assert b"self-signed certificate" in done.stderr
         assert b"--cafile" in done.stderr
         assert b"--insecure" in done.stderr
-        done = command(url, "--wait", "1", given="hi\n", SSL_CERT_FILE=certificate[0])
+        monkeypatch.setenv("SSL_CERT_FILE", certificate[0])
+        done = command(url, "-n", "1", "-x", "hi")
         assert (done.returncode, done.stdout) == (0, b"hi\n")
-        done = command(url, "--insecure", "--wait", "1", given="hi\n")
+        monkeypatch.delenv("SSL_CERT_FILE")
+        done = command(url, "--insecure", "-n", "1", "-x", "hi")
         assert (done.returncode, done.stdout) == (0, b"hi\n")
         assert done.stderr.startswith(b"warning: --insecure: ")
 
-    def test_a_certificate_for_another_name(self, serve, certificate):
+    def test_a_certificate_for_another_name(self, serve, command, certificate):
         url = serve(ssl_context=tls_context(*certificate)).url.replace("127.0.0.1", "127.1")
         done = command(url, "--cafile", certificate[0])
         assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
         assert b"not valid for '127.1'; connect to a name that it has, or accept any by --insecure" in done.stderr
 
     @pytest.mark.parametrize("content", [None, "no certificate"])
-    def test_a_file_of_certificates(self, serve, certificate, tmp_path, content):
+    def test_a_file_of_certificates(self, serve, command, certificate, tmp_path, content):
         url = serve(ssl_context=tls_context(*certificate)).url
         done = command(url, "--cafile", certificate[0], "-x", "hi", "-n", "1")
         assert (done.returncode, done.stdout) == (0, b"hi\n")
@@ -996,13 +1028,13 @@ class TestErrors:
         words = "cannot read" if content is None else "holds no certificate in the format PEM"
         assert words in done.stderr.decode()
 
-    def test_ws_to_a_tls_port(self, serve, certificate):
+    def test_ws_to_a_tls_port(self, serve, command, certificate):
         url = serve(ssl_context=tls_context(*certificate)).url.replace("wss:", "ws:")
         done = command(url + "/path?query")
         assert done.returncode == 1
         assert f"\n  (the port speaks TLS: try {url.replace('ws:', 'wss:')}/path?query)\n" in done.stderr.decode()
 
-    def test_ws_to_a_port_that_ends_the_connection_without_tls(self):
+    def test_ws_to_a_port_that_ends_the_connection_without_tls(self, command):
         with socket.create_server(("127.0.0.1", 0)) as listener:
 
             def hang_up():
@@ -1029,7 +1061,7 @@ class TestErrors:
             ("ftp://example.com/", None),
         ],
     )
-    def test_a_redirect_is_named_with_the_command_to_repeat(self, serve, location, command_line):
+    def test_a_redirect_is_named_with_the_command_to_repeat(self, serve, command, location, command_line):
         class Handler(Echo):
             def check_request(self, request):
                 raise HTTPError(302, "elsewhere", headers={"Location": location.encode().decode("latin-1")})
@@ -1041,7 +1073,7 @@ class TestErrors:
         found = re.search(repeat, done.stderr)
         assert (found and found[1].decode().replace(str(server.server_address[1]), "PORT")) == command_line, done.stderr
 
-    def test_wss_to_a_plain_port(self, serve):
+    def test_wss_to_a_plain_port(self, serve, command):
         done = command(serve().url.replace("ws:", "wss:"))
         assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
         assert b"the port may not speak TLS: try ws://" in done.stderr
@@ -1118,10 +1150,10 @@ class TestHelp:
         for word in ("/ping", "/close", "/binary", "/big", "//TEXT", "in hex", "exit code"):
             assert word in printed
 
-    def test_the_commands_list_it(self):
-        done = subprocess.run([sys.executable, "-m", "wsref", "-h"], capture_output=True, text=True, env=ENVIRONMENT)
-        assert "connect to a WebSocket server, and talk to it" in done.stdout
-        assert __version__
+    def test_the_commands_list_it(self, capsys):
+        with pytest.raises(SystemExit):
+            main(["-h"])
+        assert "connect to a WebSocket server, and talk to it" in capsys.readouterr().out
 
 
 class TestEscapes:

@@ -842,7 +842,7 @@ class TestFuzz:
         assert events_of(cut_up(wire, cuts), role, limits) == whole
         assert events_of([wire[i : i + 1] for i in range(len(wire))], role, limits) == whole
 
-    @settings(prop, max_examples=600)
+    @settings(prop, max_examples=4 * prop.max_examples)
     @given(almost_frames(whole=True))
     @example(bytes.fromhex("8181 37fa213d b7  8883 37fa213d 37faa1"))  # bad text, then a Close with a bad reason
     def test_almost_frames_are_judged_as_the_package_websockets_judges_them(self, wire):

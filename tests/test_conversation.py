@@ -322,6 +322,30 @@ class TestNothingLost:
             assert client.closed()[0] == 1001
         assert "not all clients answered Close 1001" in log.text
 
+    def test_n8_a_connection_whose_thread_begins_while_the_server_ends_is_cut(self, serve, monkeypatch):
+        accepted, may_begin = threading.Event(), threading.Event()
+
+        def tap(*_):
+            accepted.set()
+            may_begin.wait(DEADLINE)
+            return lambda *_: None
+
+        server = serve(tap=tap, limits=Limits(shutdown_timeout=2 * DEADLINE))
+        wait = server._connection_threads.wait
+
+        def wait_for_the_last(timeout):
+            may_begin.set()  # everyone else has got a 1001
+            return wait(timeout)
+
+        monkeypatch.setattr(server._connection_threads, "wait", wait_for_the_last)
+        with connected(server, None) as client:
+            assert accepted.wait(DEADLINE)
+            ended = threading.Thread(target=server.stop)
+            ended.start()
+            assert client.rest() == b""
+            ended.join(DEADLINE)
+            assert not ended.is_alive()
+
     def test_n8_a_hook_that_never_returns_is_named_and_does_not_keep_the_server(self, serve, log):
         entered, may_return = threading.Event(), threading.Event()
 
@@ -347,7 +371,7 @@ class TestWhenThingsCross:
     """What a review found: what is posted, claimed or raised at an awkward moment."""
 
     def test_a_close_that_waits_behind_a_frame_leaves_though_the_peers_close_comes_first(self, serve, journal):
-        server = serve(journal, limits=Limits(shutdown_timeout=5))
+        server = serve(journal, limits=Limits(send_timeout=DEADLINE, close_timeout=DEADLINE, shutdown_timeout=5))
         with connected(server) as client:
             _, handler = journal.next()
             blob = bytes(20_000_000)

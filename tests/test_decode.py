@@ -1276,7 +1276,14 @@ class TestCommand:
                 process.kill()
 
     @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no /dev/full")
-    @pytest.mark.parametrize("arguments", [[HELLO.hex()], ["--json", HELLO.hex()], ["--replay", "trace"]])
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            [HELLO.hex()],
+            pytest.param(["--json", HELLO.hex()], marks=pytest.mark.slow),
+            pytest.param(["--replay", "trace"], marks=pytest.mark.slow),
+        ],
+    )
     def test_a_full_disk_is_one_line_and_exit_code_1(self, arguments, tmp_path):
         row = {"at": 1, "peer": "x:1", "sent": False, "by_server": False, "data": HELLO.hex()}
         (tmp_path / "trace").write_text(json.dumps(row) + "\n")
@@ -1292,10 +1299,10 @@ class TestCommand:
         "command, code, words",
         [
             ("decode <&-", 1, "wsref: standard input is closed: give the bytes as arguments, or the name of a file\n"),
-            ("decode --replay - <&-", 1, "wsref: standard input is closed"),
-            (f"decode {HELLO.hex()} <&-", 0, "read as: hex, 11 bytes\n"),
+            pytest.param("decode --replay - <&-", 1, "wsref: standard input is closed", marks=pytest.mark.slow),
+            pytest.param(f"decode {HELLO.hex()} <&-", 0, "read as: hex, 11 bytes\n", marks=pytest.mark.slow),
             (f"decode {HELLO.hex()} >&-", 0, "read as: hex, 11 bytes\n"),
-            (f"decode {HELLO.hex()} 2>&- >/dev/null", 0, ""),
+            pytest.param(f"decode {HELLO.hex()} 2>&- >/dev/null", 0, "", marks=pytest.mark.slow),
         ],
     )
     def test_streams_that_are_closed_print_no_traceback(self, command, code, words):
@@ -1307,7 +1314,7 @@ class TestCommand:
         assert "Exception" not in done.stderr
 
     @pytest.mark.skipif(os.name != "posix", reason="Windows has no SIGINT for one process")
-    @pytest.mark.parametrize("arguments", [[], ["--replay", "-"]])
+    @pytest.mark.parametrize("arguments", [[], pytest.param(["--replay", "-"], marks=pytest.mark.slow)])
     def test_ctrl_c_is_exit_code_130_without_a_traceback(self, arguments):
         command = [sys.executable, "-c", WAITS, "decode", *arguments]
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:

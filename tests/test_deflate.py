@@ -11,7 +11,7 @@ import pytest
 from conftest import peak_memory
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vectors import fragmented
+from vectors import fragmented, prop
 
 from wsref import Closed, Connection, Limits, Message, Ping, ProtocolError, Role
 from wsref.protocol.deflate import (
@@ -390,7 +390,7 @@ class TestBadData:
         assert closed.sent_code == 1007
 
     @given(st.binary(max_size=200))
-    @settings(max_examples=300, deadline=None)
+    @settings(prop, max_examples=2 * prop.max_examples)
     def test_whatever_comes_it_is_a_message_or_1007_or_1009(self, payload):
         for event in events(server(limits=Limits(max_message_size=5000)), wire(compressed(payload))):
             assert isinstance(event, Message) or event.sent_code in (1007, 1009)
@@ -501,7 +501,7 @@ class TestRoundTrips:
     """What one end sends the other gets, whatever was agreed; and zlib agrees."""
 
     @given(agreements, st.lists(texts, max_size=8), st.data())
-    @settings(max_examples=150, deadline=None)
+    @prop
     def test_any_messages_in_any_fragments_in_any_pieces_both_ways(self, agreement, messages, data):
         wish = Compression(threshold=data.draw(st.sampled_from([0, 10, 1000])))
         ends = [Connection(role, parameters=agreement, compression=wish) for role in Role]
@@ -514,7 +514,7 @@ class TestRoundTrips:
             assert [event.data for event in events(receiver, sent, size) if isinstance(event, Message)] == messages
 
     @given(st.integers(9, 15), st.lists(st.binary(max_size=5000), min_size=1, max_size=5), st.booleans())
-    @settings(max_examples=100, deadline=None)
+    @prop
     def test_zlib_with_the_agreed_window_reads_what_we_send(self, bits, messages, forget):
         deflater = Deflater(DeflateParameters(forget, False, bits, 15), Role.SERVER)
         reader = zlib.decompressobj(-bits)
@@ -526,7 +526,7 @@ class TestRoundTrips:
             assert reader.decompress(payload + b"\0\0\xff\xff") == message
 
     @given(st.integers(8, 15), st.integers(0, 9), st.integers(1, 9), st.binary(max_size=70_000))
-    @settings(max_examples=60, deadline=None)
+    @prop
     def test_we_read_what_zlib_writes_with_the_agreed_window(self, bits, level, memory, message):
         writer = zlib.compressobj(level, zlib.DEFLATED, -max(bits, 9), memory)
         payload = writer.compress(message) + writer.flush(zlib.Z_SYNC_FLUSH)[:-4]

@@ -144,8 +144,8 @@ class TestAsAClient:
                     client.send(connection.send(message))
                     while not (event := connection.next_event()):
                         assert client.more()
-                        connection.receive(client.buffer)
-                        client.buffer = b""
+                        connection.receive(bytes(client.buffer))
+                        client.buffer.clear()
                     assert event == Message(message)
                 client.send(connection.close())
                 client.rest()

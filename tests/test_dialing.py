@@ -186,7 +186,7 @@ class TestTurn:
         address = ("192.0.2.1", 80)
         with turn(address, 0.0):
             with (
-                pytest.raises(TimeoutError, match=r"192.0.2.1 port 80 is still being opened \(§4.1\)"),
+                pytest.raises(TimeoutError, match=r"192.0.2.1 port 80 is still being opened \(RFC 6455 §4.1\)"),
                 turn(address, 0),
             ):
                 raise AssertionError("two at a time")

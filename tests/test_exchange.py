@@ -13,7 +13,7 @@ import threading
 import time
 
 import pytest
-from conftest import free_port, wait_until
+from conftest import DEADLINE, free_port, wait_until
 
 from wsref import ConnectionClosed, connect
 from wsref.apps.exchange import Exchange, ExchangeError, Gap, Line, RedisExchange
@@ -126,7 +126,9 @@ def places(lines):
 
 @pytest.fixture(params=["memory", "redis"])
 def exchange(request, redis_server, exchanges):
-    return Exchange() if request.param == "memory" else exchanges(redis_server().url)
+    if request.param == "memory":
+        return Exchange()
+    return exchanges(redis_server().url, patience=DEADLINE / 2, name_lifetime=15)
 
 
 class TestExchange:

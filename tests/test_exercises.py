@@ -20,6 +20,7 @@ from wsref.exercises import runner, stubs
 
 ROOT = Path(__file__).parents[1]
 EXERCISES = [(chapter, name) for chapter in stubs.CHAPTERS for name in stubs.definitions(stubs.solution_of(chapter))]
+WAITS_FOR_THE_STUB = [(8, "ThreeOnly"), (10, "Whisper")]  # the check's clients wait for a message, 5 seconds
 
 
 def python_m_wsref(*arguments: str) -> list[str]:
@@ -28,7 +29,10 @@ def python_m_wsref(*arguments: str) -> list[str]:
 
 @pytest.fixture
 def exercise(tmp_path):
-    """``exercise("3")`` runs the command in an empty folder; exit code, output, errors."""
+    """``exercise("3")`` runs the command in an empty folder; exit code, output, errors.
+
+    In its own process: to check a learner's code it forks, and this process has threads.
+    """
 
     def run(*arguments: str, **variables: str) -> tuple[int, str, str]:
         environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT), **variables}
@@ -46,6 +50,21 @@ def exercise(tmp_path):
     return run
 
 
+@pytest.fixture
+def exercise_here(tmp_path, monkeypatch, capsys):
+    """The same in this process, for everything before the first check."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = main(["exercise", *arguments])
+        except SystemExit as ended:
+            code = ended.code
+        return code, *capsys.readouterr()
+
+    return run
+
+
 class TestEveryExercise:
     """A stub, a check, a solution, and a place in the book"""
 
@@ -57,7 +76,10 @@ class TestEveryExercise:
         assert {result.state for result in found} == {"not begun"}
         assert [(chapter, result.name) for result in found] == [one for one in EXERCISES if one[0] == chapter]
 
-    @pytest.mark.parametrize(("chapter", "name"), EXERCISES)
+    @pytest.mark.parametrize(
+        ("chapter", "name"),
+        [pytest.param(*one, marks=pytest.mark.slow if one in WAITS_FOR_THE_STUB else ()) for one in EXERCISES],
+    )
     def test_a_stub_is_refused_if_it_is_called_all_the_same(self, chapter, name, tmp_path):
         path = tmp_path / "stub.py"
         path.write_text(stubs.stub_of(chapter), "utf-8")
@@ -91,8 +113,8 @@ class TestEveryExercise:
 class TestWriting:
     """The first call for a chapter"""
 
-    def test_it_writes_the_stubs_and_says_what_to_do_next(self, exercise, tmp_path):
-        code, out, err = exercise("3")
+    def test_it_writes_the_stubs_and_says_what_to_do_next(self, exercise_here, tmp_path):
+        code, out, err = exercise_here("3")
         assert (code, err) == (0, "")
         assert out.startswith("exercise_03.py is written, with 3 exercises of chapter 3.\n")
         assert out.endswith("check it: python -m wsref exercise 3\n")
@@ -109,9 +131,9 @@ class TestWriting:
         assert {path.read_text() for path in tmp_path.iterdir()} == {"mine = True\n"}
         assert len(list(tmp_path.iterdir())) == len(stubs.CHAPTERS)
 
-    def test_a_link_to_nowhere_is_not_followed(self, exercise, tmp_path):
+    def test_a_link_to_nowhere_is_not_followed(self, exercise_here, tmp_path):
         (tmp_path / "exercise_03.py").symlink_to(tmp_path / "elsewhere.py")
-        assert exercise("3")[0::2] == (1, "wsref: cannot write exercise_03.py: File exists\n")
+        assert exercise_here("3")[0::2] == (1, "wsref: cannot write exercise_03.py: File exists\n")
 
     def test_the_printed_solutions_are_a_file_that_is_right(self, exercise, tmp_path):
         code, out, _ = exercise("2", "--solution")
@@ -176,7 +198,13 @@ class TestChecking:
         assert "a hook of ThreeOnly raises TypeError: 'int' object is not subscriptable" in out
         assert re.search(r"exercise_08\.py, line \d+: self\.taken\[0\] \+= 1", out)
 
-    @pytest.mark.parametrize("loop", ["pass", "try: pass\n        except: pass"], ids=["plain", "one that catches all"])
+    @pytest.mark.parametrize(
+        "loop",
+        [
+            pytest.param("pass", id="plain"),
+            pytest.param("try: pass\n        except: pass", id="one that catches all", marks=pytest.mark.slow),
+        ],
+    )
     def test_an_endless_loop_ends_and_the_next_exercise_is_checked(self, exercise, tmp_path, loop):
         text = f"def header_size(second):\n    while True:\n        {loop}\n\n\n"
         (tmp_path / "exercise_06.py").write_text(text + stubs.solution_of(6).partition("\n\n\n")[2].split("\n\n\n")[1])
@@ -186,6 +214,7 @@ class TestChecking:
         assert re.search(r"exercise_06\.py, line [234]: ", out)
         assert "ok         masked_frame" in out
 
+    @pytest.mark.slow
     def test_a_server_that_hangs_ends_too(self, exercise, tmp_path):
         text = stubs.solution_of(8).replace("self.taken = 0", "while True: pass")
         (tmp_path / "exercise_08.py").write_text(text)
@@ -200,17 +229,17 @@ class TestChecking:
             ("x = 1\nreturn x\n", "exercise_07.py, line 2: 'return' outside function: return x"),
         ],
     )
-    def test_a_file_that_is_not_python_is_one_line(self, exercise, tmp_path, source, words):
+    def test_a_file_that_is_not_python_is_one_line(self, exercise_here, tmp_path, source, words):
         (tmp_path / "exercise_07.py").write_text(source)
-        code, _, err = exercise("7")
+        code, _, err = exercise_here("7")
         assert (code, err) == (1, f"wsref: {words}\n")
-        assert words in exercise()[1]
+        assert words in exercise_here()[1]
 
-    def test_an_exercise_that_is_not_there_and_a_file_that_cannot_be_read(self, exercise, tmp_path):
+    def test_an_exercise_that_is_not_there_and_a_file_that_cannot_be_read(self, exercise, exercise_here, tmp_path):
         (tmp_path / "exercise_07.py").write_text("")
         assert "exercise_07.py has no join" in exercise("7")[1]
         (tmp_path / "exercise_08.py").mkdir()
-        assert exercise("8")[::2] == (1, "wsref: cannot read exercise_08.py: Is a directory\n")
+        assert exercise_here("8")[::2] == (1, "wsref: cannot read exercise_08.py: Is a directory\n")
 
     def test_what_the_learner_prints_is_shown(self, exercise, tmp_path):
         text = "def header_size(second):\n    print('second is', second)\n    return 2\n"
@@ -251,8 +280,8 @@ class TestCommandLine:
     """The conventions of all commands"""
 
     @pytest.mark.parametrize("arguments", [["12"], ["three"], ["--solution"], ["3", "--timeout", "0"], ["3", "4"]])
-    def test_a_wrong_command_line_is_exit_code_2(self, exercise, arguments, tmp_path):
-        code, out, err = exercise(*arguments)
+    def test_a_wrong_command_line_is_exit_code_2(self, exercise_here, arguments, tmp_path):
+        code, out, err = exercise_here(*arguments)
         assert (code, out) == (2, "")
         assert err.startswith("usage: python -m wsref")
         assert list(tmp_path.iterdir()) == []

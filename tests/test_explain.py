@@ -392,7 +392,14 @@ class TestIncomplete:
 
     @pytest.mark.parametrize(
         "wire",
-        [text("Hello"), frame(2, bytes(300)), frame(2, bytes(65536), key=b""), REQUEST, RESPONSE, close(1000, "bye")],
+        [
+            text("Hello"),
+            frame(2, bytes(300)),
+            pytest.param(frame(2, bytes(65536), key=b""), marks=pytest.mark.slow),
+            REQUEST,
+            RESPONSE,
+            close(1000, "bye"),
+        ],
     )
     def test_every_prefix_is_drawn_and_says_that_something_is_missing(self, wire):
         text_ = wire[0] in b"GH"  # four bytes of it are needed, else it might be a frame

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
 import sys
@@ -42,8 +43,13 @@ def order(folder: str) -> list[str]:
     return [row[0] for row in table(importlib.import_module(f"wsref.{folder}").__doc__)]
 
 
-def imports(file: str, source: str) -> Iterator[tuple[str, ...]]:
+@functools.cache
+def imports(file: str, source: str) -> list[tuple[str, ...]]:
     """Every import, also inside functions, as its parts: ``("wsref", "protocol", "frames")``, ``("ssl",)``."""
+    return list(_imports(file, source))
+
+
+def _imports(file: str, source: str) -> Iterator[tuple[str, ...]]:
     package = ("wsref", *Path(file).parts[:-1])
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):

@@ -34,8 +34,8 @@ __all__ = [
     "xor",
 ]
 
-#: How a property is tested: the same examples on each run, and few enough for a slow machine.
-prop = settings(deadline=None, derandomize=True, max_examples=150)
+#: How a property is tested: see ``pytest_configure`` in conftest.py.
+prop = settings()
 
 
 # -- Every way in which bytes may come ------------------------------------------

@@ -38,6 +38,12 @@ DEADLINE = 30.0  # seconds: nothing in a test takes longer, on the slowest machi
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+#: Settings of ``logging`` that the command line changes, see ``set_up_log``.
+WHAT_A_LINE_KNOWS = {
+    name: getattr(logging, name) for name in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing")
+}
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the slow tests too")
     parser.addoption("--repeat", type=int, default=1, help="run each test so many times: for the tests of faults")
@@ -145,13 +151,16 @@ def log(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
 
     A command that a test runs in this process leaves a log handler behind, which writes to a
     stream that pytest closes, and a logger that does not propagate, to which pytest then adds
-    handlers of its own: so both are undone before and after each test.
+    handlers of its own: so both are undone before and after each test.  So is what it makes the
+    whole of ``logging`` look for no more.
     """
     logger = logging.getLogger("wsref")
 
     def undo() -> None:
         logger.handlers.clear()
         logger.propagate = True
+        for name, value in WHAT_A_LINE_KNOWS.items():
+            setattr(logging, name, value)
 
     undo()
     caplog.set_level(logging.DEBUG, "wsref")

@@ -405,8 +405,6 @@ class TestHelp:
         [({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False), ({}, False)],
     )
     def test_the_log_is_coloured_by_force_color_and_never_with_no_color(self, monkeypatch, variables, coloured):
-        for name in ("_srcfile", "logThreads", "logProcesses", "logMultiprocessing"):
-            monkeypatch.setattr(logging, name, getattr(logging, name))  # which set_up_log changes
         for name in ("FORCE_COLOR", "NO_COLOR", "TERM"):
             monkeypatch.delenv(name, raising=False)
         for name, value in variables.items():

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""wsref on several Pythons, side by side in one run: with and without the global lock (the GIL), say.
+"""wsref on several Pythons, side by side in one run: with and without the global lock (the GIL), or by version.
 
 It measures as benchmark.py does, with the same load generator:
 
     python docs/benchmark/interpreters.py --python 3.13=PROGRAM --python '3.13 without the GIL=PROGRAM'
+    python docs/benchmark/interpreters.py --versions --python 3.11=PROGRAM --python 3.14=PROGRAM
 
 The load generator runs on this Python.  --write is for the documentation: interpreters.json and
-the pictures beside it.
+the pictures beside it, or versions.json.
 """
 
 from __future__ import annotations
@@ -44,6 +45,9 @@ COUNTS = (1, 2, 4, 8, 32, 100, 300, 1000)
 
 #: Rows of the benchmark that are measured too.
 OTHERS = ("pipe32", "bin1m", "handshakes", "idle", "broadcast")
+
+#: With --versions, the rows of the benchmark: one connection's work, and what a connection costs.
+BY_VERSION = ("ping", "pipe32", "pipe1k", "bin1m", "text1m", "deflate", "handshakes", "idle", "broadcast")
 
 BUSY = tuple(
     Scenario(f"conn{count}", f"{count:,} connection{'s' * (count > 1)}", "messages/s", _echo(many, TEXT, SHORT, count))
@@ -90,7 +94,8 @@ def main() -> int:
     parser.add_argument("--python", action="append", required=True, metavar="NAME=PROGRAM", help="twice or more")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="default %(default)s")
     parser.add_argument("--seconds", type=float, default=0.4, metavar="S", help="for each figure; default %(default)s")
-    parser.add_argument("--write", action="store_true", help="write interpreters.json and its pictures")
+    parser.add_argument("--versions", action="store_true", help="by version: rows of the benchmark")
+    parser.add_argument("--write", action="store_true", help="write the documentation's file and pictures")
     options = parser.parse_args()
     servers, versions = [], {}
     for number, text in enumerate(options.python):
@@ -101,14 +106,17 @@ def main() -> int:
         versions[f"wsref@{number}"] = described(program)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    scenarios = [*BUSY, *(scenario for scenario in SCENARIOS if scenario.name in OTHERS)]
+    names = BY_VERSION if options.versions else OTHERS
+    scenarios = [*(BUSY * (not options.versions)), *(scenario for scenario in SCENARIOS if scenario.name in names)]
     measured = run(servers, scenarios, options.rounds, options.seconds)
     data = record(servers, scenarios, options.rounds, options.seconds, *measured)
     for server in data["servers"]:
         server["version"] = versions[server["name"]]
     print(text_table(data))
     if options.write:
-        (HERE / "interpreters.json").write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        file = HERE / ("versions.json" if options.versions else "interpreters.json")
+        file.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    if options.write and not options.versions:
         picture = HERE / "interpreters.svg"
         plot(data, picture, LIGHT)
         plot(data, dark(picture), DARK)

@@ -31,6 +31,7 @@ PACKAGE = ROOT / "wsref"
 #: The figures of the benchmark's page.
 RESULTS = ROOT / "docs" / "benchmark" / "results.json"
 INTERPRETERS = RESULTS.with_name("interpreters.json")
+VERSIONS = RESULTS.with_name("versions.json")
 PROCESSES = RESULTS.with_name("processes.json")
 
 
@@ -211,6 +212,11 @@ def threads() -> Rows:
 def interpreters() -> Rows:
     """Return what one server does on several Pythons, from ``interpreters.json``: medians and ratios."""
     return _side_by_side(INTERPRETERS)
+
+
+def versions() -> Rows:
+    """Return what one server does on several versions of Python, from ``versions.json``."""
+    return _side_by_side(VERSIONS)
 
 
 def processes() -> Rows:
@@ -396,6 +402,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "errors-close": errors_close,
     "threads": threads,
     "interpreters": interpreters,
+    "versions": versions,
     "processes": processes,
     **evidence.TABLES,
 }

@@ -51,18 +51,6 @@ class TestWebsocketsPackage:
                 ws.send(str(n))
             assert [ws.recv(timeout=DEADLINE) for _ in range(200)] == [str(n) for n in range(200)]
 
-    def test_over_tls(self, serve, certificate):
-        # Its client with threads uses one SSLSocket in two of them, which loses requests (CPython #143756).
-        from websockets.asyncio.client import connect
-
-        async def talk(url):
-            async with connect(url, ssl=ssl.create_default_context(cafile=certificate[0])) as ws:
-                for message in MESSAGES:
-                    await ws.send(message)
-                    assert await asyncio.wait_for(ws.recv(), DEADLINE) == message
-
-        asyncio.run(talk(serve(ssl_context=tls_context(*certificate)).url))
-
     def test_a_message_that_is_too_big_gets_1009(self, serve):
         from websockets.exceptions import ConnectionClosedError
         from websockets.sync.client import connect
@@ -74,18 +62,22 @@ class TestWebsocketsPackage:
                 ws.recv(timeout=DEADLINE)
             assert caught.value.rcvd.code == 1009
 
-    def test_the_asyncio_client(self, serve):
-        import asyncio
-
+    @pytest.mark.parametrize("over_tls", [False, True])
+    def test_the_asyncio_client(self, serve, certificate, over_tls):
+        # (Over TLS, the client with threads uses one SSLSocket in two of them, and loses requests: CPython #143756.)
         from websockets.asyncio.client import connect
 
-        async def talk(url):
-            async with connect(url) as ws:
+        async def talk(url, **options):
+            async with connect(url, **options) as ws:
                 for message in MESSAGES:
                     await ws.send(message)
                     assert await asyncio.wait_for(ws.recv(), DEADLINE) == message
 
-        asyncio.run(talk(serve().url))
+        if over_tls:
+            url = serve(ssl_context=tls_context(*certificate)).url
+            asyncio.run(talk(url, ssl=ssl.create_default_context(cafile=certificate[0])))
+        else:
+            asyncio.run(talk(serve().url))
 
 
 class TestWebsocketClientPackage:

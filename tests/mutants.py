@@ -72,7 +72,7 @@ TESTS = {
     "origin": of("handshake", "Origin"),
     "spec": of("spec"),
     "url": of("client", "URL"),
-    "backlog": of("speed", "Holding", "BatchedReplies") + of("conversation", "Broadcast"),
+    "backlog": of("transport", "BacklogWriter") + of("speed", "Holding", "BatchedReplies"),
     "channel": of("channel") + of("conversation", "Closing"),
     "client": of("client", "TheRequest", "TheEnd", "Conversation"),
     "dialing": of("dialing"),

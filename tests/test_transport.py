@@ -8,14 +8,16 @@ import threading
 import time
 
 import pytest
-from conftest import DEADLINE
+from conftest import DEADLINE, wait_until
 
 from wsref.network import transport as module
+from wsref.network.backlog import BacklogWriter
 from wsref.network.transport import MAX_DISCARDED, MIN_PROGRESS, Transport
 from wsref.protocol.errors import ConnectionClosed
 from wsref.protocol.limits import Limits
 
 QUICK = Limits(send_timeout=0.2, max_backlog=1000)
+PATIENT = Limits(send_timeout=DEADLINE)
 
 
 @pytest.fixture
@@ -54,6 +56,15 @@ def fill(transport):
     """Send without waiting until the kernel takes no more of it."""
     while transport.send_nowait(bytes(100)):
         pass
+
+
+def rest_of_frames(sock):
+    """All bytes until those of a frame that says that it is the last."""
+    sock.settimeout(DEADLINE)
+    data = b""
+    while not data.endswith(b"the last"):
+        data += sock.recv(1 << 20)
+    return data
 
 
 def rest_of(sock):
@@ -341,3 +352,73 @@ class TestTheEnd:
     def test_the_defaults_are_those_of_plain_tcp(self):
         assert (Transport.max_record, Transport.secure, Transport.passthrough) == (sys.maxsize, False, True)
         assert Transport.received_any is False
+
+
+class TestBacklogWriter:
+    """It writes what a peer does not take at once, to each peer for as long as it has patience"""
+
+    @pytest.fixture
+    def writer(self):
+        writer = BacklogWriter()
+        yield writer
+        writer.stop()
+
+    def test_everything_arrives_when_the_peer_reads_again(self, make, writer):
+        ours, theirs = make(PATIENT)
+        fill(ours)
+        writer.add(ours)
+        ours.send_nowait(b"the last", last=True)
+        assert rest_of_frames(theirs).endswith(b"the last")
+        wait_until(lambda: not ours.has_backlog and ours.last_sent)
+        assert not ours.abort_reason
+
+    def test_a_peer_that_does_not_read_is_dropped_and_no_other(self, make, writer):
+        silent, _ = make(Limits(send_timeout=0.3))
+        reader, theirs = make(PATIENT)
+        fill(silent)
+        fill(reader)
+        silent.send_nowait(bytes(500_000))  # the kernel may take a little more, later
+        began = time.monotonic()
+        writer.add(silent)
+        writer.add(reader)
+        wait_until(lambda: silent.abort_reason)
+        assert time.monotonic() - began >= 0.3
+        assert silent.abort_reason == "the peer has not read for 0.3 s"
+        assert not reader.abort_reason
+        reader.send_nowait(b"the last", last=True)
+        assert rest_of_frames(theirs).endswith(b"the last")
+
+    def test_a_fault_ends_one_connection_and_not_the_thread(self, make, writer, monkeypatch):
+        broken, _ = make(PATIENT)
+        good, theirs = make(PATIENT)
+        fill(broken)
+        fill(good)
+        monkeypatch.setattr(broken, "flush", lambda: 1 / 0)
+        writer.add(broken)
+        writer.add(good)
+        wait_until(lambda: broken.abort_reason)
+        assert broken.abort_reason == "the server failed"
+        good.send_nowait(b"the last", last=True)
+        assert rest_of_frames(theirs).endswith(b"the last")
+
+    def test_a_batch_that_is_not_ended_leaves_all_the_same(self, make, writer):
+        ours, theirs = make(PATIENT)
+        for n in range(3):
+            assert writer.start_batch(ours)
+            with ours.write_lock:
+                ours.send(b"reply %d" % n)
+            assert theirs.recv(100) == b"reply %d" % n
+            time.sleep(0.1 * n)  # between them the thread goes to sleep, or not
+        writer.end_batch(ours)
+
+    def test_it_needs_a_thread_only_when_something_waits_and_ends_with_it(self, make):
+        writer = BacklogWriter()
+        assert writer._thread is None
+        ours, _ = make(PATIENT)
+        fill(ours)
+        writer.add(ours)
+        thread = writer._thread
+        assert (thread.name, thread.daemon) == ("wsref backlog", True)
+        writer.stop()
+        assert not thread.is_alive()
+        assert not writer.start_batch(ours)

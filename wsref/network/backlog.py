@@ -105,6 +105,7 @@ class BacklogWriter:
         self._wake()
         if thread is not None:
             thread.join(5)
+        self._sleeps = True  # so that start_batch asks whether there is a thread
         self._wake_r.close()
         self._wake_w.close()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 import pytest
 from conftest import wait_until
 
@@ -32,6 +34,13 @@ CLIENT = [
     pytest.param({"headers": ["A: b"]}, "headers", id="headers: list of str"),
     pytest.param({"compression": True}, "compression", id="compression: True"),
 ]
+
+
+def test_a_member_of_a_string_enumeration_is_a_str(serve):
+    class Name(StrEnum):
+        COOKIE = "Cookie"
+
+    connect(serve().url, headers=[(Name.COOKIE, "a=b")]).close()
 
 
 @pytest.mark.parametrize(("arguments", "name"), SERVER)

@@ -42,7 +42,7 @@ MAX_SHOWN = 2000
 GRACE = 1.0
 
 #: Seconds of the closing handshake after which a notice says that it is not over.
-PATIENCE = 1.5
+NOTICE_AFTER = 1.5
 
 #: Seconds without a message after which a filter ends, once the input has ended.
 WAIT = 1.0
@@ -169,15 +169,15 @@ class Conversation:
             pass  # the last notice says how it ended
         except KeyboardInterrupt:
             interrupted = not self.ended.is_set()
-        patience = threading.Timer(PATIENCE, self._say_that_it_waits)
-        patience.daemon = True
-        patience.start()
+        notice = threading.Timer(NOTICE_AFTER, self._say_that_it_waits)
+        notice.daemon = True
+        notice.start()
         try:
             in_time(lambda: self._close(printer), self._deadline + GRACE - time.monotonic())
         except TimeoutError:
             self._timed_out = True
         finally:
-            patience.cancel()
+            notice.cancel()
         return self._exit_code(interrupted)
 
     def _say_that_it_waits(self) -> None:

@@ -45,7 +45,7 @@ def check_subclass(cls: type, own: OwnNames) -> None:
         cls: The subclass.
         own: The names of its base class.
     Raises:
-        TypeError: What is wrong with it.
+        TypeError: The message says why it cannot work.
     """
     checked = {known for base in cls.__bases__ if issubclass(base, own.base) for known in base.__mro__}
     mixed_in = [one for one in reversed(cls.__mro__) if one not in checked]  # cls, and mixins that come with it

@@ -109,7 +109,8 @@ def build_handshake(
         )
     headers = tuple(headers)
     for header in headers:
-        if not isinstance(header, (tuple, list)) or [type(part) for part in header] != [str, str]:
+        pair = isinstance(header, (tuple, list)) and len(header) == 2
+        if not pair or not all(isinstance(part, str) for part in header):
             raise TypeError(f"headers are a mapping, or pairs of name and value, both str: not {header!a}")
     for name, _ in headers:
         if OWN_HEADERS.fullmatch(name) or (origin is not None and name.lower() == "origin"):

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from .runner import ROOT
 #: The folders whose lines are recorded.
 FOLDERS = tuple(str(ROOT / "wsref" / name) + os.sep for name in ("protocol", "network"))
 
-#: The parts of the walk: what ``handle`` calls, and what comes before and after it.
+#: The parts of the walk: what ``handle`` and the loop in it call, and what comes before and after it.
 PARTS = {
     "server": "The server",
     "setup": "A connection gets its handler",
@@ -38,18 +39,26 @@ PARTS = {
     "_validate": "Chapter 3: a valid request",
     "_authorize": "Chapters 10 and 11",
     "_complete_upgrade": "Chapter 4",
-    "_converse": "Chapters 6 to 8",
+    "_converse": "Chapters 6 to 8: the loop",
+    "read": "Bytes come in",
+    "next_event": "Frames become messages",
+    "on_message": "A message goes out",
+    "reply": "A Pong goes out",
+    "_finish_close": "The last Close",
     "finish": "The end of TCP",
     "_abort_handshake": "Chapter 3: an invalid request",
     "_fallback": "Chapter 5",
 }
+
+#: Who calls them; ``socketserver`` does it in ``__init__``.
+CALLERS = ("__init__", "handle", "_converse", "_run_hooks")
 
 UPGRADE = (
     "GET /echo HTTP/1.1\r\nHost: example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: {}\r\n\r\n"
 )
 
-#: What the first client sends, one piece at a time, each with the number of bytes of the answer.
+#: What the first client sends, one piece at a time, each with the number of bytes of its answer.
 CONVERSATION = (
     (UPGRADE.format(13).encode(), 129),
     (bytes.fromhex("8185 37fa213d 7f9f4d5158"), 7),  # "Hello"
@@ -94,10 +103,19 @@ class Recorder:
             name, caller = frame.f_code.co_name, frame.f_back
             if name == "service_actions":
                 return None
-            if name in PARTS and caller is not None and caller.f_code.co_name in ("handle", "__init__"):
+            if name in PARTS and caller is not None and caller.f_code.co_name in CALLERS:
                 return name
             frame = caller
         return "server"
+
+
+def wait_for_a_fragment(server: Any) -> None:
+    """Wait until a fragment has been read: else the next frame might come with it, and other lines would run."""
+    deadline = time.monotonic() + 10
+    while all(handler._channel.connection._message.opcode is None for handler in server.handlers):
+        if time.monotonic() > deadline:
+            raise TimeoutError("the server has not read the first fragment")
+        time.sleep(0.001)
 
 
 def record() -> dict[str, Any]:
@@ -119,10 +137,12 @@ def record() -> dict[str, Any]:
     try:
         serving = wsref.WebSocketServer(("127.0.0.1", 0), Echo)
         serving.start()
-        for pieces in (CONVERSATION, *(((piece, 0),) for piece in REFUSED)):
+        for pieces in (CONVERSATION, *(((piece, 1),) for piece in REFUSED)):
             with socket.create_connection(serving.server_address[:2]) as client:
                 for piece, size in pieces:
                     client.sendall(piece)
+                    if not size:
+                        wait_for_a_fragment(serving)
                     while size > 0:
                         size -= len(client.recv(size))
                 while client.recv(4096):
@@ -159,10 +179,10 @@ def pieces() -> tuple[Piece, ...]:
     for path in (path for folder in FOLDERS for path in Path(folder).glob("*.py")):
         files[path] = File(path, set(found["lines"].get(str(path), ())), files)
     made: dict[tuple[Path, str], Piece] = {}
-    for part, name, line in sorted(found["calls"], key=lambda call: list(PARTS).index(call[0])):
+    for part, name, line in found["calls"]:
         for piece in files[Path(name)].pieces_for(part, line):
             made.setdefault((piece.path, piece.name), piece)
-    return tuple(made.values())
+    return tuple(sorted(made.values(), key=lambda piece: list(PARTS).index(piece.part)))
 
 
 def counts() -> list[tuple[str, ...]]:

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from urllib.parse import quote
 import client_gallery
 import gallery
 import pytest
-from conftest import DEADLINE, wait_until
+from conftest import DEADLINE, free_port, wait_until
 
 import wsref
 from wsref.check.cases import matches
@@ -463,6 +464,20 @@ with wsref.connect(sys.argv[1]) as ws:
 """
 
 
+#: Opens a connection, and does nothing more.  Without wsref, a process starts in a few milliseconds.
+SILENT = """\
+import socket, sys
+host, path = sys.argv[1].removeprefix("ws://").split("/", 1)
+address, port = host.split(":")
+with socket.create_connection((address, int(port))) as sock:
+    sock.sendall(f"GET /{path} HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: Upgrade\\r\\n".encode())
+    sock.sendall(b"Upgrade: websocket\\r\\nSec-WebSocket-Version: 13\\r\\n")
+    sock.sendall(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n")
+    while sock.recv(65536):
+        pass
+"""
+
+
 @pytest.fixture
 def client(tmp_path: Path) -> str:
     """A command with a client of this package."""
@@ -648,6 +663,45 @@ class TestCommandLine:
             code, _, err = check(capsys, "--port", str(taken.getsockname()[1]))
         assert code == 2
         assert "cannot listen on 127.0.0.1 port" in err
+        code, _, err = check(capsys, "--port", "70000")
+        assert code == 2
+        assert err.endswith("port 70000: a port is a number from 0 to 65535\n")
+
+    @pytest.mark.parametrize("how", ["--first", "--max-time"])
+    def test_a_run_with_a_command_ends_early(self, capsys, tmp_path, how):
+        file = tmp_path / "silent.py"
+        file.write_text(SILENT)
+        limit = ["--first", "--timeout", "0.2"] if how == "--first" else ["--max-time", "0.1", "--timeout", "0.2"]
+        command = f"{PYTHON} -S -E {shlex.quote(str(file))} {{url}}"
+        code, out, _ = check(capsys, "--run", command, "--jobs", "1", *limit, *only("c6.length", "c7.ping"))
+        assert code == 1
+        assert f"Stopped: {how}: " in out
+        assert not [thread.name for thread in threading.enumerate() if "_watch" in thread.name and thread.is_alive()]
+
+    def test_without_a_client_the_time_ends_too(self, capsys):
+        code, out, err = check(capsys, "--port", "0", "--max-time", "0.1", *only(*FEW))
+        assert (code, out) == (1, "")
+        assert err.endswith("wsref: --max-time: the time is over\n")
+
+    def test_first_ends_the_serving_of_drivers_with_a_report(self, capsys):
+        with free_port() as port:
+
+            def is_played() -> bool:
+                with contextlib.suppress(NotOpened, OSError):
+                    BROKEN_CLIENTS["any-accept"]("127.0.0.1", port, "/next?agent=x").run()
+                    return True
+                return False
+
+            def drive_twice() -> None:
+                for _ in range(2):  # the first connection finds out what the client can do
+                    wait_until(is_played)
+
+            driver = threading.Thread(target=drive_twice)
+            driver.start()
+            code, out, _ = check(capsys, "--port", str(port), "--first", *only("c4.accept"))
+            driver.join()
+        assert code == 1
+        assert "Stopped: --first: a case failed" in out
 
 
 WEBSOCKETS = """\

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import socket
 import threading
@@ -263,3 +264,107 @@ def verdict_on_client(client: type[ReferenceClient], name: str) -> tuple[Outcome
     """The verdict of one case on a client that is broken here."""
     (verdict,) = graded(client, select_client_cases(only=[name]), timeout=0.5).verdicts
     return verdict.outcome, verdict.why
+
+
+def with_header(name: str, value: str):
+    """A method of a client that sends this header."""
+    return lambda client: {**ReferenceClient.request_headers(client), name: value}
+
+
+def final(client: ReferenceClient, payload: bytes) -> bytes:
+    """Compress a message into a block with BFINAL: RFC 7692 §7.2.3.4."""
+    deflater = zlib.compressobj(wbits=-15)
+    return deflater.compress(payload) + deflater.flush(zlib.Z_FINISH) + b"\0"
+
+
+class TestClients:
+    """One mistake each, or none"""
+
+    @pytest.mark.parametrize(
+        ("name", "method", "broken", "why"),
+        [
+            ("c1.host.one", "request_headers", with_header("Host", "a b"), "Host: a b"),
+            (
+                "c1.request.line",
+                "request_line",
+                lambda c: f"GET  {c.path} HTTP/1.1",
+                "the request line b'GET  /case/c1.request.line?agent=x HTTP/1.1' is not METHOD TARGET HTTP/1.1",
+            ),
+            ("c3.key.16-bytes", "new_key", lambda c: "AAAAAAAAAAAAAAAAAAAAAAA!", "Sec-WebSocket-Key: AAAAAA"),
+            (
+                "c3.protocol.tokens",
+                "request_headers",
+                with_header("Sec-WebSocket-Protocol", "a, b/c"),
+                "the subprotocol 'b/c'",
+            ),
+            (
+                "c3.extensions.deflate",
+                "request_headers",
+                with_header("Sec-WebSocket-Extensions", "x-mine, permessage-deflate; client_window"),
+                "the offer 'permessage-deflate; client_window': client_window",
+            ),
+            (
+                "c6.stream.glued",
+                "on_ping",
+                lambda c, payload: c.send_frame(TEXT, payload),
+                "TEXT of 5 bytes: ",
+            ),
+            (
+                "c6.stream.glued-part",
+                "on_ping",
+                lambda c, payload: c.send_frame(TEXT, payload),
+                "TEXT of 5 bytes: ",
+            ),
+            (
+                "c8.payload.answer-reason",
+                "on_close",
+                lambda c, payload: c.send_frame(CLOSE, b"\x03"),
+                "a Close with a payload of 1 byte, half a code",
+            ),
+            (
+                "c9.sends.control",
+                "on_ping",
+                lambda c, payload: c.send_frame(PONG, payload, 4),
+                "PONG",
+            ),
+        ],
+        ids=lambda value: value if isinstance(value, str) else "",
+    )
+    def test_it_is_found_and_named(self, name, method, broken, why):
+        outcome, said = verdict_on_client(type("Broken", (ReferenceClient,), {method: broken}), name)
+        assert (outcome, said[: len(why)]) == (Outcome.FAIL, why)
+
+    def test_a_final_block_is_legal_and_the_next_message_begins_anew(self):
+        client = type("Final", (ReferenceClient,), {"compress": final})
+        assert verdict_on_client(client, "c9.message.context") == (Outcome.PASS, "")
+
+    @pytest.mark.parametrize(
+        ("name", "offer", "why"),
+        [
+            ("c9.window.client", "permessage-deflate", "the client does not offer client_max_window_bits"),
+            ("c9.window.client", "x-mine", "the client does not offer permessage-deflate"),
+        ],
+    )
+    def test_a_case_about_an_offer_that_it_does_not_make_is_skipped(self, name, offer, why):
+        client = type("Offers", (ReferenceClient,), {"OFFER": offer})
+        outcome, said = verdict_on_client(client, name)
+        assert (outcome, said[: len(why)]) == (Outcome.SKIP, why)
+
+    def test_one_key_twice_is_named(self):
+        keys = itertools.cycle([b"abcd", b"1234", b"#+*!"])
+        client = type("Twice", (ReferenceClient,), {"masking_key": lambda self: next(keys)})
+        outcome, said = verdict_on_client(client, "c6.mask.fresh")
+        assert (outcome, said) == (Outcome.FAIL, "one masking key twice in 6 frames")
+
+    @pytest.mark.parametrize(
+        ("code", "outcome", "why"),
+        [
+            (1011, Outcome.FAIL, "it does not accept the response: CLOSE"),
+            (1000, Outcome.SKIP, "the client closes connections by itself (CLOSE 1000"),
+        ],
+    )
+    def test_a_client_that_closes_before_it_answers(self, code, outcome, why):
+        closes = lambda client, payload: client.send_frame(CLOSE, code.to_bytes(2, "big"))  # noqa: E731
+        client = type("Closes", (ReferenceClient,), {"on_ping": closes, "on_message": lambda c, o, m: closes(c, m)})
+        found, said = verdict_on_client(client, "c1.head.lower-case")
+        assert (found, said[: len(why)]) == (outcome, why)

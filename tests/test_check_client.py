@@ -10,6 +10,7 @@ import shlex
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -27,18 +28,18 @@ from conftest import DEADLINE, free_port, wait_until
 
 import wsref
 from wsref.check.cases import matches
-from wsref.check.clients.agents import NO_ECHO, PROBE
+from wsref.check.clients.agents import NO_ECHO, PROBE, Session
 from wsref.check.clients.autobahn import SAME, behaviour, parse_spec, same_as
 from wsref.check.clients.cases import CLIENT_CASES, select
-from wsref.check.clients.command import parse_command
+from wsref.check.clients.command import ENOUGH_REPLAYS, CommandRun, parse_command
 from wsref.check.clients.gallery import BROKEN_CLIENTS
-from wsref.check.clients.grader import Grader, Plan
+from wsref.check.clients.grader import Grader, Listeners, Plan
 from wsref.check.clients.plays import ClientCase
 from wsref.check.clients.reference import Failure, NotOpened, ReferenceClient
 from wsref.check.clients.session import parse_request
 from wsref.check.codec import PING, PONG, TEXT
 from wsref.check.gallery import reference
-from wsref.check.runner import Report
+from wsref.check.runner import NotAnswering, Report
 from wsref.check.verdict import Level, Outcome
 from wsref.cli.main import main
 
@@ -433,6 +434,37 @@ class TestServer:
             with urllib.request.urlopen(f"{base}/status?agent=x", timeout=DEADLINE) as answer:
                 assert json.load(answer) == {"all": 1, "played": 1, "failed": [], "over": True}
 
+    def test_the_report_on_a_client_is_a_page(self):
+        grader = Grader(
+            Plan(select(only=["c7.ping.text"])), Listeners(page=lambda report: f"<p>{len(report.failed)} failed")
+        )
+        grader.start()
+        try:
+            drive(f"{grader.url}/next?agent=x")
+            base = f"http://{grader.target.authority}"
+            with urllib.request.urlopen(f"{base}/report?agent=x", timeout=DEADLINE) as answer:
+                assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+                assert answer.read() == b"<p>0 failed"
+        finally:
+            grader.close()
+
+    def test_a_client_that_hangs_up_during_its_request_or_the_handshake_of_tls_harms_no_other(self, certificate):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        grader = Grader(Plan(select(only=["c7.ping.text"]), tls=context))
+        grader.start()
+        try:
+            with socket.create_connection(("127.0.0.1", grader.target.port)) as hasty:
+                hasty.sendall(b"no TLS\r\n\r\n")
+                with contextlib.suppress(ConnectionResetError):
+                    while hasty.recv(100):  # an alert, then the end
+                        pass
+            trusted = ssl.create_default_context(cafile=certificate[0])
+            with wsref.connect(f"{grader.url}/getCaseCount", ssl_context=trusted) as ws:
+                assert ws.recv() == "1"
+        finally:
+            grader.close()
+
     def test_a_plain_request_for_a_case_gets_426(self):
         with grading(select(only=FEW)) as grader:
             with pytest.raises(urllib.error.HTTPError, match="426") as refused:
@@ -455,6 +487,15 @@ class TestServer:
             first.is_over = True
             assert grader.session("c") is not None
             assert set(grader.sessions) == {"b", "c"}
+
+    def test_the_next_case_is_one_that_applies_and_that_no_other_connection_plays(self):
+        session = Session("x", select(only=["c6.length.126", "c7.ping.text", "c7.ping.empty"]), once=True, echo=False)
+        names = {case.id: case for case in session.cases}
+        assert session.begin(names["c7.ping.empty"])
+        assert not session.begin(names["c7.ping.empty"])
+        assert session.next_case() is names["c7.ping.text"]
+        assert session.next_case() is None
+        assert {v.why for v in session.verdicts.values()} == {NO_ECHO}
 
     def test_two_clients_at_a_time_have_two_reports(self):
         with grading(select(only=FEW)) as grader:
@@ -684,6 +725,33 @@ class TestCommandLine:
         assert code == 1
         assert f"Stopped: {how}: " in out
         assert not [thread.name for thread in threading.enumerate() if "_watch" in thread.name and thread.is_alive()]
+
+    def test_cases_without_an_answer_are_played_again_alone_until_it_is_clear(self, tmp_path):
+        file, played = tmp_path / "silent.py", []
+        file.write_text(SILENT + f"open({str(tmp_path / 'log')!r}, 'a').write(path + chr(10))\n")
+        with grading(select(only=["c6.length.1", "c6.length.12*", "c7.ping"]), 0.05) as grader:
+            run = CommandRun(grader, [sys.executable, "-S", "-E", str(file), "{url}"])
+            run.session.agent.echo = True
+            run.play(4, played.append)
+            cases = len(grader.plan.cases)
+        assert [verdict.outcome for verdict in played] == [Outcome.FAIL] * cases
+        assert len((tmp_path / "log").read_text().split()) == cases + ENOUGH_REPLAYS < 2 * cases
+
+    def test_a_command_that_does_not_connect_any_more_ends_the_run(self):
+        with grading(select(only=["c6.length"])) as grader:
+            run = CommandRun(grader, ["true", "{url}"])
+            run.session.agent.echo = True
+            run.play(1, lambda verdict: None)
+        assert run.stopped == "3 times in a row the client ended with status 0 and did not connect"
+        reasons = [verdict.why for verdict in grader.report(run.session, stopped=run.stopped).verdicts]
+        assert reasons[2:4] == ["the client ended with status 0 and did not connect", run.stopped]
+
+    def test_a_command_that_never_connects_is_killed(self, monkeypatch):
+        monkeypatch.setattr("wsref.check.clients.command.START_TIMEOUT", 0.1)
+        with grading(select(only=["c6.length"])) as grader:
+            run = CommandRun(grader, ["sh", "-c", "exec sleep 60", "{url}"])
+            with pytest.raises(NotAnswering, match=r"it did not connect in 0\.1 s"):
+                run.find_out()
 
     def test_without_a_client_the_time_ends_too(self, capsys):
         code, out, err = check(capsys, "--port", "0", "--max-time", "0.1", *only(*FEW))

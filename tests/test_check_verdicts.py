@@ -13,11 +13,10 @@ from conftest import DEADLINE
 from test_check import listening, speaking
 from test_check_client import graded
 
-from wsref.check import CASES, Level, NotAnswering, Outcome, grade, parse_target
-from wsref.check.case import Case, Play
+from wsref.check import CASES, NotAnswering, Outcome, grade, parse_target
 from wsref.check.clients.cases import select as select_client_cases
 from wsref.check.clients.reference import ReferenceClient
-from wsref.check.codec import BINARY, CLOSE, PONG, TEXT, frame, mask
+from wsref.check.codec import CLOSE, PONG, TEXT, frame
 from wsref.check.gallery import BROKEN
 from wsref.check.gallery.reference import ReferenceServer, Refusal, serving
 from wsref.check.runner import Capabilities, play, probe

@@ -41,7 +41,7 @@ class TestTables:
         assert soak.problems(tables.evidence("soak")) == []
 
     def test_the_tests_reach_95_percent_of_the_package_and_each_folder_has_its_row(self, tables):
-        heading, *rows = tables.coverage()
+        _, *rows = tables.coverage()
         quick, every = (tables.evidence("coverage")[key]["folders"] for key in ("quick", "all"))
         assert quick.keys() == every.keys() == {"", *tables.FOLDERS}
         assert float(rows[-1][2].removesuffix("%")) >= 95

@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from ..case import Play
 from ..codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame
-from ..session import Silence
 from ..verdict import Failed, Skipped
 from .frames import letters
 from .plays import INTEROP, MUST, SHOULD, ClientRule, client_cases_of, refuses, take_pongs, takes

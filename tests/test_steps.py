@@ -482,6 +482,11 @@ class TestCommandLine:
             ws.send("hi")
             assert ws.recv() == "hi"
 
+    def test_a_connection_without_a_tap(self):
+        with running(step=8, tap=lambda transport, peer: None) as step, connect(step.url) as ws:
+            ws.send("hi")
+            assert ws.recv() == "hi"
+
     def test_a_tap_sees_what_passes(self):
         seen = []
         server = running(step=8, tap=lambda transport, peer: lambda sent, data: seen.append((sent, data)))

@@ -724,11 +724,11 @@ class TestCommandLine:
         code, out, _ = check(capsys, "--run", command, "--jobs", "1", *limit, *only("c6.length", "c7.ping"))
         assert code == 1
         assert f"Stopped: {how}: " in out
-        assert not [thread.name for thread in threading.enumerate() if "_watch" in thread.name and thread.is_alive()]
+        wait_until(lambda: not [thread for thread in threading.enumerate() if "_watch" in thread.name])
 
     def test_cases_without_an_answer_are_played_again_alone_until_it_is_clear(self, tmp_path):
         file, played = tmp_path / "silent.py", []
-        file.write_text(SILENT + f"open({str(tmp_path / 'log')!r}, 'a').write(path + chr(10))\n")
+        file.write_text(f"import sys\nopen({str(tmp_path / 'log')!r}, 'a').write(sys.argv[1] + chr(10))\n{SILENT}")
         with grading(select(only=["c6.length.1", "c6.length.12*", "c7.ping"]), 0.05) as grader:
             run = CommandRun(grader, [sys.executable, "-S", "-E", str(file), "{url}"])
             run.session.agent.echo = True

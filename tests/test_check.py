@@ -716,6 +716,7 @@ class TestTheCommandLine:
             (["ws://127.0.0.1/", "--run", "x {url}"], "--run would have no effect: it is for --client"),
             (["ws://127.0.0.1/", "--port", "1"], "--port would have no effect"),
             (["ws://127.0.0.1/", "--json", "a", "--html", "a"], "only one report can go to a"),
+            (["ws://127.0.0.1/", "--subprotocol", "a,b"], "one word of printable ASCII, without commas, not 'a,b'"),
         ],
     )
     def test_usage_errors_say_what_is_wrong_and_exit_with_2(self, capsys, arguments, complaint):
@@ -760,6 +761,7 @@ class TestTheCommandLine:
         ("text", "flags", "complaint"),
         [
             (None, [], "cannot read {}: No such file or directory"),
+            ("[]", [], "{}: a spec is a JSON object"),
             ("{}", [], '{} has no "servers"; for a fuzzingserver.json, add --client'),
             ('{"cases": ["1.1.1"], "exclude-cases": ["*"]}', ["--client"], "{} leaves no case"),
         ],

@@ -1185,6 +1185,14 @@ class TestCommand:
         code, _, err = run(str(tmp_path))
         assert code == 1 and err.endswith("Is a directory\n")
 
+    def test_a_file_that_is_too_large_is_refused_before_it_is_read_to_its_end(self, run, tmp_path, monkeypatch):
+        monkeypatch.setattr("wsref.cli.decode._MAX_INPUT", 1 << 20)
+        monkeypatch.chdir(tmp_path)
+        with open("large.pcap", "wb") as stream:
+            stream.truncate(1 << 30)
+        code, _, err = run("large.pcap")
+        assert (code, err) == (2, "wsref: 'large.pcap' has more than 1 MiB: cut it, or filter the capture\n")
+
     def test_raw_bytes_that_look_like_text(self, run):
         assert run("--raw", stdin="81")[2] == "read as: raw bytes, 2 bytes\n"
         assert run(stdin="81")[2] == "read as: hex, 1 byte\n"

@@ -1,4 +1,4 @@
-"""Mistakes that no server and no client of the galleries makes: what the grader says of each."""
+"""One case against one mistake: those of the gallery, and others that no server and no client of it makes."""
 
 from __future__ import annotations
 

@@ -63,4 +63,4 @@ if __name__ == "__main__":
     if sys.argv[1:] not in (["coverage", "quick"], ["coverage", "all"]):
         sys.exit(__doc__)
     with updated() as figures:
-        figures["coverage"][sys.argv[2]] = coverage()
+        figures.setdefault("coverage", {})[sys.argv[2]] = coverage()

@@ -715,6 +715,12 @@ class TestTheCommandLine:
             (["ws://127.0.0.1/", "--run", "x {url}"], "--run would have no effect: it is for --client"),
             (["ws://127.0.0.1/", "--port", "1"], "--port would have no effect"),
             (["ws://127.0.0.1/", "--json", "a", "--html", "a"], "only one report can go to a"),
+            (["--spec", "a", "ws://127.0.0.1/"], "URL would have no effect: --spec grades the servers of its file"),
+            *(
+                (["--spec", "a", option, "b"], f"{option} would have no effect: --spec grades the servers of its file")
+                for option in ("--baseline", "--write-baseline", "--json", "--junit", "--markdown", "--html")
+            ),
+            (["--spec", "a", "--except", "*"], "--except leaves no case"),
         ],
     )
     def test_usage_errors_say_what_is_wrong_and_exit_with_2(self, capsys, arguments, complaint):

@@ -587,6 +587,34 @@ class TestCommandLine:
         assert {name.split(".")[1] for name in index["good"]} == {"rsv", "opcode"}
         assert index["none"] == {}
 
+    def test_ctrl_c_ends_a_spec_with_the_server_that_is_graded(self, capsys, tmp_path, monkeypatch):
+        graded = []
+
+        def interrupted(target, cases, **_):
+            graded.append((target.url, len(cases)))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("wsref.cli.check.grade", interrupted)
+        servers = [{"agent": str(port), "url": f"ws://127.0.0.1:{port}/"} for port in (1, 2)]
+        spec = tmp_path / "spec"
+        spec.write_text(json.dumps({"outdir": str(tmp_path), "servers": servers, "cases": ["3.*", "4.1.1"]}))
+        assert main(["check", "--spec", str(spec), "--except", "*.rsv.*"]) == 130
+        assert graded == [("ws://127.0.0.1:1/", 11)]  # --except holds, too
+        assert "Stopped: Ctrl-C" in capsys.readouterr().out
+
+    @pytest.mark.parametrize(
+        ("url", "options", "words"),
+        [("ws:///", [], "a URL to check has a host"), ("ws://a/", ["--cafile", "/no/file"], "--cafile /no/file")],
+    )
+    def test_a_spec_is_read_whole_before_the_first_server_is_graded(self, capsys, tmp_path, url, options, words):
+        servers = [{"url": "ws://127.0.0.1:1/"}, {"url": url}]
+        spec = tmp_path / "spec"
+        spec.write_text(json.dumps({"outdir": str(tmp_path / "out"), "servers": servers}))
+        with contextlib.suppress(SystemExit):
+            assert main(["check", "--spec", str(spec), *options]) == 2
+        assert words in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
     def test_a_client_that_does_not_come_back_is_reported(self):
         with serving("--once", "--idle", "0.3", *only(*FEW)) as (process, url):
             with contextlib.suppress(wsref.ConnectionClosed), wsref.connect(f"{url}/next?agent=x") as ws:

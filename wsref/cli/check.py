@@ -86,19 +86,19 @@ def _run(options: argparse.Namespace) -> int:
         _refuse_unused(options)
         if options.broken:
             return serve_broken(options.broken, options.port or 0)
-        if options.spec and not options.client:
-            return check_all(cases, options)
-        target = None if options.client else _target(options)
+        require_certificates(options.cafile)
         left_out = {
             case.id: f"--except {glob}" for glob in options.left_out for case in _named(glob, options) if case in cases
         }
         if len(left_out) == len(cases):
             raise ValueError("--except leaves no case")
+        if options.spec and not options.client:
+            return check_all(cases, left_out, options)
+        target = None if options.client else _target(options, options.url)
         files = ReportFiles({kind: getattr(options, kind) for kind in ReportFiles.KINDS})
     except ValueError as error:
         parser.error(str(error))
-    require_certificates(options.cafile)
-    order = Order(target and _with_headers(target, options), cases, left_out)
+    order = Order(target, cases, left_out)
     if options.baseline:
         order.known = read_baseline(options.baseline)
     if options.write_baseline:
@@ -133,22 +133,37 @@ def _refuse_unused(options: argparse.Namespace) -> None:
         "--cafile": options.cafile is not None,
         "--large": options.large,
     }
+    for_one = {
+        "URL": options.url is not None,
+        "--baseline": options.baseline is not None,
+        "--write-baseline": options.write_baseline is not None,
+        **{f"--{kind}": getattr(options, kind) is not None for kind in ReportFiles.KINDS},
+    }
     if options.broken:
         unused, why = {**for_clients, **for_servers}, "--broken serves until Ctrl-C: grade it from another terminal"
     elif options.client:
         unused, why = for_servers, "--client serves cases to clients"
+    elif options.spec and any(for_one.values()):
+        unused, why = for_one, "--spec grades the servers of its file, and writes the reports to their folder, outdir"
     else:
         unused, why = {**for_clients, "--port": options.port is not None}, "it is for --client, which grades clients"
     for name in (name for name, is_given in unused.items() if is_given):
         raise ValueError(f"{name} would have no effect: {why}")
 
 
-def _target(options: argparse.Namespace) -> Target:
-    if options.url is None:
+def _target(options: argparse.Namespace, url: str | None) -> Target:
+    if url is None:
         raise ValueError(
             "the URL is missing: give one such as ws://127.0.0.1:8765/echo (or --client, --list, --gallery)"
         )
-    return parse_target(options.url, verify=not options.insecure, cafile=options.cafile)
+    headers = list(options.header)
+    if options.origin:
+        headers.append(("Origin", options.origin))
+    if options.subprotocol:
+        headers.append(("Sec-WebSocket-Protocol", ", ".join(options.subprotocol)))
+    secrets = tuple(value for _, value in options.header if len(value) > 3)
+    target = parse_target(url, verify=not options.insecure, cafile=options.cafile)
+    return replace(target, headers=tuple(headers), secrets=secrets)
 
 
 def _named(glob: str, options: argparse.Namespace) -> Sequence[Case]:
@@ -178,16 +193,6 @@ def _selected(options: argparse.Namespace) -> list[Case]:
     if not cases:
         raise ValueError("no case matches: see check --list")
     return cases
-
-
-def _with_headers(target: Target, options: argparse.Namespace) -> Target:
-    headers = list(options.header)
-    if options.origin:
-        headers.append(("Origin", options.origin))
-    if options.subprotocol:
-        headers.append(("Sec-WebSocket-Protocol", ", ".join(options.subprotocol)))
-    secrets = tuple(value for _, value in options.header if len(value) > 3)
-    return replace(target, headers=tuple(headers), secrets=secrets)
 
 
 def require_certificates(file: str | None) -> None:
@@ -295,11 +300,14 @@ def _publish(result: Report, order: Order, options: argparse.Namespace, files: R
     return 130 if result.interrupted else int(result.is_bad)
 
 
-def check_all(cases: list[Case], options: argparse.Namespace) -> int:
+def check_all(cases: list[Case], left_out: dict[str, str], options: argparse.Namespace) -> int:
     """Grade the servers of Autobahn's ``fuzzingclient.json``, and write its ``index.json``.
 
+    Args:
+        cases: The cases to play, if the file does not exclude them.
+        left_out: As in :class:`Order`.
     Returns:
-        The exit code: the largest one of the servers.
+        The exit code: the largest one of the servers; after Ctrl-C that is 130, and the next servers are not graded.
     Raises:
         CommandError: The file cannot be read, or a report cannot be written.
         ValueError: A URL in it is not valid.
@@ -307,19 +315,19 @@ def check_all(cases: list[Case], options: argparse.Namespace) -> int:
     spec = check_clients.read_spec(options.spec)
     if not spec.servers:
         raise CommandError(f'{options.spec} has no "servers"; for a fuzzingserver.json, add --client')
-    folder, codes = AutobahnFolder(spec.outdir, options.version), []
-    for name, url in spec.servers:
-        target = parse_target(url, verify=not options.insecure, cafile=options.cafile)
-        chosen = spec.select(cases, name)
-        order = Order(
-            _with_headers(target, options), chosen, on_report=functools.partial(folder.add, name, close_codes={})
-        )
+    targets = [(name, _target(options, url)) for name, url in spec.servers]
+    folder, code = AutobahnFolder(spec.outdir, options.version), 0
+    for name, target in targets:
+        on_report = functools.partial(folder.add, name, close_codes={})
+        order = Order(target, spec.select(cases, name), left_out, on_report=on_report)
         try:
-            codes.append(check(order, options, ReportFiles({})))
+            code = max(code, check(order, options, ReportFiles({})))
         except CommandError as error:  # the others may answer
             print(f"wsref: {error}", file=sys.stderr)
-            codes.append(2)
-    return max(codes)
+            code = 2
+        if code == 130:
+            break
+    return code
 
 
 def _nothing_played(target: Target, cases: list[Case], why: str) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -66,6 +67,8 @@ class ReportFiles:
         """
         existed = os.path.lexists(file)
         try:
+            if _is_special(file):
+                return  # to open a named pipe, and to close it, would end its reader
             with open(file, "a"):
                 pass
             if not existed:
@@ -100,6 +103,7 @@ class AutobahnFolder:
         self._folder = Path(outdir)
         self._version = version
         self._index: dict[str, object] = {}
+        self._files: dict[str, str] = {}  # name of the agent to that of its files, without .json
 
     def add(self, name: str, result: Report, close_codes: Mapping[str, int | None]) -> None:
         """Write the report on an agent, and the index of all agents.
@@ -108,7 +112,7 @@ class AutobahnFolder:
             CommandError: A file cannot be written.
         """
         date = datetime.now(UTC).isoformat(timespec="seconds")
-        file = re.sub("[^0-9A-Za-z._-]+", "_", name).strip(".") or "agent"
+        file = self._files.setdefault(name, self._new_file(name))
         self._index[name] = index(result.verdicts, close_codes, f"{file}.json")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -121,6 +125,18 @@ class AutobahnFolder:
         ):
             write_whole(str(self._folder / path), text.encode())
 
+    def _new_file(self, name: str) -> str:
+        """Return a name for the files of an agent that no other file has, also where case does not count."""
+        wanted = re.sub("[^0-9A-Za-z._-]+", "_", name).strip(".") or "agent"
+        taken = {"index", *(file.lower() for file in self._files.values())}
+        names = itertools.chain([wanted], (f"{wanted}-{n}" for n in itertools.count(2)))
+        return next(file for file in names if file.lower() not in taken)
+
+
+def _is_special(file: str) -> bool:
+    """Return whether it is a pipe, a device or a socket."""
+    return os.path.exists(file) and not os.path.isfile(file) and not os.path.isdir(file)
+
 
 def write_whole(file: str, data: bytes) -> None:
     """Write a file wholly or not at all, so that no reader finds a half-written report.
@@ -128,11 +144,11 @@ def write_whole(file: str, data: bytes) -> None:
     Raises:
         CommandError: The file cannot be written.
     """
-    path = Path(file).resolve()
+    path = Path(file).resolve()  # a link stays a link
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        if path.exists() and not path.is_file():  # a pipe or a device
-            path.write_bytes(data)
+        if _is_special(file):
+            Path(file).write_bytes(data)
             return
         part.write_bytes(data)
         if path.exists():

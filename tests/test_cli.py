@@ -272,6 +272,33 @@ class TestErrors:
         assert (code, out) == (2, "")
         assert words in err
 
+    @pytest.mark.parametrize(
+        ("arguments", "code"),
+        [
+            (["--wire"], 2),
+            (["--keyfile", "x"], 2),
+            (["--host", "192.0.2.1"], 1),
+            (["--step", "3", "--host", "::1"], 2),
+            (["--step", "3", "--host", "192.0.2.1"], 1),
+            (["--exchange", "redis://127.0.0.1:1/"], 1),
+            (["connect", "ws://h/", "--cafile", "x"], 2),
+            (["connect", "wss://h/", "--cafile", "/no/such/file"], 1),
+        ],
+    )
+    def test_a_command_that_does_not_begin_keeps_an_earlier_recording(self, arguments, code, tmp_path):
+        recording = tmp_path / "recording"
+        recording.write_text("earlier")
+        assert command(*arguments, "--trace", str(recording)).returncode == code
+        assert recording.read_text() == "earlier"
+
+    def test_a_new_recording_replaces_an_earlier_one(self, served, tmp_path):
+        recording = tmp_path / "recording"
+        recording.write_text("earlier")
+        client = served("--trace", str(recording)).dial()
+        assert recording.read_text() == ""
+        client.open()
+        assert recording.read_text().startswith('{"at": ')
+
     def test_a_busy_port(self):
         with socket.create_server(("127.0.0.1", 0)) as busy:
             done = command("--port", str(busy.getsockname()[1]))

@@ -28,7 +28,7 @@ from ..protocol.spec import TOKEN
 from ..protocol.url import URL, parse_url
 from .conversation import GRACE, TIMED_OUT, Filter, in_time, notify
 from .prompt import HELP, Prompt, Terminal
-from .terminal import HAS_SIGNALS, CommandError, open_trace, positive, print_to_stderr, seconds
+from .terminal import HAS_SIGNALS, CommandError, begin_trace, open_trace, positive, print_to_stderr, seconds
 
 #: Seconds for finding out whether a port speaks TLS.
 PROBE_TIMEOUT = 3.0
@@ -207,6 +207,7 @@ def run(options: argparse.Namespace) -> int:
         url = parse_url(options.url)
         context = _ssl_context(options, url)
         tap = None if printer is None else printer.client_tap(f"{url.host}:{url.port}")
+        begin_trace(options.trace)
         try:
             ws: WebSocket = in_time(lambda: _open(options, context, tap), max_time)
         except TimeoutError:

@@ -25,7 +25,7 @@ from ..protocol.deflate import Compression
 from ..protocol.limits import Limits
 from ..protocol.origin import is_loopback
 from ..steps import LAST, SEEN, diff_of, source_of
-from .terminal import CommandError, UsageError, open_trace, positive, set_up_log
+from .terminal import CommandError, UsageError, begin_trace, open_trace, positive, set_up_log
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -172,6 +172,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     set_up_log(options.log_level, sys.stderr)
     server = _make_server(options) if options.step is None else _make_step(options)
+    begin_trace(options.trace)
     tune_process()
     with stop_signals() as wait_for_signal, server:
         if isinstance(server, WebSocketServer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import math
 import os
@@ -140,7 +141,7 @@ def set_up_log(level: str, stream: TextIO) -> None:
 
 
 def open_trace(file: str | None, stream: TextIO | None = None) -> Printer | None:
-    """Open the trace that ``--trace [FILE]`` asks for.
+    """Open the trace that ``--trace [FILE]`` asks for.  An earlier recording stays, until :func:`begin_trace`.
 
     Args:
         file: To record to; ``-``: print instead; None: no trace.
@@ -153,6 +154,13 @@ def open_trace(file: str | None, stream: TextIO | None = None) -> Printer | None
     if file == "-":
         return Printer(stream or sys.stderr, colour=wants_colour(sys.stderr))
     try:
-        return Recorder(open(file, "w", encoding="utf-8"))
+        return Recorder(open(file, "a", encoding="utf-8"))
     except OSError as error:
         raise CommandError(f"cannot write {file}: {error.strerror}") from None
+
+
+def begin_trace(file: str | None) -> None:
+    """Empty the file of ``--trace FILE``.  A command that fails before it has something to record leaves it alone."""
+    if file is not None and file != "-":
+        with contextlib.suppress(OSError):  # a pipe, a device
+            os.truncate(file, 0)

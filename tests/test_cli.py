@@ -395,6 +395,24 @@ class TestOutputThatCannotBeWritten:
         assert done.stderr.endswith("wsref: cannot write the output: No space left on device\n")
         assert "Traceback" not in done.stderr
 
+    @pytest.mark.parametrize(
+        ("arguments", "code"),
+        [
+            ("serve --source", 2),
+            ("serve --host 192.0.2.1", 1),
+            ("check ws://127.0.0.1:1/", 2),
+            ("check --baseline /no/such/file ws://127.0.0.1:1/", 2),
+            ("decode zz", 2),
+            ("decode --replay /no/such/file", 1),
+            ("connect -x hi ws://127.0.0.1:1/", 1),
+            ("connect -x hi --cafile x ws://127.0.0.1:1/", 2),
+        ],
+    )
+    @pytest.mark.parametrize("shell", ["2>/dev/full", pytest.param("2>&-", marks=pytest.mark.slow)])
+    def test_the_code_is_the_same_where_standard_error_takes_nothing(self, arguments, code, shell):
+        line = f"{shlex.quote(sys.executable)} -m wsref {arguments} {shell}"
+        assert subprocess.run(["bash", "-c", line], env=ENVIRONMENT, timeout=DEADLINE).returncode == code
+
     def test_ctrl_c_at_any_other_moment_is_130_without_a_traceback(self, monkeypatch, capsys):
         def interrupted(options):
             raise KeyboardInterrupt

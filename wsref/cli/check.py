@@ -30,7 +30,7 @@ from ..check.session import Target, parse_target
 from ..check.verdict import Level, Outcome
 from . import check_clients, check_options
 from .report_files import AutobahnFolder, Progress, ReportFiles, write_whole
-from .terminal import CommandError, wait, wants_colour
+from .terminal import CommandError, UsageError, print_to_stderr, wait, wants_colour
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -64,15 +64,13 @@ def run(options: argparse.Namespace) -> int:
 
     Returns:
         The exit code.
+    Raises:
+        UsageError: There is no server, or a file cannot be read or written.
     """
     try:
         return _run(options)
     except CommandError as error:
-        print(f"wsref: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:  # a second one, or one while a report is formatted
-        print("wsref: interrupted", file=sys.stderr)
-        return 130
+        raise UsageError(str(error)) from None  # 1 is the code of failed cases
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -246,10 +244,9 @@ def check(order: Order, options: argparse.Namespace, files: ReportFiles) -> int:
     assert order.target is not None
     target, cases = order.target, [case for case in order.cases if case.id not in order.left_out]
     if not target.is_loopback:
-        print(
+        print_to_stderr(
             f"wsref: {target.authority} is not this machine.  The run opens about {2 * len(cases)} connections; many "
-            "are malformed on purpose, some send megabytes.  Grade only servers that you are allowed to test",
-            file=sys.stderr,
+            "are malformed on purpose, some send megabytes.  Grade only servers that you are allowed to test"
         )
     progress = Progress(len(cases), sys.stderr)
     no_server = ""
@@ -323,7 +320,7 @@ def check_all(cases: list[Case], left_out: dict[str, str], options: argparse.Nam
         try:
             code = max(code, check(order, options, ReportFiles({})))
         except CommandError as error:  # the others may answer
-            print(f"wsref: {error}", file=sys.stderr)
+            print_to_stderr(f"wsref: {error}")
             code = 2
         if code == 130:
             break
@@ -350,12 +347,12 @@ def _list_left_out(result: Report, order: Order) -> None:
 
 def _write_baseline(result: Report, order: Order, file: str) -> None:
     if result.stopped:
-        print(f"wsref: {file} is not written, because the run stopped early", file=sys.stderr)
+        print_to_stderr(f"wsref: {file} is not written, because the run stopped early")
         return
     text = baseline.as_lines(result, order.before)
     write_whole(file, text.encode())
     result.known = baseline.parse(text.splitlines())
-    print(f"wsref: {file} lists {report.plural(len(result.known), 'known failure')}", file=sys.stderr)
+    print_to_stderr(f"wsref: {file} lists {report.plural(len(result.known), 'known failure')}")
 
 
 # -- Without a server ---------------------------------------------------------------------------
@@ -380,7 +377,7 @@ def list_gallery(*, verbose: bool) -> int:
         if verbose:
             print(f"{'':{width}}    the bug: {server.bug}; found by {server.case}")
     if not verbose:
-        print("\nServe one with --broken NAME, and find its bug.  For the solutions: --gallery -v", file=sys.stderr)
+        print_to_stderr("\nServe one with --broken NAME, and find its bug.  For the solutions: --gallery -v")
     return 0
 
 
@@ -396,5 +393,5 @@ def serve_broken(name: str, port: int) -> int:
     except OverflowError:
         raise CommandError(f"a port is a number from 0 to 65535, not {port}") from None
     except KeyboardInterrupt:
-        print(f"\nThe bug was: {BROKEN[name].bug}.", file=sys.stderr)
+        print_to_stderr(f"\nThe bug was: {BROKEN[name].bug}.")
     return 0

@@ -26,7 +26,7 @@ from ..check.runner import NotAnswering, Report, stopping_at_ctrl_c
 from ..check.verdict import Outcome
 from .report_files import AutobahnFolder, Progress
 from .serve import explain_bind_error, tls_context
-from .terminal import CommandError
+from .terminal import CommandError, print_to_stderr
 
 #: Autobahn's port.
 PORT = 9001
@@ -209,10 +209,10 @@ def _serve(grader: Grader, desk: Desk) -> int:
         session.wait_until_idle(desk.options.timeout)
         desk.deliver(grader, session, stopped, interrupted=stopped == "Ctrl-C")
     if stopped == "Ctrl-C":
-        print("wsref: stopped", file=sys.stderr)
+        print_to_stderr("wsref: stopped")
         return 130 if unfinished else desk.code
     if not unfinished and not desk.code:
-        print(f"wsref: {stopped}", file=sys.stderr)
+        print_to_stderr(f"wsref: {stopped}")
     return desk.code or 1
 
 
@@ -233,7 +233,7 @@ def _deliver_stalled(grader: Grader, desk: Desk) -> bool:
 
 def _tell_addresses(grader: Grader, options: argparse.Namespace) -> None:
     where, number = grader.url, len(grader.plan.cases)
-    print(
+    print_to_stderr(
         f"""\
 wsref: {report.plural(number, "case")} for clients at {where}/
   a browser   open {where.replace("ws", "http", 1)}/ and press the button
@@ -241,7 +241,5 @@ wsref: {report.plural(number, "case")} for clients at {where}/
               the message "done" comes after the last case
   Autobahn's  /getCaseCount, /runCase?case=N&agent=NAME, /updateReports?agent=NAME: {len(grader.numbered())} cases
   no driver   check --client --run 'COMMAND {{url}}' starts the client for each case
-{"It ends after the first client." if options.once else "Ctrl-C ends it."}""",
-        file=sys.stderr,
-        flush=True,
+{"It ends after the first client." if options.once else "Ctrl-C ends it."}"""
     )

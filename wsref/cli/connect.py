@@ -28,7 +28,16 @@ from ..protocol.spec import TOKEN
 from ..protocol.url import URL, parse_url
 from .conversation import GRACE, TIMED_OUT, Filter, in_time, notify
 from .prompt import HELP, Prompt, Terminal
-from .terminal import HAS_SIGNALS, CommandError, begin_trace, open_trace, positive, print_to_stderr, seconds
+from .terminal import (
+    HAS_SIGNALS,
+    CommandError,
+    UsageError,
+    begin_trace,
+    open_trace,
+    positive,
+    print_to_stderr,
+    seconds,
+)
 
 #: Seconds for finding out whether a port speaks TLS.
 PROBE_TIMEOUT = 3.0
@@ -252,7 +261,7 @@ def _ssl_context(options: argparse.Namespace, url: URL) -> ssl.SSLContext | None
         notify("warning: --insecure: the server is not authenticated")
     if not url.secure:
         if options.cafile:
-            raise _wrong_command_line("--cafile is for wss://; this is ws://")
+            raise UsageError("--cafile is for wss://; this is ws://")
         return None
     if options.insecure:
         return _accept_any_certificate()
@@ -264,11 +273,6 @@ def _ssl_context(options: argparse.Namespace, url: URL) -> ssl.SSLContext | None
         raise CommandError(f"--cafile: {options.cafile!a} holds no certificate in the format PEM") from None
     except OSError as error:
         raise CommandError(f"--cafile: cannot read {options.cafile!a}: {error.strerror}") from None
-
-
-def _wrong_command_line(why: str) -> SystemExit:
-    print_to_stderr(f"wsref: {why}")
-    return SystemExit(2)
 
 
 def _accept_any_certificate() -> ssl.SSLContext:
@@ -301,7 +305,7 @@ def _open(options: argparse.Namespace, context: ssl.SSLContext | None, tap: Tap 
             do = "connect to a name that it has" if "mismatch" in what else "trust another one by --cafile FILE"
             words = f"the server's certificate is not trusted: {what}; {do}, or accept any by --insecure"
             raise CommandError(words) from None
-        raise _wrong_command_line(str(error)) from None
+        raise UsageError(str(error)) from None
     except HandshakeFailed as error:
         raise CommandError(f"{error}{_advice(error, parse_url(options.url))}") from None
     except OSError as error:

@@ -11,7 +11,6 @@ Every tool writes bytes in its own form: a hex stream, a dump, a list in a progr
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import json
 import os
@@ -32,7 +31,7 @@ from ..wire.words import count, wrap
 from .digits import read_base64
 from .forms import read_bytes, read_text
 from .pasted import Pasted, PasteError
-from .terminal import CommandError, UsageError, wants_colour
+from .terminal import CommandError, UsageError, print_to_stderr, wants_colour
 
 _HELP = """\
 The bytes may be written as: hex, with or without 0x, spaces, colons, commas or line ends;
@@ -142,12 +141,12 @@ def _decode(options: argparse.Namespace) -> int:
     try:
         found = _read(options)
     except PasteError as error:
-        _say(f"wsref: {error}")
+        print_to_stderr(f"wsref: {error}")
         return 2
     if not found.data:
-        _say("wsref: no bytes; try: python -m wsref decode 81 05 48 65 6c 6c 6f")
+        print_to_stderr("wsref: no bytes; try: python -m wsref decode 81 05 48 65 6c 6c 6f")
         return 2
-    _say(f"read as: {found.words}")
+    print_to_stderr(f"read as: {found.words}")
     return _draw(explain_pieces(found, options), options)
 
 
@@ -176,12 +175,6 @@ def _draw(pairs: Iterable[tuple[dict[str, Any], Description]], options: argparse
     return int(wrong)
 
 
-def _say(line: str) -> None:
-    """Write a line to standard error, which may be closed or full."""
-    with contextlib.suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
-
-
 # -- What is read ----------------------------------------------------------------------
 
 
@@ -205,7 +198,7 @@ def _read(options: argparse.Namespace) -> Pasted:
             raise PasteError(f"{error}; and there is no file of this name") from None
         raise
     if is_file:
-        _say(f"wsref: there is a file of this name, too: './{name}' reads it")
+        print_to_stderr(f"wsref: there is a file of this name, too: './{name}' reads it")
     return found
 
 
@@ -221,7 +214,7 @@ def _standard_input() -> tuple[BinaryIO, str]:
     if sys.stdin is None:
         raise CommandError("standard input is closed: give the bytes as arguments, or the name of a file")
     if sys.stdin.isatty():
-        _say("Paste the bytes, then press Enter and Ctrl-D.")
+        print_to_stderr("Paste the bytes, then press Enter and Ctrl-D.")
     return sys.stdin.buffer, "standard input"
 
 
@@ -268,7 +261,7 @@ def explain_pieces(found: Pasted, options: argparse.Namespace) -> Iterator[tuple
         if (pending := explainer.pending()) is not None:
             yield _named(sender), pending
     if ignored := sum(explainer.ignored for _, explainer in explainers):
-        _say(f"wsref: {count(ignored, 'byte')} after a head that opens no WebSocket: not drawn")
+        print_to_stderr(f"wsref: {count(ignored, 'byte')} after a head that opens no WebSocket: not drawn")
 
 
 def _named(sender: str) -> dict[str, Any]:

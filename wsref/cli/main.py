@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from .terminal import CommandError, UsageError
+from .terminal import CommandError, discard, print_to_stderr
 
 #: The modules of this folder that are commands, in the order of the help.
 COMMANDS = ("serve", "connect", "decode", "check", "exercise")
@@ -44,18 +44,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()  # here, and not at the end of Python, where an error would be a traceback
     except CommandError as error:
-        print(f"wsref: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
+        print_to_stderr(f"wsref: {error}")
+        return error.code
     except KeyboardInterrupt:  # at a moment when the command does not expect it
-        print("\nwsref: interrupted", file=sys.stderr)
+        print_to_stderr("\nwsref: interrupted")
         return 130
     except OSError as error:
         if error.errno not in (errno.EPIPE, *FULL):
             raise
         if error.errno in FULL:
-            print(f"wsref: cannot write the output: {error.strerror}", file=sys.stderr)
-        # Python flushes standard output at its end once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            print_to_stderr(f"wsref: cannot write the output: {error.strerror}")
+        discard(sys.stdout)
         return 1
 
 

@@ -13,7 +13,7 @@ import ssl
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from typing import Any, TextIO
+from typing import Any
 
 from ..apps.demo import Demo
 from ..apps.exchange import ExchangeError, RedisExchange
@@ -25,7 +25,16 @@ from ..protocol.deflate import Compression
 from ..protocol.limits import Limits
 from ..protocol.origin import is_loopback
 from ..steps import LAST, SEEN, diff_of, source_of
-from .terminal import CommandError, UsageError, begin_trace, open_trace, positive, set_up_log
+from .terminal import (
+    CommandError,
+    UsageError,
+    begin_trace,
+    open_trace,
+    positive,
+    print_line,
+    print_to_stderr,
+    set_up_log,
+)
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -180,7 +189,7 @@ def run(options: argparse.Namespace) -> int:
         print_line(startup_message(server.url, options.step), sys.stdout)
         wait_for_signal()
         sends_close = options.step is None or options.step >= 10
-        print_line("\nClosing" + (": 1001 to every client." if sends_close else "."), sys.stderr)
+        print_to_stderr("\nClosing" + (": 1001 to every client." if sends_close else "."))
     return 0
 
 
@@ -289,15 +298,6 @@ def network_address() -> str | None:
     except OSError:
         return None
     return None if is_loopback(own) else own
-
-
-def print_line(text: str, stream: TextIO) -> None:
-    """Print, and ignore that the reader has gone (``python -m wsref | head -1``)."""
-    try:
-        stream.write(text + "\n")
-        stream.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # else Python reports the error at exit
 
 
 # -- The process -------------------------------------------------------------------------

@@ -18,11 +18,15 @@ from ..wire.trace import Printer, Recorder
 
 
 class CommandError(Exception):
-    """The command failed: one line on standard error, and exit code 1."""
+    """The command failed: one line on standard error, and an exit code."""
+
+    code = 1
 
 
 class UsageError(CommandError):
-    """The options do not go together, or one is out of range: exit code 2."""
+    """The options do not go together, or one is out of range."""
+
+    code = 2
 
 
 #: Whether a signal can interrupt a thread at will, as on Linux and macOS, and not on Windows.
@@ -44,12 +48,17 @@ def wants_colour(stream: TextIO) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 
+def print_line(line: str, stream: TextIO) -> None:
+    """Print a line at once.  If the stream is full, or its reader has gone, discard this line and the later ones."""
+    try:
+        print(line, file=stream, flush=True)
+    except OSError:
+        discard(stream)
+
+
 def print_to_stderr(line: str) -> None:
     """Print a line to standard error.  Where that is full or closed there is no other place to say so."""
-    try:
-        print(line, file=sys.stderr, flush=True)
-    except OSError:
-        discard(sys.stderr)
+    print_line(line, sys.stderr)
 
 
 def discard(stream: TextIO) -> None:

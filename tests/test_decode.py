@@ -1075,6 +1075,10 @@ class TestCost:
             for unit in ("read(4, ", ") = 1", 'read(4, "a", 1) = 1\n', "1.1 ", "12:00 ", "peer0_0[] = {1};", "[1]")
         ]
         + [
+            ("", unit, "")
+            for unit in ('\\"', "\\'", "\\\"'", '{\\"a\\":1}', 'b"\\', "=> Send header, 1 bytes (0x1)\n0000: 81\n")
+        ]
+        + [
             (start, " ", end)
             for start in ("A", "A[", "81", "0000", "0000:", "0x81", "'", "{", "read(")
             for end in ("", "=", "!")

@@ -1268,6 +1268,18 @@ class TestCommand:
         os.close(writer)
         assert (done.returncode, done.stderr) == (1, b"read as: hex, 11 bytes\n")
 
+    def test_json_and_svg_are_the_same_documents_in_every_locale(self, run):
+        data = text("Zürich").hex()
+        for form in ("--json", "--svg"):
+            command = [sys.executable, "-m", "wsref", "decode", form, data]
+            _, out, _ = run(form, data)
+            for encoding in ("ascii", "cp1252", "utf-8"):
+                environment = {**os.environ, "PYTHONIOENCODING": encoding}
+                assert subprocess.run(command, capture_output=True, env=environment).stdout == out.encode()
+        (description,) = json.loads(run("--json", data)[1])
+        assert description["one_line"] == explain(bytes.fromhex(data))[0].one_line
+        assert "Zürich" in "".join(ET.fromstring(run("--svg", data)[1]).itertext())
+
     def test_the_first_pictures_do_not_wait_for_the_last(self, tmp_path):
         (tmp_path / "frames").write_bytes(bytes(1 << 20))  # half a million frames: minutes
         command = [sys.executable, "-m", "wsref", "decode", str(tmp_path / "frames")]

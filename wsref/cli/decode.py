@@ -165,10 +165,11 @@ def _draw(pairs: Iterable[tuple[dict[str, Any], Description]], options: argparse
             yield known, description
 
     if options.svg:
-        write_out(svg_of([description for _, description in noted()]))
+        picture = svg_of([description for _, description in noted()])
+        write_out(picture.encode("ascii", "xmlcharrefreplace").decode())  # the same document in every locale
     elif options.json:
         rows = [known | description.as_dict() for known, description in noted()]
-        write_out(json.dumps(rows, indent=2, ensure_ascii=False))
+        write_out(json.dumps(rows, indent=2))
     else:
         for picture in _pictures(noted(), wants_colour(sys.stdout), _width()):
             write_out(picture)

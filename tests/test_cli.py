@@ -426,6 +426,45 @@ class TestOutputThatCannotBeWritten:
         assert (done.returncode, done.stderr) == (0, "")
 
 
+class TestNonBlockingStreams:
+    """Another program made a pipe or a terminal non-blocking, and left it so"""
+
+    @pytest.mark.parametrize("arguments", [["decode"], ["decode", "--replay", "-"]])
+    def test_input_is_waited_for(self, arguments):
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        line = '{"at": 1, "peer": "x:1", "sent": false, "by_server": true, "data": "810141"}\n'
+        with subprocess.Popen(
+            [sys.executable, "-m", "wsref", *arguments],
+            stdin=reader,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            text=True,
+        ) as process:
+            wait_until(lambda: os.get_blocking(reader))
+            os.write(writer, b"81 01 41" if arguments == ["decode"] else line.encode())
+            os.close(writer)
+            out, err = process.communicate(timeout=DEADLINE)
+        os.close(reader)
+        assert (process.returncode, "Traceback" in err) == (0, False), err
+        assert "TEXT" in out
+
+    @pytest.mark.parametrize("arguments", ["check --list -v", "decode " + "8100" * 500, "serve --step 11 --source"])
+    def test_output_waits_for_its_reader(self, arguments):
+        expected = command(*arguments.split()).stdout
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        with subprocess.Popen(
+            [sys.executable, "-m", "wsref", *arguments.split()], stdout=writer, stderr=subprocess.PIPE, env=ENVIRONMENT
+        ) as process:
+            wait_until(lambda: os.get_blocking(writer))
+            os.close(writer)
+            with open(reader, encoding="utf-8") as output:
+                assert output.read() == expected
+            assert process.wait(DEADLINE) == 0
+
+
 class TestHelp:
     """``-h`` and ``--version``."""
 

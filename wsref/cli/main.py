@@ -7,6 +7,7 @@ Results go to standard output, the log and errors to standard error.  Exit codes
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import importlib
 import io
@@ -35,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show § gets an escape
+    for standard in (sys.stdin, sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError):  # None, no descriptor, or Windows
+            os.set_blocking(standard.fileno(), True)  # Python's files fail where another program made it non-blocking
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
         arguments.insert(0, "serve")  # "python -m wsref --port 9000" serves

@@ -11,13 +11,11 @@ import argparse
 import io
 import math
 import re
-import shlex
 import socket
 import ssl
 import sys
 import time
 from dataclasses import replace
-from urllib.parse import urljoin
 
 from ..network.client import WebSocket, connect
 from ..network.tap import Tap
@@ -313,27 +311,11 @@ def _open(options: argparse.Namespace, context: ssl.SSLContext | None, tap: Tap 
 
 
 def _advice(error: HandshakeFailed, url: URL) -> str:
-    """Name the URL that may work: the target of a redirect, or wss for ws."""
-    if 300 <= error.status < 400:
-        target = redirect_target(url, error.headers.get("Location") or "")
-        return f"\n  (to go there: python -m wsref connect {shlex.quote(target)})" if target else ""
+    """Name the URL that may work: wss for ws."""
     # Some servers answer 400 to plain HTTP on a port for TLS; others end the connection, or send an alert.
     if error.status in (0, 400) and not url.secure and _speaks_tls(url):
         return f"\n  (the port speaks TLS: try {replace(url, secure=True)})"
     return ""
-
-
-def redirect_target(url: URL, location: str) -> str | None:
-    """Return the WebSocket URL that a redirect names.  None: it names none.
-
-    >>> redirect_target(parse_url("ws://example.com/a"), "/b?c"), redirect_target(parse_url("ws://h/"), "https://h/")
-    ('ws://example.com/b?c', 'wss://h/')
-    """
-    target = urljoin(re.sub("^ws", "http", str(url)), location)
-    try:
-        return str(parse_url(re.sub("^http", "ws", target)))
-    except ValueError:
-        return None
 
 
 def _speaks_tls(url: URL) -> bool:

@@ -656,7 +656,8 @@ class TestOnATerminal:
             ("", r"< \(an empty text\)\r\n"),
             ("/ping", r"Pong after [0-9]+\.[0-9] ms\r\n"),
             ("/binary 00 ff68", r"< \(binary, 3 bytes\) 00 ff 68\r\n"),
-            ("/binary xyz", "not done: a byte is two hex digits, as in /binary 00 ff 68690a, not xyz"),
+            ("/binary xyz", "not done: a byte is two hex digits, as in /binary 00 ff 68690a, not 'xyz'"),
+            ("/binary 0a", r"< \(binary, 1 byte\) 0a\r\n"),
             ("/binary 0", "not done: a byte is two hex digits"),
             ("/big 20", "< 0123456789abcdef0123\r\n"),
             ("/big 5000", r"\.\.\. \(5000 characters\)\r\n"),
@@ -877,9 +878,10 @@ class TestOnATerminal:
         for encoding in ("utf-8:strict", "utf-8:surrogateescape"):
             terminal = on_terminal(serve().url, PYTHONIOENCODING=encoding, PYTHONPATH=path)
             terminal.until("> ")
-            os.write(terminal.ours, b"caf\xe9\r")
-            terminal.until("not done: [^\\r]*UTF-8")
-            terminal.until("> ")
+            for line in (b"caf\xe9", b"//caf\xe9", b"/close 1000 caf\xe9"):
+                os.write(terminal.ours, line + b"\r")
+                terminal.until("not done: [^\\r]*UTF-8")
+                terminal.until("> ")
             terminal.type("hi\r")
             terminal.until("< hi\r\n")
 
@@ -1069,8 +1071,9 @@ class TestErrors:
         server = serve(Handler)
         done = command(server.url)
         assert done.returncode == 1
-        repeat = rb"\(to go there: python -m wsref connect (.*)\)\n"
+        repeat = rb"\(the server redirects; to follow: python -m wsref connect (.*)\)\n"
         found = re.search(repeat, done.stderr)
+        assert done.stderr.count(b"redirects") == done.stderr.count(b"\n  (") == 1  # it is said once
         assert (found and found[1].decode().replace(str(server.server_address[1]), "PORT")) == command_line, done.stderr
 
     def test_wss_to_a_plain_port(self, serve, command):
@@ -1170,6 +1173,8 @@ class TestEscapes:
     def test_a_long_message_is_cut(self):
         assert len(message_line("x" * 100_000)) < 2100
         assert len(message_line(bytes(100_000))) < 6100
+        assert message_line(bytes(100_000)).startswith("(binary, 100000 bytes) 00 00 ")
+        assert message_line(bytes(100_000)).endswith(" 00 ...")
 
     def test_columns(self):
         assert [columns(text) for text in ("", "abc", "中文", "e\u0301", "😀")] == [0, 3, 4, 1, 2]

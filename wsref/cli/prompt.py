@@ -21,13 +21,12 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..network.client import WebSocket
-from ..protocol.errors import ConnectionClosed
+from ..protocol.errors import ConnectionClosed, quote_ascii
 from ..wire.words import columns
 from .conversation import Conversation, escaped, message_line, notify, write
 from .terminal import wait, wants_colour
@@ -108,41 +107,37 @@ class Terminal(Conversation):
             self._typing = False
 
     def _run_line(self, line: str) -> None:
-        if not line.startswith("/") or line.startswith("//"):
-            return self._try(lambda: self._send(line[1:] if line.startswith("//") else line))
+        try:
+            self._run_command(line)
+        except (ValueError, TimeoutError) as error:
+            notify(f"not done: {escaped(str(error))}", "33")
+
+    def _run_command(self, line: str) -> None:
+        if not_utf_8 := re.search("[\ud800-\udfff]", line):  # Python's way to keep such a byte of the terminal
+            raise ValueError(f"text must be UTF-8 (RFC 6455 §5.6), and {not_utf_8[0]!a} is not")
         command, _, rest = line.partition(" ")
-        if command == "/ping":
-            self._try(self._ping)
+        if not line.startswith("/"):
+            self.ws.send(line)
+        elif line.startswith("//"):
+            self.ws.send(line[1:])
+        elif command == "/ping":
+            notify(f"Pong after {self.ws.ping() * 1000:.1f} ms")
         elif command == "/binary":
-            self._try(lambda: self.ws.send(bytes_of(rest)))
+            self.ws.send(bytes_of(rest))
         elif command == "/big":
-            self._try(lambda: self.ws.send(big_text(rest)))
+            self.ws.send(big_text(rest))
         elif command == "/close":
-            self._try(lambda: self._close_with(rest))
+            self._close_with(rest)
         elif command == "/help":
             notify(HELP)
         else:
             name = shlex.quote(escaped(command))
             notify(f"unknown command {name}: /help lists the commands; // begins a text with a slash", "33")
 
-    def _try(self, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except (ValueError, TimeoutError) as error:
-            notify(f"not done: {escaped(str(error))}", "33")
-
-    def _send(self, text: str) -> None:
-        if not_utf_8 := re.search("[\ud800-\udfff]", text):  # Python's way to keep such a byte of the terminal
-            raise ValueError(f"text must be UTF-8 (RFC 6455 §5.6), and {not_utf_8[0]!a} is not")
-        self.ws.send(text)
-
-    def _ping(self) -> None:
-        notify(f"Pong after {self.ws.ping() * 1000:.1f} ms")
-
     def _close_with(self, rest: str) -> None:
         code, _, reason = rest.strip().partition(" ")
         if code and not re.fullmatch("[0-9]{1,5}", code):
-            raise ValueError(f"a close code is a number, as in /close 4000 bye, not {code!r}")
+            raise ValueError(f"a close code is a number, as in /close 4000 bye, not {quote_ascii(code)}")
         self.ws.close(int(code or 1000), reason)
         self.ended.wait()
 
@@ -351,7 +346,7 @@ def bytes_of(digits: str) -> bytes:
     try:
         return bytes.fromhex(digits)
     except ValueError:
-        raise ValueError(f"a byte is two hex digits, as in /binary 00 ff 68690a, not {digits}") from None
+        raise ValueError(f"a byte is two hex digits, as in /binary 00 ff 68690a, not {quote_ascii(digits)}") from None
 
 
 def big_text(size: str) -> str:
@@ -361,6 +356,6 @@ def big_text(size: str) -> str:
     '0123456789ab'
     """
     if not re.fullmatch("[0-9]{1,9}", size.strip()):
-        raise ValueError(f"a size is a number of bytes below 1,000,000,000, as in /big 70000, not {size!r}")
+        raise ValueError(f"a size is a number of bytes below 1,000,000,000, as in /big 70000, not {quote_ascii(size)}")
     pattern = "0123456789abcdef"
     return (pattern * (int(size) // 16 + 1))[: int(size)]

@@ -234,6 +234,25 @@ class TestManyServers:
         assert all(order == orders[0] for order in orders)
         assert len(orders[0]) == len(set(orders[0])) == 180
 
+    def test_an_entry_of_another_program_stops_nothing(self, redis_server, exchanges, caplog):
+        server = redis_server()
+        exchange, got = exchanges(server.url), []
+        add = exchange._redis.xadd
+        add("wsref:lines", {"theirs": "1"})  # start reads it
+        exchange.start(got.append)
+        exchange.publish("/chat", "first")
+        wait_until(lambda: any(line.text == "first" for line in got))
+        add("wsref:lines", {"room": "/chat"})
+        exchange.publish("/chat", "second")
+        wait_until(lambda: any(isinstance(line, Line) and line.text == "second" for line in got))
+        assert "Traceback" not in caplog.text
+
+    @pytest.mark.parametrize("url", ["redis//:secret@host", "http://me:secret@host/", "redis://:secret@127.0.0.1:1/0"])
+    def test_no_error_shows_the_password(self, url):
+        with pytest.raises(ExchangeError) as error:
+            RedisExchange(url)
+        assert "secret" not in str(error.value)
+
     @pytest.mark.slow
     def test_redis_is_killed_and_comes_back_while_50_talk(self, three, clients):
         server, servers = three

@@ -677,6 +677,21 @@ class TestCommandLine:
         assert code == 2
         assert "cannot listen on 127.0.0.1 port" in err
 
+    @pytest.mark.parametrize(
+        ("host", "words"),
+        [
+            ("no.such.host.invalid", "no such host"),
+            ("[::1]", "an address is written without brackets, scheme and port: --host ::1"),
+            ("a" * 70, "not the name of a host"),
+            ("é..", "not the name of a host"),
+            ("192.0.2.1", "not an address of this machine"),
+        ],
+    )
+    def test_a_wrong_host_is_one_line_as_for_serve(self, capsys, host, words):
+        code, _, err = check(capsys, "--host", host)
+        assert (code, err.count("\n")) == (2, 1)
+        assert words in err
+
 
 WEBSOCKETS = """\
 import sys

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import socket
 import sys
 import threading
 import time
@@ -135,11 +136,10 @@ def _listening(plan: Plan, listeners: Listeners, options: argparse.Namespace, sp
     host = options.host or (spec and spec.host) or "127.0.0.1"
     port = options.port if options.port is not None else (spec and spec.port) or (0 if options.command else PORT)
     try:
+        socket.getaddrinfo(host, port)  # of a wrong name its errors say more than those of bind()
         grader = Grader(plan, listeners, host=host, port=port)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise CommandError(explain_bind_error(error, host, port)) from None
-    except OverflowError:
-        raise CommandError(f"cannot listen on {host} port {port}: a port is a number from 0 to 65535") from None
     grader.start()
     try:
         yield grader
@@ -177,10 +177,8 @@ def _watch(run: CommandRun, desk: Desk) -> None:
     """Stop the run at the end of its time, or at the first failure if that is enough."""
     end = time.monotonic() + desk.options.max_time
     while not run.stopped:
-        if desk.enough:
-            run.stop("--first: a case failed")
-        elif time.monotonic() > end:
-            run.stop("--max-time: the time is over")
+        if reason := _reason_to_stop(desk, end):
+            run.stop(reason)
         time.sleep(TICK)
 
 

@@ -714,6 +714,8 @@ class TestTheCommandLine:
             (["--client", "--run", ""], "--run needs {url}"),
             (["ws://127.0.0.1/", "--run", "x {url}"], "--run would have no effect: it is for --client"),
             (["ws://127.0.0.1/", "--port", "1"], "--port would have no effect"),
+            (["--client", "--port", "65536"], "a port is a number from 0 to 65535, not '65536'"),
+            (["--broken", "any-path", "--port", "-1"], "a port is a number from 0 to 65535, not '-1'"),
             (["ws://127.0.0.1/", "--json", "a", "--html", "a"], "only one report can go to a"),
             (["--spec", "a", "ws://127.0.0.1/"], "URL would have no effect: --spec grades the servers of its file"),
             *(

@@ -390,8 +390,6 @@ def serve_broken(name: str, port: int) -> int:
             wait(threading.Event())
     except OSError as error:
         raise CommandError(f"cannot listen on port {port}: {error.strerror}") from None
-    except OverflowError:
-        raise CommandError(f"a port is a number from 0 to 65535, not {port}") from None
     except KeyboardInterrupt:
         print_to_stderr(f"\nThe bug was: {BROKEN[name].bug}.")
     return 0

@@ -12,7 +12,7 @@ from ..check.cases import CASES
 from ..check.clients.cases import CLIENT_CASES
 from ..check.gallery import BROKEN
 from ..check.verdict import Level
-from .terminal import seconds
+from .terminal import port, seconds
 
 #: Seconds: the default of --idle.
 IDLE = 60.0
@@ -76,7 +76,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add(
         "--port",
         metavar="PORT",
-        type=int,
+        type=port,
         help="with --broken or --client: the port (default: any free one; with --client 9001)",
     )
     return parser

@@ -31,7 +31,7 @@ from ..wire.words import count, wrap
 from .digits import read_base64
 from .forms import read_bytes, read_text
 from .pasted import Pasted, PasteError
-from .terminal import CommandError, UsageError, print_to_stderr, wants_colour
+from .terminal import CommandError, UsageError, port, print_to_stderr, wants_colour
 
 _HELP = """\
 The bytes may be written as: hex, with or without 0x, spaces, colons, commas or line ends;
@@ -68,7 +68,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     notation = parser.add_mutually_exclusive_group()
     notation.add_argument("--base64", action="store_true", help="the bytes are written in base64")
     notation.add_argument("--raw", action="store_true", help="the file or standard input has the bytes themselves")
-    add("--port", type=_port, help="of a capture, only the connections from or to this port")
+    add("--port", type=port, help="of a capture, only the connections from or to this port")
     side = parser.add_mutually_exclusive_group()
     masked = "(default: the MASK bit decides)"
     side.add_argument("--client", dest="masked", action="store_const", const=True, help=f"a client sent them {masked}")
@@ -97,12 +97,6 @@ def _deflate(text: str) -> DeflateParameters | None:
         return negotiated(Headers([("Sec-WebSocket-Extensions", words)]))
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text[:6]) < 1 << 16:
-        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, not {text!a}")
-    return int(text)
 
 
 def run(options: argparse.Namespace) -> int:

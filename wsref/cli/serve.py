@@ -30,6 +30,7 @@ from .terminal import (
     UsageError,
     begin_trace,
     open_trace,
+    port,
     positive,
     print_line,
     print_to_stderr,
@@ -55,7 +56,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=run)
     add = parser.add_argument
     add("--host", default=DEFAULT_HOST, help="address to listen on (default: %(default)s, this machine only)")
-    add("--port", type=_port, default=DEFAULT_PORT, help="port to listen on, 0 for any (default: %(default)s)")
+    add("--port", type=port, default=DEFAULT_PORT, help="port to listen on, 0 for any (default: %(default)s)")
     add("--certfile", metavar="FILE", help="speak TLS (https:// and wss://) with this certificate chain, in PEM")
     add("--keyfile", metavar="FILE", help="the private key, in PEM, if it is not in the certfile")
     add(
@@ -129,12 +130,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         default="info",
         help="the lowest level that is logged to standard error (default: %(default)s)",
     )
-
-
-def _port(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
-    return int(text)
 
 
 def _step(text: str) -> int:

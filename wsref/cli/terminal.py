@@ -7,6 +7,7 @@ import contextlib
 import logging
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -87,6 +88,17 @@ def positive(text: str) -> int:
     """
     if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text)):
         raise argparse.ArgumentTypeError(f"it takes a whole number above 0, not {text!a}")
+    return int(text)
+
+
+def port(text: str) -> int:
+    """Parse the number of a port on the command line; 0: any.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not a number from 0 to 65535.
+    """
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!a}")
     return int(text)
 
 

@@ -679,11 +679,12 @@ class TestTheTerminal:
                 return 1
 
         monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((20, 5)))
-        terminal = Terminal()
-        progress = Progress(518, terminal)
-        progress.update(failed("7.fragments.nothing-to-continue-unfinished", "x"))
-        shown = terminal.getvalue().removeprefix("\r\x1b[K")
-        assert shown == "1 of 518, 1 failed: 7.fragments.nothing"[:19]
+        for term, line in (("xterm", "\r\x1b[K1 of 518, 1 failed: 7.fragments.nothing"[:23]), ("dumb", "")):
+            monkeypatch.setenv("TERM", term)
+            terminal = Terminal()
+            progress = Progress(518, terminal)
+            progress.update(failed("7.fragments.nothing-to-continue-unfinished", "x"))
+            assert terminal.getvalue() == line
 
     def test_nothing_is_described_that_is_not_shown(self, tmp_path, capsys, monkeypatch):
         described = []

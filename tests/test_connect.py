@@ -811,6 +811,20 @@ class TestOnATerminal:
         with pytest.raises(EOFError):
             prompt._on_signal()
 
+    def test_a_dumb_terminal_gets_no_escape_sequence(self, serve, on_terminal):
+        server = serve()
+        terminal = on_terminal(server.url, TERM="dumb")
+        terminal.until("> ")
+        terminal.type("typed")
+        terminal.until("typed")
+        server.handlers[0].send("a message")
+        terminal.until("\r< a message\r\n> typed")
+        terminal.type("\r")
+        terminal.until("< typed\r\n")
+        terminal.type("\x04")
+        assert terminal.ends() == 0
+        assert "\x1b" not in terminal.printed
+
     def test_many_messages_while_keys_are_typed(self, serve, on_terminal):
         server = serve()
         terminal = on_terminal(server.url)

@@ -29,7 +29,7 @@ from ..network.client import WebSocket
 from ..protocol.errors import ConnectionClosed, quote_ascii
 from ..wire.words import columns
 from .conversation import Conversation, escaped, message_line, notify, write
-from .terminal import wait, wants_colour
+from .terminal import has_escapes, wait, wants_colour
 
 try:
     import readline  # gives input() history and editing, and has the text that was typed so far
@@ -171,6 +171,7 @@ class Prompt(Terminal):
         self._printing = False  # the main thread prints lines: a signal must not print the next one in between
         self._may_end = False  # the main thread is in input(), and an exception would end that
         self._modes: list[Any] = []  # of the terminal while a line is typed
+        self._clear = "\x1b[J" if has_escapes(sys.stdout) else ""  # from the cursor on
         self._history = None if options.no_history else History.open()
         signal.signal(signal.SIGUSR1, self._on_signal)
         # The signal always ends select(), in which readline waits for a key, and must not end what it writes.
@@ -270,11 +271,12 @@ class Prompt(Terminal):
             self._printing = False
 
     def _print(self, line: str) -> None:
-        typed = self._typed() if self._typing else ""
+        if not self._typing:
+            return self._draw(f"{line}\n")
+        typed = self._typed()
         rows = columns(typed) // shutil.get_terminal_size().columns
-        up = f"\x1b[{rows}A" if rows else ""  # to the first row of the typed text; clear from there
-        text = f"{up}\r\x1b[J{line}\n{typed}" if self._typing else f"{line}\n"
-        self._draw(text)
+        up = f"\x1b[{rows}A" if rows and self._clear else ""  # to the first row of the typed text; clear from there
+        self._draw(f"{up}\r{self._clear}{line}\n{typed}")
 
     def _typed(self) -> str:
         return PROMPT + (readline.get_line_buffer() if readline is not None else "")
@@ -284,7 +286,7 @@ class Prompt(Terminal):
         if self._typing:
             if self._modes:
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._modes)
-            self._draw(f"\r\x1b[J{self._typed()}")
+            self._draw(f"\r{self._clear}{self._typed()}")
 
 
 def set_up_readline() -> None:

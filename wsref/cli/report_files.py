@@ -19,7 +19,7 @@ from ..check.case import Verdict
 from ..check.clients.autobahn import index
 from ..check.runner import Report
 from ..check.verdict import Outcome
-from .terminal import CommandError
+from .terminal import CommandError, has_escapes
 
 
 def _as_json(result: Report, version: str, date: str) -> str:
@@ -171,15 +171,15 @@ class Progress:
     def __init__(self, cases: int, stream: TextIO) -> None:
         self.ends = False
         self._cases = cases
-        self._errors = stream
-        self._stream = stream if stream.isatty() else None
+        self._stream = stream
+        self._is_shown = has_escapes(stream)
         self._played = self._failed = 0
 
     def update(self, verdict: Verdict) -> None:
         """Count one more verdict."""
         self._played += 1
         self._failed += verdict.outcome is Outcome.FAIL
-        if self._stream:
+        if self._is_shown:
             failed = f", {self._failed} failed" if self._failed else ""
             line = f"{self._played} of {self._cases}{failed}: {verdict.case.id}"
             self._stream.write(f"\r\x1b[K{line[: self._columns() - 1]}")
@@ -188,7 +188,7 @@ class Progress:
     def _columns(self) -> int:
         """Return the width of the terminal, which may change during the run."""
         try:
-            return (self._stream and os.get_terminal_size(self._stream.fileno()).columns) or 80
+            return os.get_terminal_size(self._stream.fileno()).columns or 80
         except OSError:
             return 80
 
@@ -196,11 +196,11 @@ class Progress:
         """Say after Ctrl-C what the run waits for: the cases in progress, at most a few timeouts."""
         self.ends = True
         with contextlib.suppress(RuntimeError, OSError):  # a signal handler: the stream may be in use
-            print("\nwsref: stopping; the cases in progress end first, then the report follows", file=self._errors)
-            self._errors.flush()
+            print("\nwsref: stopping; the cases in progress end first, then the report follows", file=self._stream)
+            self._stream.flush()
 
     def end(self) -> None:
         """Clear the line."""
-        if self._stream and self._played:
+        if self._is_shown and self._played:
             self._stream.write("\r\x1b[K")
             self._stream.flush()

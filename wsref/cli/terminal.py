@@ -44,9 +44,12 @@ def wants_colour(stream: TextIO) -> bool:
     """
     if os.environ.get("NO_COLOR"):
         return False
-    if os.environ.get("TERM") == "dumb" and not os.environ.get("FORCE_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+    return bool(os.environ.get("FORCE_COLOR")) or has_escapes(stream)
+
+
+def has_escapes(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that understands escape sequences; the one of Emacs does not."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def print_line(line: str, stream: TextIO) -> None:

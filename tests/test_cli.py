@@ -336,7 +336,14 @@ class TestErrors:
 
     @pytest.mark.parametrize(
         "arguments",
-        [["--port", "http"], ["--port", "65536"], ["--nonsense"], ["nonsense"], ["--allow-origin", "example.com"]],
+        [
+            ["--port", "http"],
+            ["--port", "65536"],
+            ["--nonsense"],
+            ["nonsense"],
+            ["--allow-origin", "example.com"],
+            ["--step", "3", "--source", "--diff"],
+        ],
     )
     def test_a_wrong_command_line_is_exit_code_2(self, arguments, capsys):
         with pytest.raises(SystemExit) as ended:

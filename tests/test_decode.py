@@ -1214,6 +1214,7 @@ class TestCommand:
         answer += "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         assert run(answer, "--key", "dGhlIHNhbXBsZSBub25jZQ==")[0] == 0
         assert run(answer, "--key", "AAAAAAAAAAAAAAAAAAAAAA==")[0] == 1
+        assert run(answer, "--key", "é") == (2, "", "wsref: --key: a key is 24 characters of base64, not '\\xe9'\n")
 
     def test_svg_is_one_document_however_many_frames(self, run):
         code, out, _ = run("--svg", (HELLO + frame(9)).hex())

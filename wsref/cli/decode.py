@@ -131,7 +131,7 @@ def _refuse_beside_replay(options: argparse.Namespace) -> None:
 
 def _decode(options: argparse.Namespace) -> int:
     if options.key is not None and not options.key.isascii():
-        raise UsageError("a key is ASCII: 24 characters of base64")
+        raise UsageError(f"--key: a key is 24 characters of base64, not {options.key!a}")
     try:
         found = _read(options)
     except PasteError as error:
@@ -193,7 +193,7 @@ def _read(options: argparse.Namespace) -> Pasted:
             raise PasteError(f"{error}; and there is no file of this name") from None
         raise
     if is_file:
-        print_to_stderr(f"wsref: there is a file of this name, too: './{name}' reads it")
+        print_to_stderr(f"wsref: there is a file of this name, too: {quote_ascii(f'./{name}')} reads it")
     return found
 
 

@@ -74,8 +74,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=_step,
         help=f"run the program that the book has written after chapter N, 1 to {LAST}",
     )
-    add("--source", action="store_true", help="with --step: print the program instead")
-    add("--diff", action="store_true", help="with --step: print what the chapter changes instead")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--source", action="store_true", help="with --step: print the program instead")
+    instead.add_argument("--diff", action="store_true", help="with --step: print what the chapter changes instead")
     add(
         "--trace",
         metavar="FILE",

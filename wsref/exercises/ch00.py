@@ -39,7 +39,7 @@ def _answering(answer: bytes) -> Iterator[str]:
         with contextlib.suppress(OSError):  # the listener is closed
             while True:
                 sock, _ = listener.accept()
-                with sock:
+                with sock, contextlib.suppress(OSError):  # the client has gone, perhaps to come again
                     sock.sendall(answer)
                     sock.recv(65536)
 

@@ -602,6 +602,15 @@ class TestCommandLine:
         assert graded == [("ws://127.0.0.1:1/", 11)]  # --except holds, too
         assert "Stopped: Ctrl-C" in capsys.readouterr().out
 
+    def test_a_folder_that_cannot_be_made_is_said_before_the_run(self, capsys, tmp_path):
+        (tmp_path / "file").write_text("")
+        spec = tmp_path / "spec"
+        spec.write_text(json.dumps({"outdir": str(tmp_path / "file" / "x"), "servers": [{"url": "ws://127.0.0.1:1/"}]}))
+        assert main(["check", "--spec", str(spec)]) == 2
+        code, _, err = check(capsys, "--spec", str(spec))
+        assert (code, err.count("\n")) == (2, 2)
+        assert err.count("wsref: cannot make the folder") == 2
+
     @pytest.mark.parametrize(
         ("url", "options", "words"),
         [("ws:///", [], "a URL to check has a host"), ("ws://a/", ["--cafile", "/no/file"], "--cafile /no/file")],

@@ -97,10 +97,16 @@ class AutobahnFolder:
     Args:
         outdir: Its path.  It need not exist.
         version: Of this package, for the reports.
+    Raises:
+        CommandError: The folder cannot be made.
     """
 
     def __init__(self, outdir: str, version: str) -> None:
         self._folder = Path(outdir)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandError(f"cannot make the folder {self._folder}: {error.strerror}") from None
         self._version = version
         self._index: dict[str, object] = {}
         self._files: dict[str, str] = {}  # name of the agent to that of its files, without .json
@@ -114,10 +120,6 @@ class AutobahnFolder:
         date = datetime.now(UTC).isoformat(timespec="seconds")
         file = self._files.setdefault(name, self._new_file(name))
         self._index[name] = index(result.verdicts, close_codes, f"{file}.json")
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CommandError(f"cannot make the folder {self._folder}: {error.strerror}") from None
         for path, text in (
             ("index.json", json.dumps(self._index, indent=1)),
             (f"{file}.json", _as_json(result, self._version, date)),

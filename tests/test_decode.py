@@ -770,6 +770,14 @@ class TestCaptures:
         assert found.data == REQUEST[:100]
         assert "packets are missing in 1 direction: what follows them there is not drawn" in found.notes
 
+    @pytest.mark.parametrize("first", [1, (1 << 32) - 2, (1 << 32) - 1, 0])
+    def test_a_repeated_syn_is_no_new_connection(self, first):
+        syn = ipv4(tcp(b"", sequence=first, flags=2))
+        data = ipv4(tcp(HELLO, sequence=first + 1))
+        found = read_bytes(pcap([syn, syn, data], 101))
+        assert found.data == HELLO
+        assert "3 TCP packets, 1 connection" in found.words
+
     def test_ports_used_again_are_another_connection(self):
         found = read_bytes(pcap(map(ethernet, connection(TALK) + connection(TALK)[0:1] + connection(TALK))))
         assert [(piece.by_client, piece.data) for piece in found.pieces] == TALK * 2 or found.data.count(HELLO) == 2

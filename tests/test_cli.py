@@ -237,6 +237,11 @@ class TestErrors:
         [
             (["--host", "no.such.host.invalid"], "no such host"),
             (["--host", "a" * 70], "not the name of a host"),
+            (["--host", "é.."], "not the name of a host"),
+            (["--step", "3", "--host", "a" * 70], "not the name of a host"),
+            (["--step", "3", "--host", "é.."], "not the name of a host"),
+            (["--step", "3", "--host", "192.0.2.1"], "not an address of this machine"),
+            (["--step", "3", "--certfile", "CERTFILE"], "cannot read CERTFILE"),
             (["--host", "192.0.2.1"], "not an address of this machine"),
             (["--host", "[::1]"], "an address is written without brackets, scheme and port: --host ::1"),
             (["--host", "127.0.0.1:80"], "an address is written without brackets, scheme and port"),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import socket
 import sys
 import threading
 import time
@@ -26,7 +25,7 @@ from ..check.clients.plays import ClientCase
 from ..check.runner import NotAnswering, Report, stopping_at_ctrl_c
 from ..check.verdict import Outcome
 from .report_files import AutobahnFolder, Progress
-from .serve import explain_bind_error, tls_context
+from .serve import explained_bind_errors, tls_context
 from .terminal import CommandError, print_to_stderr
 
 #: Autobahn's port.
@@ -135,11 +134,8 @@ def grade_clients(
 def _listening(plan: Plan, listeners: Listeners, options: argparse.Namespace, spec: Spec | None) -> Iterator[Grader]:
     host = options.host or (spec and spec.host) or "127.0.0.1"
     port = options.port if options.port is not None else (spec and spec.port) or (0 if options.command else PORT)
-    try:
-        socket.getaddrinfo(host, port)  # of a wrong name its errors say more than those of bind()
+    with explained_bind_errors(host, port):
         grader = Grader(plan, listeners, host=host, port=port)
-    except (OSError, UnicodeError) as error:
-        raise CommandError(explain_bind_error(error, host, port)) from None
     grader.start()
     try:
         yield grader

@@ -206,17 +206,12 @@ def _make_step(options: argparse.Namespace) -> StepServer:
     context = tls_context(options.certfile, options.keyfile)
     if ":" in options.host:
         raise UsageError("--host with --step is a name or an IPv4 address: the programs of the book speak no IPv6")
-    try:
-        return StepServer(
-            options.step,
-            (options.host, options.port),
-            tap=None if printer is None else printer.tap,
-            ssl_context=context,
-        )
-    except ValueError as error:
-        raise CommandError(str(error)) from None
-    except (OSError, UnicodeError) as error:
-        raise CommandError(explain_bind_error(error, options.host, options.port)) from None
+    tap = None if printer is None else printer.tap
+    with explained_bind_errors(options.host, options.port):
+        try:
+            return StepServer(options.step, (options.host, options.port), tap=tap, ssl_context=context)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
 
 
 def _make_server(options: argparse.Namespace) -> WebSocketServer[Any]:
@@ -236,7 +231,7 @@ def _make_server(options: argparse.Namespace) -> WebSocketServer[Any]:
     if options.exchange is not None:
         handler, page = _share(options.exchange, handler), page_for_exchange(page)
     server = PortSharer if options.reuse_port else WebSocketServer
-    try:
+    with explained_bind_errors(options.host, options.port):
         return server(
             (options.host, options.port),
             handler,
@@ -247,8 +242,6 @@ def _make_server(options: argparse.Namespace) -> WebSocketServer[Any]:
             ssl_context=context,
             compression=options.compression,
         )
-    except (OSError, UnicodeError) as error:
-        raise CommandError(explain_bind_error(error, options.host, options.port)) from None
 
 
 def _share(url: str, handler: type[Demo]) -> type[Demo]:
@@ -398,6 +391,20 @@ def tls_context(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | N
 
 def _no_password() -> str:
     raise CommandError("the private key has a password; decrypt it first: openssl pkey -in KEY -out PLAIN")
+
+
+@contextlib.contextmanager
+def explained_bind_errors(host: str, port: int) -> Iterator[None]:
+    """Turn the errors of a socket that is to listen into sentences.
+
+    Raises:
+        CommandError: Says why the server cannot listen, and what to do.
+    """
+    try:
+        socket.getaddrinfo(host or None, port)  # of a wrong name its errors say more than those of bind()
+        yield
+    except (OSError, UnicodeError) as error:
+        raise CommandError(explain_bind_error(error, host, port)) from None
 
 
 def explain_bind_error(error: OSError | UnicodeError, host: str, port: int) -> str:

@@ -613,7 +613,7 @@ class TestCommandLine:
 
     @pytest.mark.parametrize(
         ("url", "options", "words"),
-        [("ws:///", [], "a URL to check has a host"), ("ws://a/", ["--cafile", "/no/file"], "--cafile /no/file")],
+        [("ws:///", [], "a URL to check has a host"), ("ws://a/", ["--cafile", "/no/file"], "--cafile: cannot read")],
     )
     def test_a_spec_is_read_whole_before_the_first_server_is_graded(self, capsys, tmp_path, url, options, words):
         servers = [{"url": "ws://127.0.0.1:1/"}, {"url": url}]

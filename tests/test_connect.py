@@ -1041,7 +1041,7 @@ class TestErrors:
             file.write_text(content)
         done = command(url, "--cafile", str(file))
         assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
-        words = "cannot read" if content is None else "holds no certificate in the format PEM"
+        words = "cannot read" if content is None else "holds no certificate in PEM"
         assert words in done.stderr.decode()
 
     def test_ws_to_a_tls_port(self, serve, command, certificate):

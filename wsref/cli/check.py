@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import functools
 import shutil
-import ssl
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +29,7 @@ from ..check.session import Target, parse_target
 from ..check.verdict import Level, Outcome
 from . import check_clients, check_options
 from .report_files import AutobahnFolder, Progress, ReportFiles, write_whole
-from .terminal import CommandError, UsageError, print_to_stderr, wait, wants_colour
+from .terminal import CommandError, UsageError, print_to_stderr, trust_only, wait, wants_colour
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -84,7 +83,8 @@ def _run(options: argparse.Namespace) -> int:
         _refuse_unused(options)
         if options.broken:
             return serve_broken(options.broken, options.port or 0)
-        require_certificates(options.cafile)
+        if options.cafile is not None:
+            trust_only(options.cafile)  # a file that cannot be read is an error before the run
         left_out = {
             case.id: f"--except {glob}" for glob in options.left_out for case in _named(glob, options) if case in cases
         }
@@ -191,26 +191,6 @@ def _selected(options: argparse.Namespace) -> list[Case]:
     if not cases:
         raise ValueError("no case matches: see check --list")
     return cases
-
-
-def require_certificates(file: str | None) -> None:
-    """Check that a file of --cafile holds certificates.
-
-    Raises:
-        CommandError: It does not.
-    """
-    if file is None:
-        return
-    try:
-        data = Path(file).read_bytes()
-        ssl.create_default_context(cafile=file)
-    except ssl.SSLError:
-        reason = "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"
-        if b"PRIVATE KEY-----" in data:
-            reason = "holds a private key: give the file of the certificate that belongs to it"
-        raise CommandError(f"--cafile {file} {reason}") from None
-    except OSError as error:
-        raise CommandError(f"cannot read the certificates of --cafile {file}: {error.strerror}") from None
 
 
 def read_baseline(file: str, *, may_be_missing: bool = False) -> dict[str, str]:

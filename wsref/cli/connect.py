@@ -35,6 +35,7 @@ from .terminal import (
     positive,
     print_to_stderr,
     seconds,
+    trust_only,
 )
 
 #: Seconds for finding out whether a port speaks TLS.
@@ -263,14 +264,7 @@ def _ssl_context(options: argparse.Namespace, url: URL) -> ssl.SSLContext | None
         return None
     if options.insecure:
         return _accept_any_certificate()
-    if options.cafile is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=options.cafile)
-    except ssl.SSLError:
-        raise CommandError(f"--cafile: {options.cafile!a} holds no certificate in the format PEM") from None
-    except OSError as error:
-        raise CommandError(f"--cafile: cannot read {options.cafile!a}: {error.strerror}") from None
+    return None if options.cafile is None else trust_only(options.cafile)
 
 
 def _accept_any_certificate() -> ssl.SSLContext:

@@ -1,4 +1,4 @@
-"""What the commands share: colour, the log, the trace, and the error that ends a command."""
+"""What the commands share: colour, the log, the trace, arguments, and the error that ends a command."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import math
 import os
 import re
 import signal
+import ssl
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TextIO
 
 from ..protocol.limits import MAX_SECONDS
@@ -118,6 +120,24 @@ def seconds(text: str) -> float:
     if not 0 < number <= MAX_SECONDS:
         raise argparse.ArgumentTypeError(f"seconds are a number above 0, at most {MAX_SECONDS:,}, not {text!a}")
     return number
+
+
+def trust_only(file: str) -> ssl.SSLContext:
+    """Return a context for TLS as a client that trusts the certificates in a file, and no others.
+
+    Raises:
+        CommandError: The file of ``--cafile`` cannot be read, or holds no certificate.
+    """
+    try:
+        data = Path(file).read_bytes()
+        return ssl.create_default_context(cafile=file)
+    except ssl.SSLError:
+        reason = "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"
+        if b"PRIVATE KEY-----" in data:
+            reason = "holds a private key: give the file of the certificate that belongs to it"
+        raise CommandError(f"--cafile: {file!a} {reason}") from None
+    except OSError as error:
+        raise CommandError(f"--cafile: cannot read {file!a}: {error.strerror}") from None
 
 
 class LogFormatter(logging.Formatter):

@@ -869,7 +869,7 @@ class TestRefusals:
             ("[129, 5] [1, 2]", "there are 2 lists: paste one of them"),
             (r'{"\x81\x05", "Hello"}', "there are 2 strings: paste one of them"),
             ('"hello"', "this string is neither hex nor base64, and has no escapes: 'hello'"),
-            ("0: 129\n2: 5", "line 2 has element 2, and 1 come before it: expand all"),
+            ("0: 129\n2: 5", "line 2 has element 2, after 1 element: expand all"),
             ('{"type": "Buffer", "data": [256]}', "this JSON is neither"),
             ('{"log": {"entries": []}}', "a HAR file has messages, not the bytes of frames"),
             (
@@ -907,6 +907,9 @@ class TestRefusals:
             ("a0x81", "this is not hex: 'x' at line 1, column 3"),
             ("0000000 129 5\n0000002", "line 1: this is not read as bytes"),
             ('read(4, "abc", 9) = 2', "read moved 2 bytes, and its string has 3"),
+            ('read(4, "abc", 9) = 1', "read moved 1 byte, and its string has 3"),
+            ('read(4, "", 9) = 1', "the string of read, which moved 1 byte and shows 0, is cut off"),
+            ("00000000: 81\n00000010: 05", "line 2: the offset 00000010 does not count the 1 byte before it"),
             (r"\0x5555 <x>: 1", "this is not hex: '\\\\'"),
             ("fe80::1", "half a byte: '1' at line 1, column 7"),
             ("hello", "this is not hex: 'h' at line 1, column 1"),

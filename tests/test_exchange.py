@@ -17,7 +17,7 @@ from conftest import DEADLINE, free_port, wait_until
 
 from wsref import ConnectionClosed, connect
 from wsref.apps.exchange import Exchange, ExchangeError, Gap, Line, RedisExchange
-from wsref.apps.shared_chat import with_exchange
+from wsref.apps.shared_chat import as_text, with_exchange
 
 redis = pytest.importorskip("redis")
 if shutil.which("redis-server") is None and not os.environ.get("CI"):
@@ -175,6 +175,10 @@ class TestSharedChat:
         wait_until(lambda: back.has("Cy has joined"))
         assert places(back.got)[: len(ann.got) - 31] == places(ann.got)[30:]
         assert not back.has("missing")
+
+    def test_a_gap_is_counted(self):
+        words = [as_text(Gap(number), False) for number in (1, 2, None)]
+        assert words == [f"* {lines} missing here" for lines in ("1 line is", "2 lines are", "some lines are")]
 
     def test_the_same_name_gets_a_number_and_comes_free(self, exchange, serve, clients):
         server = serve(with_exchange(exchange))

@@ -60,7 +60,7 @@ def never_longer(longest):
         ("delays", jitter, "it must be random, anywhere from 0 to 5"),
         ("delays", unlimited, "delay 7 is from "),
         ("delays", never_longer, "delay 2 is from "),
-        ("delays", lambda longest: iter([1.0]), "ends after 1 delays: it must go on without end"),
+        ("delays", lambda longest: iter([1.0]), "delays(300) must go on without end, and it ends after delay 1"),
         ("delays", lambda longest: [1.0], "must return a generator: write it with yield"),
     ],
 )

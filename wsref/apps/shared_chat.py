@@ -156,7 +156,7 @@ def _before(item: Line | Gap) -> tuple[int, int]:
 def as_text(item: Line | Gap, numbered: bool) -> str:
     """Return the message for a line, or for a gap."""
     if isinstance(item, Gap):
-        return f"* {item.count or 'some'} lines are missing here"
+        return "* 1 line is missing here" if item.count == 1 else f"* {item.count or 'some'} lines are missing here"
     return f"{item.id[0]}-{item.id[1]} {item.text}" if numbered else item.text
 
 

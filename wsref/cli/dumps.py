@@ -267,7 +267,9 @@ def _read_as(rows: Sequence[_Row], reader: Reader, base: int) -> bytes:
         if width and not row.rest.strip() and 0 < len(data) - at < width:
             del data[at:]  # the last number was filled up with zeros
         if at != len(data):
-            raise _Misfit(row.number, f"the offset {row.offset} does not count the {len(data)} bytes before it")
+            raise _Misfit(
+                row.number, f"the offset {row.offset} does not count the {count(len(data), 'byte')} before it"
+            )
         last = _read_row(row, reader)
         data += last
     return bytes(data)

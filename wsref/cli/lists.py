@@ -241,9 +241,8 @@ def read_indexed(text: str) -> Pasted | None:
             if not data and found[1] != "0":
                 return None
             if int(found[1]) != len(data):
-                raise PasteError(
-                    f"line {number} has element {int(found[1])}, and {len(data)} come before it: expand all"
-                )
+                before = count(len(data), "element")
+                raise PasteError(f"line {number} has element {int(found[1])}, after {before}: expand all")
             if int(found[2]) > 255:
                 raise PasteError(f"a byte is a number from 0 to 255, not {found[2]}")
             data.append(int(found[2]))

@@ -105,11 +105,13 @@ def run(options: argparse.Namespace) -> int:
     Returns:
         The exit code.
     Raises:
-        CommandError: The key is not ASCII, or a file cannot be read.
+        CommandError: A file cannot be read.
+        UsageError: The bytes cannot be read, or the options do not go together.
     """
-    if options.replay is not None:
-        _refuse_beside_replay(options)
-    return _replay(options) if options.replay is not None else _decode(options)
+    if options.replay is None:
+        return _decode(options)
+    _refuse_beside_replay(options)
+    return _replay(options)
 
 
 def _refuse_beside_replay(options: argparse.Namespace) -> None:
@@ -135,11 +137,9 @@ def _decode(options: argparse.Namespace) -> int:
     try:
         found = _read(options)
     except PasteError as error:
-        print_to_stderr(f"wsref: {error}")
-        return 2
+        raise UsageError(str(error)) from None
     if not found.data:
-        print_to_stderr("wsref: no bytes; try: python -m wsref decode 81 05 48 65 6c 6c 6f")
-        return 2
+        raise UsageError("no bytes; try: python -m wsref decode 81 05 48 65 6c 6c 6f")
     print_to_stderr(f"read as: {found.words}")
     return _draw(explain_pieces(found, options), options)
 
@@ -296,9 +296,8 @@ def _replay(options: argparse.Namespace) -> int:
     name = "standard input" if options.replay == "-" else quote_ascii(options.replay, 200)[1:-1]
     records = _records(options.replay, name)
     if options.svg or options.json:
-        return _draw(
-            ((_row(record), description) for record in records for description in record.descriptions), options
-        )
+        rows = (({"at": one.at, "peer": one.peer, "sent": one.sent}, one.descriptions) for one in records)
+        return _draw(((row, description) for row, descriptions in rows for description in descriptions), options)
     wrong = False
     for record in records:
         for line in trace_lines(record, colour=wants_colour(sys.stdout)):
@@ -306,11 +305,6 @@ def _replay(options: argparse.Namespace) -> int:
                 write_out(line)
         wrong = bool(_draw((({}, description) for description in record.descriptions), options)) or wrong
     return int(wrong)
-
-
-def _row(record: Record) -> dict[str, Any]:
-    """What a recorded trace knows of a head or frame, beside its bytes."""
-    return {"at": record.at, "peer": record.peer, "sent": record.sent}
 
 
 def _records(file: str, name: str) -> Iterator[Record]:

@@ -27,7 +27,7 @@ class CommandError(Exception):
 
 
 class UsageError(CommandError):
-    """The options do not go together, or one is out of range."""
+    """The command line, or what it names, cannot be used."""
 
     code = 2
 

@@ -29,7 +29,7 @@ from conftest import DEADLINE, free_port, wait_until
 from wsref import Chat, Compression, Echo, HTTPError, Limits, WebSocketHandler
 from wsref.cli.conversation import escaped, message_line
 from wsref.cli.main import main
-from wsref.cli.prompt import Prompt
+from wsref.cli.prompt import Prompt, cursor_of_readline
 from wsref.cli.serve import tls_context
 from wsref.wire.words import columns
 
@@ -811,6 +811,31 @@ class TestOnATerminal:
         with pytest.raises(EOFError):
             prompt._on_signal()
 
+    @pytest.mark.skipif(cursor_of_readline() is None, reason="this readline does not tell where the cursor is")
+    @pytest.mark.parametrize(
+        ("typed", "keys", "up", "back"),
+        [
+            ("typed", "\x02\x02", "", "\r\x1b[5C"),
+            ("typed", "\x01", "", "\r\x1b[2C"),
+            ("é中", "\x02", "", "\r\x1b[3C"),
+            ("x" * 100, "\x01", "", "\r\x1b[1A\x1b[2C"),
+            ("x" * 100, "\x02", "\x1b[1A", "\r\x1b[21C"),
+            ("x" * 78, "", "\x1b[1A", " \r"),
+        ],
+    )
+    def test_a_message_leaves_the_cursor_where_it_is(self, serve, on_terminal, typed, keys, up, back):
+        server = serve()
+        terminal = on_terminal(server.url)
+        terminal.until("> ")
+        terminal.type(typed)
+        terminal.until("x" * 70 if len(typed) > 70 else typed)
+        for key in keys:
+            terminal.type(key)
+            terminal.until("[\x08\r\x1b]")  # the cursor has moved
+        server.handlers[0].send("a message")
+        screen = f"{up}\r\x1b[J< a message\r\n> {typed}{back}"
+        terminal.until(re.escape(screen))
+
     def test_a_dumb_terminal_gets_no_escape_sequence(self, serve, on_terminal):
         server = serve()
         terminal = on_terminal(server.url, TERM="dumb")
@@ -821,7 +846,7 @@ class TestOnATerminal:
         terminal.until("\r< a message\r\n> typed")
         terminal.type("\r")
         terminal.until("< typed\r\n")
-        terminal.type("\x04")
+        terminal.type("/close\r")
         assert terminal.ends() == 0
         assert "\x1b" not in terminal.printed
 

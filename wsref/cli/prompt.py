@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import math
 import os
 import re
@@ -172,6 +173,7 @@ class Prompt(Terminal):
         self._may_end = False  # the main thread is in input(), and an exception would end that
         self._modes: list[Any] = []  # of the terminal while a line is typed
         self._clear = "\x1b[J" if has_escapes(sys.stdout) else ""  # from the cursor on
+        self._cursor = cursor_of_readline()
         self._history = None if options.no_history else History.open()
         signal.signal(signal.SIGUSR1, self._on_signal)
         # The signal always ends select(), in which readline waits for a key, and must not end what it writes.
@@ -273,20 +275,47 @@ class Prompt(Terminal):
     def _print(self, line: str) -> None:
         if not self._typing:
             return self._draw(f"{line}\n")
-        typed = self._typed()
-        rows = columns(typed) // shutil.get_terminal_size().columns
+        rows = columns(self._typed(to_cursor=True)) // shutil.get_terminal_size().columns
         up = f"\x1b[{rows}A" if rows and self._clear else ""  # to the first row of the typed text; clear from there
-        self._draw(f"{up}\r{self._clear}{line}\n{typed}")
+        self._draw(f"{up}\r{self._clear}{line}\n{self._redrawn()}")
 
-    def _typed(self) -> str:
-        return PROMPT + (readline.get_line_buffer() if readline is not None else "")
+    def _redrawn(self) -> str:
+        """Return what draws the typed text on an empty row, and takes the cursor to its place."""
+        typed, width = self._typed(), shutil.get_terminal_size().columns
+        end, at = columns(typed), columns(self._typed(to_cursor=True))
+        if not self._clear:
+            return typed
+        if end % width == 0:
+            typed += " \r"  # a terminal goes to the next row only with the next character
+        if at == end:
+            return typed
+        up, right = end // width - at // width, at % width
+        return f"{typed}\r" + (f"\x1b[{up}A" if up else "") + (f"\x1b[{right}C" if right else "")
+
+    def _typed(self, *, to_cursor: bool = False) -> str:
+        """Return the prompt and the typed text, to its end or to the cursor."""
+        text = readline.get_line_buffer() if readline is not None else ""
+        if to_cursor and self._cursor is not None:
+            text = os.fsdecode(os.fsencode(text)[: self._cursor.value])
+        return PROMPT + text
 
     def _come_back(self, *_: object) -> None:
         """After Ctrl-Z and ``fg``: set the modes of the terminal, which the shell has changed, and draw the line."""
         if self._typing:
             if self._modes:
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._modes)
-            self._draw(f"\r{self._clear}{self._typed()}")
+            self._draw(f"\r{self._clear}{self._redrawn()}")
+
+
+def cursor_of_readline() -> ctypes.c_int | None:
+    """Return the variable of the C library in which the cursor is, in bytes of the typed text.
+
+    The module does not show it.  None: nor does the library; then the cursor is taken to be at the end.
+    """
+    try:
+        return ctypes.c_int.in_dll(ctypes.CDLL(readline.__file__), "rl_point")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def set_up_readline() -> None:

@@ -425,6 +425,17 @@ class TestOutputThatCannotBeWritten:
         line = f"{shlex.quote(sys.executable)} -m wsref {arguments} {shell}"
         assert subprocess.run(["bash", "-c", line], env=ENVIRONMENT, timeout=DEADLINE).returncode == code
 
+    def test_an_output_that_is_open_for_reading_only_is_named(self):
+        with open(os.devnull) as reader:
+            done = subprocess.run(
+                [sys.executable, "-m", "wsref", "--step", "3", "--source"],
+                stdout=reader,
+                stderr=subprocess.PIPE,
+                env=ENVIRONMENT,
+                text=True,
+            )
+        assert (done.returncode, done.stderr) == (1, "wsref: cannot write the output: Bad file descriptor\n")
+
     def test_ctrl_c_at_any_other_moment_is_130_without_a_traceback(self, monkeypatch, capsys):
         def interrupted(options):
             raise KeyboardInterrupt

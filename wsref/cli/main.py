@@ -21,8 +21,8 @@ from .terminal import CommandError, discard, print_to_stderr
 #: The modules of this folder that are commands, in the order of the help.
 COMMANDS = ("serve", "connect", "decode", "check", "exercise")
 
-#: The disk is full, or broken.
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+#: The disk is full or broken, or standard output is open for reading only.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,9 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_to_stderr("\nwsref: interrupted")
         return 130
     except OSError as error:
-        if error.errno not in (errno.EPIPE, *FULL):
+        if error.errno not in (errno.EPIPE, *UNWRITABLE):
             raise
-        if error.errno in FULL:
+        if error.errno in UNWRITABLE:
             print_to_stderr(f"wsref: cannot write the output: {error.strerror}")
         discard(sys.stdout)
         return 1

@@ -650,6 +650,43 @@ class TestCommandLine:
         assert {name.split(".")[1] for name in index["good"]} == {"rsv", "opcode"}
         assert index["none"] == {}
 
+    def test_ctrl_c_ends_a_spec_with_the_server_that_is_graded(self, capsys, tmp_path, monkeypatch):
+        graded = []
+
+        def interrupted(target, cases, **_):
+            graded.append((target.url, len(cases)))
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("wsref.cli.check.grade", interrupted)
+        servers = [{"agent": str(port), "url": f"ws://127.0.0.1:{port}/"} for port in (1, 2)]
+        spec = tmp_path / "spec"
+        spec.write_text(json.dumps({"outdir": str(tmp_path), "servers": servers, "cases": ["3.*", "4.1.1"]}))
+        assert main(["check", "--spec", str(spec), "--except", "*.rsv.*"]) == 130
+        assert graded == [("ws://127.0.0.1:1/", 11)]  # --except holds, too
+        assert "Stopped: Ctrl-C" in capsys.readouterr().out
+
+    def test_a_folder_that_cannot_be_made_is_said_before_the_run(self, capsys, tmp_path):
+        (tmp_path / "file").write_text("")
+        spec = tmp_path / "spec"
+        spec.write_text(json.dumps({"outdir": str(tmp_path / "file" / "x"), "servers": [{"url": "ws://127.0.0.1:1/"}]}))
+        assert main(["check", "--spec", str(spec)]) == 2
+        code, _, err = check(capsys, "--spec", str(spec))
+        assert (code, err.count("\n")) == (2, 2)
+        assert err.count("wsref: cannot make the folder") == 2
+
+    @pytest.mark.parametrize(
+        ("url", "options", "words"),
+        [("ws:///", [], "a URL to check has a host"), ("ws://a/", ["--cafile", "/no/file"], "--cafile: cannot read")],
+    )
+    def test_a_spec_is_read_whole_before_the_first_server_is_graded(self, capsys, tmp_path, url, options, words):
+        servers = [{"url": "ws://127.0.0.1:1/"}, {"url": url}]
+        spec = tmp_path / "spec"
+        spec.write_text(json.dumps({"outdir": str(tmp_path / "out"), "servers": servers}))
+        with contextlib.suppress(SystemExit):
+            assert main(["check", "--spec", str(spec), *options]) == 2
+        assert words in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
     def test_a_client_that_does_not_come_back_is_reported(self):
         with serving("--once", "--idle", "0.3", *only(*FEW)) as (process, url):
             with contextlib.suppress(wsref.ConnectionClosed), wsref.connect(f"{url}/next?agent=x") as ws:
@@ -711,9 +748,6 @@ class TestCommandLine:
             code, _, err = check(capsys, "--port", str(taken.getsockname()[1]))
         assert code == 2
         assert "cannot listen on 127.0.0.1 port" in err
-        code, _, err = check(capsys, "--port", "70000")
-        assert code == 2
-        assert err.endswith("port 70000: a port is a number from 0 to 65535\n")
 
     @pytest.mark.parametrize("how", ["--first", "--max-time"])
     def test_a_run_with_a_command_ends_early(self, capsys, tmp_path, how):
@@ -777,6 +811,21 @@ class TestCommandLine:
             driver.join()
         assert code == 1
         assert "Stopped: --first: a case failed" in out
+
+    @pytest.mark.parametrize(
+        ("host", "words"),
+        [
+            ("no.such.host.invalid", "no such host"),
+            ("[::1]", "an address is written without brackets, scheme and port: --host ::1"),
+            ("a" * 70, "not the name of a host"),
+            ("é..", "not the name of a host"),
+            ("192.0.2.1", "not an address of this machine"),
+        ],
+    )
+    def test_a_wrong_host_is_one_line_as_for_serve(self, capsys, host, words):
+        code, _, err = check(capsys, "--host", host)
+        assert (code, err.count("\n")) == (2, 1)
+        assert words in err
 
 
 WEBSOCKETS = """\

@@ -35,7 +35,7 @@ from wsref.check.runner import Capabilities, Report
 from wsref.check.session import with_headers, without_secrets
 from wsref.check.verdict import Failed, Skipped
 from wsref.cli.main import build_parser
-from wsref.cli.report_files import Progress, write_whole
+from wsref.cli.report_files import AutobahnFolder, Progress, write_whole
 
 ROOT = Path(__file__).parents[1]
 LENGTHS = len(select(only=["6.length"]))
@@ -551,6 +551,27 @@ class TestTheEnd:
         write_whole("/dev/null", b"x")
         assert not Path("/dev/null").is_file()
 
+    def test_the_reader_of_a_pipe_gets_the_report(self, tmp_path):
+        check = shlex.join([sys.executable, "-m", "wsref", "check", "ws://127.0.0.1:1/"])
+        script = f"mkfifo named; cat named > a & {check} --json named --html >(cat > b); wait"
+        subprocess.run(
+            ["bash", "-c", script], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=DEADLINE
+        )
+        assert json.loads((tmp_path / "a").read_text())["ok"] is False
+        wait_until(lambda: (tmp_path / "b").read_text().endswith("</html>\n"))
+
+    def test_each_agent_has_files_of_its_own(self, tmp_path):
+        folder = AutobahnFolder(str(tmp_path), "1")
+        agents = ["a b", "a_b", "A/B", "a_b", "index", "INDEX", "...", "agent", "é"]
+        for agent in agents:
+            result = Report(parse_target("ws://127.0.0.1/"), Capabilities(), [], stopped=agent)
+            folder.add(agent, result, {})
+        index = json.loads((tmp_path / "index.json").read_text())
+        assert set(index) == set(agents)
+        files = {path.stem.lower(): json.loads(path.read_text()) for path in tmp_path.glob("*.json")}
+        assert len(files) == len(index) + 1
+        assert {report["stopped"] for name, report in files.items() if name != "index"} == set(agents)
+
     def test_only_one_report_goes_to_standard_output(self, capsys):
         code, _, err = run(capsys, "ws://127.0.0.1:1/", "--json", "-", "--junit", "-")
         assert code == 2
@@ -708,11 +729,12 @@ class TestTheTerminal:
                 return 1
 
         monkeypatch.setattr(os, "get_terminal_size", lambda fd: os.terminal_size((20, 5)))
-        terminal = Terminal()
-        progress = Progress(518, terminal)
-        progress.update(failed("7.fragments.nothing-to-continue-unfinished", "x"))
-        shown = terminal.getvalue().removeprefix("\r\x1b[K")
-        assert shown == "1 of 518, 1 failed: 7.fragments.nothing"[:19]
+        for term, line in (("xterm", "\r\x1b[K1 of 518, 1 failed: 7.fragments.nothing"[:23]), ("dumb", "")):
+            monkeypatch.setenv("TERM", term)
+            terminal = Terminal()
+            progress = Progress(518, terminal)
+            progress.update(failed("7.fragments.nothing-to-continue-unfinished", "x"))
+            assert terminal.getvalue() == line
 
     def test_nothing_is_described_that_is_not_shown(self, tmp_path, capsys, monkeypatch):
         described = []

@@ -261,6 +261,11 @@ class TestErrors:
         [
             (["--host", "no.such.host.invalid"], "no such host"),
             (["--host", "a" * 70], "not the name of a host"),
+            (["--host", "é.."], "not the name of a host"),
+            (["--step", "3", "--host", "a" * 70], "not the name of a host"),
+            (["--step", "3", "--host", "é.."], "not the name of a host"),
+            (["--step", "3", "--host", "192.0.2.1"], "not an address of this machine"),
+            (["--step", "3", "--certfile", "CERTFILE"], "cannot read CERTFILE"),
             (["--host", "192.0.2.1"], "not an address of this machine"),
             (["--host", "[::1]"], "an address is written without brackets, scheme and port: --host ::1"),
             (["--host", "127.0.0.1:80"], "an address is written without brackets, scheme and port"),
@@ -304,6 +309,33 @@ class TestErrors:
         assert (code, out) == (2, "")
         assert words in err
 
+    @pytest.mark.parametrize(
+        ("arguments", "code"),
+        [
+            (["--wire"], 2),
+            (["--keyfile", "x"], 2),
+            (["--host", "192.0.2.1"], 1),
+            (["--step", "3", "--host", "::1"], 2),
+            (["--step", "3", "--host", "192.0.2.1"], 1),
+            (["--exchange", "redis://127.0.0.1:1/"], 1),
+            (["connect", "ws://h/", "--cafile", "x"], 2),
+            (["connect", "wss://h/", "--cafile", "/no/such/file"], 1),
+        ],
+    )
+    def test_a_command_that_does_not_begin_keeps_an_earlier_recording(self, arguments, code, tmp_path):
+        recording = tmp_path / "recording"
+        recording.write_text("earlier")
+        assert command(*arguments, "--trace", str(recording)).returncode == code
+        assert recording.read_text() == "earlier"
+
+    def test_a_new_recording_replaces_an_earlier_one(self, served, tmp_path):
+        recording = tmp_path / "recording"
+        recording.write_text("earlier")
+        client = served("--trace", str(recording)).dial()
+        assert recording.read_text() == ""
+        client.open()
+        assert recording.read_text().startswith('{"at": ')
+
     def test_a_busy_port(self):
         with socket.create_server(("127.0.0.1", 0)) as busy:
             done = command("--port", str(busy.getsockname()[1]))
@@ -341,7 +373,14 @@ class TestErrors:
 
     @pytest.mark.parametrize(
         "arguments",
-        [["--port", "http"], ["--port", "65536"], ["--nonsense"], ["nonsense"], ["--allow-origin", "example.com"]],
+        [
+            ["--port", "http"],
+            ["--port", "65536"],
+            ["--nonsense"],
+            ["nonsense"],
+            ["--allow-origin", "example.com"],
+            ["--step", "3", "--source", "--diff"],
+        ],
     )
     def test_a_wrong_command_line_is_exit_code_2(self, arguments, capsys):
         with pytest.raises(SystemExit) as ended:
@@ -400,6 +439,35 @@ class TestOutputThatCannotBeWritten:
         assert done.stderr.endswith("wsref: cannot write the output: No space left on device\n")
         assert "Traceback" not in done.stderr
 
+    @pytest.mark.parametrize(
+        ("arguments", "code"),
+        [
+            ("serve --source", 2),
+            ("serve --host 192.0.2.1", 1),
+            ("check ws://127.0.0.1:1/", 2),
+            ("check --baseline /no/such/file ws://127.0.0.1:1/", 2),
+            ("decode zz", 2),
+            ("decode --replay /no/such/file", 1),
+            ("connect -x hi ws://127.0.0.1:1/", 1),
+            ("connect -x hi --cafile x ws://127.0.0.1:1/", 2),
+        ],
+    )
+    @pytest.mark.parametrize("shell", ["2>/dev/full", pytest.param("2>&-", marks=pytest.mark.slow)])
+    def test_the_code_is_the_same_where_standard_error_takes_nothing(self, arguments, code, shell):
+        line = f"{shlex.quote(sys.executable)} -m wsref {arguments} {shell}"
+        assert subprocess.run(["bash", "-c", line], env=ENVIRONMENT, timeout=DEADLINE).returncode == code
+
+    def test_an_output_that_is_open_for_reading_only_is_named(self):
+        with open(os.devnull) as reader:
+            done = subprocess.run(
+                [sys.executable, "-m", "wsref", "--step", "3", "--source"],
+                stdout=reader,
+                stderr=subprocess.PIPE,
+                env=ENVIRONMENT,
+                text=True,
+            )
+        assert (done.returncode, done.stderr) == (1, "wsref: cannot write the output: Bad file descriptor\n")
+
     def test_ctrl_c_at_any_other_moment_is_130_without_a_traceback(self, monkeypatch, capsys):
         def interrupted(options):
             raise KeyboardInterrupt
@@ -411,6 +479,45 @@ class TestOutputThatCannotBeWritten:
     def test_help_in_ascii(self):
         done = command("serve", "-h", env={**ENVIRONMENT, "LC_ALL": "C", "PYTHONIOENCODING": "ascii"})
         assert (done.returncode, done.stderr) == (0, "")
+
+
+class TestNonBlockingStreams:
+    """Another program made a pipe or a terminal non-blocking, and left it so"""
+
+    @pytest.mark.parametrize("arguments", [["decode"], ["decode", "--replay", "-"]])
+    def test_input_is_waited_for(self, arguments):
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        line = '{"at": 1, "peer": "x:1", "sent": false, "by_server": true, "data": "810141"}\n'
+        with subprocess.Popen(
+            [sys.executable, "-m", "wsref", *arguments],
+            stdin=reader,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=ENVIRONMENT,
+            text=True,
+        ) as process:
+            wait_until(lambda: os.get_blocking(reader))
+            os.write(writer, b"81 01 41" if arguments == ["decode"] else line.encode())
+            os.close(writer)
+            out, err = process.communicate(timeout=DEADLINE)
+        os.close(reader)
+        assert (process.returncode, "Traceback" in err) == (0, False), err
+        assert "TEXT" in out
+
+    @pytest.mark.parametrize("arguments", ["check --list -v", "decode " + "8100" * 500, "serve --step 11 --source"])
+    def test_output_waits_for_its_reader(self, arguments):
+        expected = command(*arguments.split()).stdout
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        with subprocess.Popen(
+            [sys.executable, "-m", "wsref", *arguments.split()], stdout=writer, stderr=subprocess.PIPE, env=ENVIRONMENT
+        ) as process:
+            wait_until(lambda: os.get_blocking(writer))
+            os.close(writer)
+            with open(reader, encoding="utf-8") as output:
+                assert output.read() == expected
+            assert process.wait(DEADLINE) == 0
 
 
 class TestHelp:

@@ -29,7 +29,7 @@ from conftest import DEADLINE, free_port, wait_until
 from wsref import Chat, Compression, Echo, HTTPError, Limits, WebSocketHandler
 from wsref.cli.conversation import escaped, message_line
 from wsref.cli.main import main
-from wsref.cli.prompt import Prompt
+from wsref.cli.prompt import Prompt, cursor_of_readline
 from wsref.cli.serve import tls_context
 from wsref.wire.words import columns
 
@@ -656,7 +656,8 @@ class TestOnATerminal:
             ("", r"< \(an empty text\)\r\n"),
             ("/ping", r"Pong after [0-9]+\.[0-9] ms\r\n"),
             ("/binary 00 ff68", r"< \(binary, 3 bytes\) 00 ff 68\r\n"),
-            ("/binary xyz", "not done: a byte is two hex digits, as in /binary 00 ff 68690a, not xyz"),
+            ("/binary xyz", "not done: a byte is two hex digits, as in /binary 00 ff 68690a, not 'xyz'"),
+            ("/binary 0a", r"< \(binary, 1 byte\) 0a\r\n"),
             ("/binary 0", "not done: a byte is two hex digits"),
             ("/big 20", "< 0123456789abcdef0123\r\n"),
             ("/big 5000", r"\.\.\. \(5000 characters\)\r\n"),
@@ -810,6 +811,45 @@ class TestOnATerminal:
         with pytest.raises(EOFError):
             prompt._on_signal()
 
+    @pytest.mark.skipif(cursor_of_readline() is None, reason="this readline does not tell where the cursor is")
+    @pytest.mark.parametrize(
+        ("typed", "keys", "up", "back"),
+        [
+            ("typed", "\x02\x02", "", "\r\x1b[5C"),
+            ("typed", "\x01", "", "\r\x1b[2C"),
+            ("é中", "\x02", "", "\r\x1b[3C"),
+            ("x" * 100, "\x01", "", "\r\x1b[1A\x1b[2C"),
+            ("x" * 100, "\x02", "\x1b[1A", "\r\x1b[21C"),
+            ("x" * 78, "", "\x1b[1A", " \r"),
+        ],
+    )
+    def test_a_message_leaves_the_cursor_where_it_is(self, serve, on_terminal, typed, keys, up, back):
+        server = serve()
+        terminal = on_terminal(server.url)
+        terminal.until("> ")
+        terminal.type(typed)
+        terminal.until("x" * 70 if len(typed) > 70 else typed)
+        for key in keys:
+            terminal.type(key)
+            terminal.until("[\x08\r\x1b]")  # the cursor has moved
+        server.handlers[0].send("a message")
+        screen = f"{up}\r\x1b[J< a message\r\n> {typed}{back}"
+        terminal.until(re.escape(screen))
+
+    def test_a_dumb_terminal_gets_no_escape_sequence(self, serve, on_terminal):
+        server = serve()
+        terminal = on_terminal(server.url, TERM="dumb")
+        terminal.until("> ")
+        terminal.type("typed")
+        terminal.until("typed")
+        server.handlers[0].send("a message")
+        terminal.until("\r< a message\r\n> typed")
+        terminal.type("\r")
+        terminal.until("< typed\r\n")
+        terminal.type("/close\r")
+        assert terminal.ends() == 0
+        assert "\x1b" not in terminal.printed
+
     def test_many_messages_while_keys_are_typed(self, serve, on_terminal):
         server = serve()
         terminal = on_terminal(server.url)
@@ -877,9 +917,10 @@ class TestOnATerminal:
         for encoding in ("utf-8:strict", "utf-8:surrogateescape"):
             terminal = on_terminal(serve().url, PYTHONIOENCODING=encoding, PYTHONPATH=path)
             terminal.until("> ")
-            os.write(terminal.ours, b"caf\xe9\r")
-            terminal.until("not done: [^\\r]*UTF-8")
-            terminal.until("> ")
+            for line in (b"caf\xe9", b"//caf\xe9", b"/close 1000 caf\xe9"):
+                os.write(terminal.ours, line + b"\r")
+                terminal.until("not done: [^\\r]*UTF-8")
+                terminal.until("> ")
             terminal.type("hi\r")
             terminal.until("< hi\r\n")
 
@@ -1025,7 +1066,7 @@ class TestErrors:
             file.write_text(content)
         done = command(url, "--cafile", str(file))
         assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
-        words = "cannot read" if content is None else "holds no certificate in the format PEM"
+        words = "cannot read" if content is None else "holds no certificate in PEM"
         assert words in done.stderr.decode()
 
     def test_ws_to_a_tls_port(self, serve, command, certificate):
@@ -1069,8 +1110,9 @@ class TestErrors:
         server = serve(Handler)
         done = command(server.url)
         assert done.returncode == 1
-        repeat = rb"\(to go there: python -m wsref connect (.*)\)\n"
+        repeat = rb"\(the server redirects; to follow: python -m wsref connect (.*)\)\n"
         found = re.search(repeat, done.stderr)
+        assert done.stderr.count(b"redirects") == done.stderr.count(b"\n  (") == 1  # it is said once
         assert (found and found[1].decode().replace(str(server.server_address[1]), "PORT")) == command_line, done.stderr
 
     def test_wss_to_a_plain_port(self, serve, command):
@@ -1107,10 +1149,12 @@ class TestErrors:
         ],
     )
     def test_a_wrong_command_line_is_exit_code_2(self, arguments, words, capsys):
-        with pytest.raises(SystemExit) as ended:
-            main(["connect", *arguments])
+        try:
+            code = main(["connect", *arguments])
+        except SystemExit as ended:  # of argparse
+            code = ended.code
         out, err = capsys.readouterr()
-        assert (ended.value.code, out) == (2, "")
+        assert (code, out) == (2, "")
         assert words in err
 
     @pytest.mark.parametrize(
@@ -1172,6 +1216,8 @@ class TestEscapes:
     def test_a_long_message_is_cut(self):
         assert len(message_line("x" * 100_000)) < 2100
         assert len(message_line(bytes(100_000))) < 6100
+        assert message_line(bytes(100_000)).startswith("(binary, 100000 bytes) 00 00 ")
+        assert message_line(bytes(100_000)).endswith(" 00 ...")
 
     def test_columns(self):
         assert [columns(text) for text in ("", "abc", "中文", "e\u0301", "😀")] == [0, 3, 4, 1, 2]

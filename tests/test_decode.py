@@ -800,6 +800,14 @@ class TestCaptures:
         assert found.data == REQUEST[:100]
         assert "packets are missing in 1 direction: what follows them there is not drawn" in found.notes
 
+    @pytest.mark.parametrize("first", [1, (1 << 32) - 2, (1 << 32) - 1, 0])
+    def test_a_repeated_syn_is_no_new_connection(self, first):
+        syn = ipv4(tcp(b"", sequence=first, flags=2))
+        data = ipv4(tcp(HELLO, sequence=first + 1))
+        found = read_bytes(pcap([syn, syn, data], 101))
+        assert found.data == HELLO
+        assert "3 TCP packets, 1 connection" in found.words
+
     def test_ports_used_again_are_another_connection(self):
         found = read_bytes(pcap(map(ethernet, connection(TALK) + connection(TALK)[0:1] + connection(TALK))))
         assert [(piece.by_client, piece.data) for piece in found.pieces] == TALK * 2 or found.data.count(HELLO) == 2
@@ -897,7 +905,7 @@ class TestRefusals:
             ("[129, 5] [1, 2]", "there are 2 lists: paste one of them"),
             (r'{"\x81\x05", "Hello"}', "there are 2 strings: paste one of them"),
             ('"hello"', "this string is neither hex nor base64, and has no escapes: 'hello'"),
-            ("0: 129\n2: 5", "line 2 has element 2, and 1 come before it: expand all"),
+            ("0: 129\n2: 5", "line 2 has element 2, after 1 element: expand all"),
             ('{"type": "Buffer", "data": [256]}', "this JSON is neither"),
             ('{"log": {"entries": []}}', "a HAR file has messages, not the bytes of frames"),
             (
@@ -935,6 +943,9 @@ class TestRefusals:
             ("a0x81", "this is not hex: 'x' at line 1, column 3"),
             ("0000000 129 5\n0000002", "line 1: this is not read as bytes"),
             ('read(4, "abc", 9) = 2', "read moved 2 bytes, and its string has 3"),
+            ('read(4, "abc", 9) = 1', "read moved 1 byte, and its string has 3"),
+            ('read(4, "", 9) = 1', "the string of read, which moved 1 byte and shows 0, is cut off"),
+            ("00000000: 81\n00000010: 05", "line 2: the offset 00000010 does not count the 1 byte before it"),
             (r"\0x5555 <x>: 1", "this is not hex: '\\\\'"),
             ("fe80::1", "half a byte: '1' at line 1, column 7"),
             ("[129, 5] ...", "the list is cut off at line 1, column 10: print all of it, best as hex"),
@@ -1121,6 +1132,10 @@ class TestCost:
             for unit in ("read(4, ", ") = 1", 'read(4, "a", 1) = 1\n', "1.1 ", "12:00 ", "peer0_0[] = {1};", "[1]")
         ]
         + [
+            ("", unit, "")
+            for unit in ('\\"', "\\'", "\\\"'", '{\\"a\\":1}', 'b"\\', "=> Send header, 1 bytes (0x1)\n0000: 81\n")
+        ]
+        + [
             (start, " ", end)
             for start in ("A", "A[", "81", "0000", "0000:", "0x81", "'", "{", "read(")
             for end in ("", "=", "!")
@@ -1245,7 +1260,7 @@ class TestCommand:
         "arguments",
         [
             *(["--client", "--server"], ["--svg", "--json"], ["--deflate", "x=1"]),
-            *(["--port", "0"], ["--port", "65536"]),
+            *(["--port", "x"], ["--port", "65536"]),
         ],
     )
     def test_flags_that_make_no_sense_are_usage(self, run, arguments):
@@ -1272,8 +1287,7 @@ class TestCommand:
         answer += "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         assert run(answer, "--key", "dGhlIHNhbXBsZSBub25jZQ==")[0] == 0
         assert run(answer, "--key", "AAAAAAAAAAAAAAAAAAAAAA==")[0] == 1
-        code, _, err = run(answer, "--key", "é")
-        assert code == 2 and "a key is ASCII: 24 characters of base64" in err
+        assert run(answer, "--key", "é") == (2, "", "wsref: --key: a key is 24 characters of base64, not '\\xe9'\n")
 
     def test_svg_is_one_document_however_many_frames(self, run):
         code, out, _ = run("--svg", (HELLO + frame(9)).hex())
@@ -1327,6 +1341,18 @@ class TestCommand:
         done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, timeout=30)
         os.close(writer)
         assert (done.returncode, done.stderr) == (1, b"read as: hex, 11 bytes\n")
+
+    def test_json_and_svg_are_the_same_documents_in_every_locale(self, run):
+        data = text("Zürich").hex()
+        for form in ("--json", "--svg"):
+            command = [sys.executable, "-m", "wsref", "decode", form, data]
+            _, out, _ = run(form, data)
+            for encoding in ("ascii", "cp1252", "utf-8"):
+                environment = {**os.environ, "PYTHONIOENCODING": encoding}
+                assert subprocess.run(command, capture_output=True, env=environment).stdout == out.encode()
+        (description,) = json.loads(run("--json", data)[1])
+        assert description["one_line"] == explain(bytes.fromhex(data))[0].one_line
+        assert "Zürich" in "".join(ET.fromstring(run("--svg", data)[1]).itertext())
 
     def test_the_first_pictures_do_not_wait_for_the_last(self, tmp_path):
         (tmp_path / "frames").write_bytes(bytes(1 << 20))  # half a million frames: minutes

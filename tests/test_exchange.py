@@ -17,7 +17,7 @@ from conftest import DEADLINE, free_port, wait_until
 
 from wsref import ConnectionClosed, connect
 from wsref.apps.exchange import Exchange, ExchangeError, Gap, Line, RedisExchange
-from wsref.apps.shared_chat import with_exchange
+from wsref.apps.shared_chat import as_text, with_exchange
 
 redis = pytest.importorskip("redis")
 if shutil.which("redis-server") is None and not os.environ.get("CI"):
@@ -197,6 +197,10 @@ class TestSharedChat:
         assert places(back.got)[: len(ann.got) - 31] == places(ann.got)[30:]
         assert not back.has("missing")
 
+    def test_a_gap_is_counted(self):
+        words = [as_text(Gap(number), False) for number in (1, 2, None)]
+        assert words == [f"* {lines} missing here" for lines in ("1 line is", "2 lines are", "some lines are")]
+
     def test_the_same_name_gets_a_number_and_comes_free(self, exchange, serve, clients):
         server = serve(with_exchange(exchange))
         first, second = clients(server, "Ann"), None
@@ -264,6 +268,25 @@ class TestManyServers:
         orders = [said(client) for client in everyone]
         assert all(order == orders[0] for order in orders)
         assert len(orders[0]) == len(set(orders[0])) == 180
+
+    def test_an_entry_of_another_program_stops_nothing(self, redis_server, exchanges, caplog):
+        server = redis_server()
+        exchange, got = exchanges(server.url), []
+        add = exchange._redis.xadd
+        add("wsref:lines", {"theirs": "1"})  # start reads it
+        exchange.start(got.append)
+        exchange.publish("/chat", "first")
+        wait_until(lambda: any(line.text == "first" for line in got))
+        add("wsref:lines", {"room": "/chat"})
+        exchange.publish("/chat", "second")
+        wait_until(lambda: any(isinstance(line, Line) and line.text == "second" for line in got))
+        assert "Traceback" not in caplog.text
+
+    @pytest.mark.parametrize("url", ["redis//:secret@host", "http://me:secret@host/", "redis://:secret@127.0.0.1:1/0"])
+    def test_no_error_shows_the_password(self, url):
+        with pytest.raises(ExchangeError) as error:
+            RedisExchange(url)
+        assert "secret" not in str(error.value)
 
     @pytest.mark.slow
     def test_redis_is_killed_and_comes_back_while_50_talk(self, three, clients):

@@ -577,12 +577,19 @@ class TestWhatItIs:
             if bytes([first]) not in (b"\r", b"\x16", b"\x14", b"\x15", b"\x17", b"G", b"H", b"P", b"O"):
                 assert recognise(bytes([first, 0x80])) == "frames"
 
-    @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n\r\nhello", b"GET / HTTP/1.1\r\n\r\n"])
+    def test_a_header_without_a_meaning_takes_one_line(self):
+        (request,) = explain(b"GET / HTTP/1.1\r\nX-Mine: 1\r\nHost: a\r\n\r\n")
+        assert "  X-Mine: 1\n  Host: a\n      the server that" in request.text()
+
+    @pytest.mark.parametrize(
+        "head", [b"HTTP/1.1 200 OK\r\n\r\nhello", b"GET / HTTP/1.1\r\n\r\n", b"\r\nGET / HTTP/1.1\r\n\r\n"]
+    )
     def test_http_where_a_frame_was_expected_is_called_http(self, head):
         description = explain_frames(head)[0]
         assert description.problems
         assert description.title == "HTTP where a frame was expected"
-        assert f"{head[:4].hex(' ')} is '{head[:4].decode()}': this is HTTP text" in description.notes[0]
+        begin = head.removeprefix(b"\r\n")[:4]  # RFC 9112 §2.2: an empty line may precede a request
+        assert f"{begin.hex(' ')} is '{begin.decode()}': this is HTTP text, '{begin.decode()}" in description.notes[0]
         assert len(explain_frames(head * 50)) == 1, "lengths read from letters are meaningless"
 
     def test_a_101_and_then_http_as_flask_sends_it(self):

@@ -297,6 +297,14 @@ class TestTheTable:
             server.stop()
             assert client.frame() == (CLOSE, struct.pack("!H", 1001) + b"the server is going down")
 
+    @pytest.mark.timeout(30)
+    def test_stop_also_ends_a_server_that_did_not_start_or_has_ended(self):
+        for server in (StepServer(8), StepServer(8).start()):
+            server.stop()
+            server.stop()
+            with pytest.raises(OSError):
+                connect(server.url)
+
     @pytest.mark.parametrize("step", [10, 11])
     def test_a_chat_of_two(self, at, step):
         server = at(step)

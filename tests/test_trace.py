@@ -337,11 +337,28 @@ class TestWire:
             watcher.send(close())
             assert watcher.frame()[0] == CLOSE
 
-    def test_a_request_that_is_not_http_does_no_harm(self, server):
+    def test_a_request_that_is_not_http_does_no_harm(self, server, caplog):
         for wire in (b"garbage\r\n\r\n", b"\xff\r\n", b"GET\r\n\r\n", upgrade("/echo?wire=%zz")):
             with connected(server, None) as client:
                 client.send(wire)
                 client.more()
+        assert "Traceback" not in caplog.text
+
+    @pytest.mark.parametrize(
+        "target", ["//[", "http://[::1/", "//[x]/", "//\u2100/", "?" + "a&" * 200, "/echo?wire=\udcff", "http://", "*"]
+    )
+    def test_no_target_of_a_request_makes_the_tap_fail(self, server, target, caplog):
+        with connected(server, None) as client:
+            client.send(b"GET " + target.encode("utf-8", "surrogateescape") + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+            client.rest()
+        assert "Traceback" not in caplog.text
+
+    def test_a_target_in_absolute_form_names_the_token_too(self, server):
+        with connected(server, f"/wire?of={TOKEN}") as watcher:
+            wait_until(lambda: server.handlers and server.handlers[0]._subscription)
+            with connected(server, None) as client:
+                client.send(upgrade(f"http://a/echo?wire={TOKEN}"))
+                assert self.message(watcher)["path"] == "/echo"
 
     def test_the_page_says_whether_there_is_a_panel(self):
         from wsref.network.server import PAGE

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
+import socket
+import struct
+from urllib.parse import urlsplit
 
 import pytest
 from answers import refusal
 
 import wsref
+from wsref.exercises.ch00 import check_connect_result
 
 
 def status_only(url):
@@ -19,6 +24,14 @@ def status_only(url):
     except OSError:
         return "no server"
     return "open"
+
+
+def after_a_probe(url):
+    """Reset a first connection, and open another one."""
+    where = urlsplit(url)
+    with contextlib.suppress(OSError), socket.create_connection((where.hostname, where.port)) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    return status_only(url).replace("refused: 0", "not HTTP")
 
 
 def always_404(url):
@@ -47,9 +60,14 @@ def never_longer(longest):
         ("delays", jitter, "it must be random, anywhere from 0 to 5"),
         ("delays", unlimited, "delay 7 is from "),
         ("delays", never_longer, "delay 2 is from "),
-        ("delays", lambda longest: iter([1.0]), "ends after 1 delays: it must go on without end"),
+        ("delays", lambda longest: iter([1.0]), "delays(300) must go on without end, and it ends after delay 1"),
         ("delays", lambda longest: [1.0], "must return a generator: write it with yield"),
     ],
 )
 def test_a_wrong_answer_is_refused_with_its_fault(name, answer, words):
     assert words in refusal(name, answer, "ch00")
+
+
+@pytest.mark.timeout(30)
+def test_an_answer_may_connect_twice():
+    check_connect_result(after_a_probe)

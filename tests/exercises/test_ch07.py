@@ -32,8 +32,8 @@ def with_control_frames(frames):
         ("join", lambda frames: [one for one in join(frames) if one[1]], "it is empty, but it ends"),
         ("join", lambda frames: join([*frames, (True, 0, b"")]), "must return [(1, b'a'), (2, b'b')], not "),
         ("join", lambda frames: iter(join(frames)), "must return [(1, b'a'), (2, b'b')], not <list_iterator"),
-        ("tail_size", lambda data: 0, "must return 1, not 0: these are the first 3 bytes of 'Grüße'"),
-        ("tail_size", lambda data: 1 if data[-1:] > b"\x7f" else 0, "these are the first 4 bytes of 'Grüße'"),
+        ("tail_size", lambda data: 0, "must return 1, not 0: this is 'Grüße', cut after byte 3"),
+        ("tail_size", lambda data: 1 if data[-1:] > b"\x7f" else 0, "this is 'Grüße', cut after byte 4"),
     ],
 )
 def test_a_wrong_answer_is_refused_with_its_fault(name, answer, words):

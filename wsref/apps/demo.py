@@ -41,13 +41,13 @@ class Chat(WebSocketHandler):
 
     def on_open(self) -> None:
         """Find a free name, list the members to the newcomer, and tell the others."""
-        with self._lock:  # so of two that join at once, one finds the other in its list, and the other is told
+        with self._lock:  # two that join at once learn of each other: one by the list, one by a line
             others = self.room()
             taken = {member.nick for member in others}
             self.nick = next(name for name in self.candidates() if name not in taken)
             self._members.append(self)
             here = ", ".join(sorted(taken | {self.nick}))
-            self.server.broadcast(f"* {self.nick} has joined; here: {here}", to=[self])  # waits for nobody
+            self.server.broadcast(f"* {self.nick} has joined; here: {here}", to=[self])  # unlike send, without waiting
         self.server.broadcast(f"* {self.nick} has joined", to=others)  # without the list: it would cost N² bytes
 
     def on_message(self, message: str | bytes) -> None:

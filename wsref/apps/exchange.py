@@ -6,8 +6,8 @@ every line back, in the same order.  :class:`Exchange` serves one process;
 :class:`RedisExchange` keeps the lines in a Redis Stream (https://redis.io/docs/latest/develop/data-types/streams/).
 
 A stream and not Redis's Pub/Sub: a server that was cut off from Redis reads on from the last
-line that it saw, and loses nothing.  The stream is trimmed, and a server that comes back too late
-is told of the gap.
+line that it saw, and loses nothing.  The stream is trimmed; a server that comes back too late
+gets a :class:`Gap`.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Exchange:
 
 
 #: Adds a line, whose id counts on from the last one: so a reader sees what is missing.  The token makes a
-#: second attempt harmless: after a timeout nobody knows whether the first one has arrived.
+#: second attempt harmless: after a timeout the first one may have arrived, or not.
 PUBLISH = """
 if not redis.call('SET', KEYS[2], '', 'NX', 'EX', 60) then return false end
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
@@ -180,7 +180,8 @@ class RedisExchange(Exchange):
         self._max_lines, self._recent = max_lines, recent
         self._timeout, self._patience, self._name_lifetime = timeout, patience, name_lifetime
         self._errors: Any = redis.RedisError
-        retry = Retry(NoBackoff(), 1, (redis.ConnectionError,))  # a connection of the pool may have ended meanwhile
+        self._where = re.sub(r"//.*@", "//", url)  # without the password
+        retry = Retry(NoBackoff(), 1, (redis.ConnectionError,))  # an idle connection of the pool may have ended
         try:
             self._redis: Any = redis.Redis.from_url(
                 url,
@@ -191,8 +192,7 @@ class RedisExchange(Exchange):
                 socket_connect_timeout=timeout,
             )
         except ValueError as error:
-            raise ExchangeError(f"{url!r} is not the URL of a Redis server: {error}") from None
-        self._where = re.sub(r"//.*@", "//", url)  # without the password
+            raise ExchangeError(f"{self._where!r} is not the URL of a Redis server: {error}") from None
         self._last = (0, 0)  # the id of the line that was read last
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -318,14 +318,14 @@ class RedisExchange(Exchange):
 
 
 def line_of(entry: tuple[str, dict[str, str]]) -> Line:
-    """Return the line of an entry of the stream."""
+    """Return the line of an entry of the stream.  An entry that another program wrote is a line in no room."""
     name, fields = entry
     epoch, count = name.split("-")
-    return Line((int(epoch), int(count)), fields["room"], fields["text"])
+    return Line((int(epoch), int(count)), fields.get("room", ""), fields.get("text", ""))
 
 
 def explain(error: Exception) -> str:
-    """Return what an error of Redis means for whoever runs the server."""
+    """Return what an error of Redis means to the operator of the server."""
     text = str(error)
     if "WRONGPASS" in text or "invalid username-password" in text:
         return "the password or the user in the URL is wrong"

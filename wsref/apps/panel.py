@@ -21,11 +21,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from urllib.parse import parse_qs, urlsplit
 
 from ..network.tap import Tap, Tapped
 from ..protocol.errors import ConnectionClosed
 from ..protocol.frames import Frame, build_frame
+from ..protocol.http11 import Headers, Request
 from ..protocol.spec import CloseCode, Opcode
 from ..wire.description import Description
 from ..wire.trace import Record, TraceTap
@@ -157,10 +157,10 @@ class RequestLineTap:
             return
         self._transport.tap = None
         if not sent and newline and line.count(b" ") == 2:
-            target = urlsplit(line.split(b" ")[1].decode("latin-1"))
-            subscription = self._subscriptions.find(parse_qs(target.query).get("wire", [""])[0])
+            request = Request("GET", line.split(b" ")[1].decode("latin-1"), (1, 1), Headers())
+            subscription = self._subscriptions.find(request.query.get("wire", [""])[0])
             if subscription is not None:
-                self._transport.tap = tap = TraceTap(self._peer, subscription.begin(target.path))
+                self._transport.tap = tap = TraceTap(self._peer, subscription.begin(request.path))
                 tap(False, self._head)
 
 

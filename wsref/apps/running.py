@@ -57,10 +57,11 @@ class StepServer:
         return self
 
     def stop(self) -> None:
-        """End the server."""
-        self._server.shutdown()
+        """End the server.  Idempotent."""
+        if self._thread.is_alive():
+            self._server.shutdown()
+            self._thread.join(5)
         self._server.server_close()
-        self._thread.join(5)
 
     def __enter__(self) -> StepServer:
         return self.start()

@@ -47,7 +47,7 @@ class Room:
                         server.broadcast(as_text(item, numbered), to=to)
 
     def join(self, member: SharedChat, since: tuple[int, int] | None) -> None:
-        """Send a newcomer the recent lines, and to one who comes back those after ``since``."""
+        """Send a newcomer the recent lines, and a member that comes back the lines after ``since``."""
         with self._lock:
             items = list(self._items)
             if since is None:
@@ -102,7 +102,7 @@ class SharedChat(Chat):
     rooms: ClassVar[Rooms]
 
     numbered = False  # each line with its place
-    announced = False  # everyone was told that this client has joined
+    announced = False  # the line that it has joined was published
 
     def on_open(self) -> None:
         """Find a free name, catch up, and tell everyone."""
@@ -134,7 +134,7 @@ class SharedChat(Chat):
             self.rooms.room(self.request.path).leave(self)
             self.rooms.exchange.release(self.request.path, self.nick)
         if self.announced:
-            with contextlib.suppress(ExchangeError):  # its name comes free later, and is told then
+            with contextlib.suppress(ExchangeError):  # its name comes free later, and then this line is published
                 self.rooms.exchange.publish(self.request.path, f"* {self.nick} has left")
 
 
@@ -156,7 +156,7 @@ def _before(item: Line | Gap) -> tuple[int, int]:
 def as_text(item: Line | Gap, numbered: bool) -> str:
     """Return the message for a line, or for a gap."""
     if isinstance(item, Gap):
-        return f"* {item.count or 'some'} lines are missing here"
+        return "* 1 line is missing here" if item.count == 1 else f"* {item.count or 'some'} lines are missing here"
     return f"{item.id[0]}-{item.id[1]} {item.text}" if numbered else item.text
 
 

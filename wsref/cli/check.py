@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import functools
 import shutil
-import ssl
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +29,7 @@ from ..check.session import Target, parse_target
 from ..check.verdict import Level, Outcome
 from . import check_clients, check_options
 from .report_files import AutobahnFolder, Progress, ReportFiles, write_whole
-from .terminal import CommandError, wait, wants_colour
+from .terminal import CommandError, UsageError, print_to_stderr, trust_only, wait, wants_colour
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -64,15 +63,13 @@ def run(options: argparse.Namespace) -> int:
 
     Returns:
         The exit code.
+    Raises:
+        UsageError: There is no server, or a file cannot be read or written.
     """
     try:
         return _run(options)
     except CommandError as error:
-        print(f"wsref: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:  # a second one, or one while a report is formatted
-        print("wsref: interrupted", file=sys.stderr)
-        return 130
+        raise UsageError(str(error)) from None  # 1 is the code of failed cases
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -86,19 +83,20 @@ def _run(options: argparse.Namespace) -> int:
         _refuse_unused(options)
         if options.broken:
             return serve_broken(options.broken, options.port or 0)
-        if options.spec and not options.client:
-            return check_all(cases, options)
-        target = None if options.client else _target(options)
+        if options.cafile is not None:
+            trust_only(options.cafile)  # a file that cannot be read is an error before the run
         left_out = {
             case.id: f"--except {glob}" for glob in options.left_out for case in _named(glob, options) if case in cases
         }
         if len(left_out) == len(cases):
             raise ValueError("--except leaves no case")
+        if options.spec and not options.client:
+            return check_all(cases, left_out, options)
+        target = None if options.client else _target(options, options.url)
         files = ReportFiles({kind: getattr(options, kind) for kind in ReportFiles.KINDS})
     except ValueError as error:
         parser.error(str(error))
-    require_certificates(options.cafile)
-    order = Order(target and _with_headers(target, options), cases, left_out)
+    order = Order(target, cases, left_out)
     if options.baseline:
         order.known = read_baseline(options.baseline)
     if options.write_baseline:
@@ -133,22 +131,37 @@ def _refuse_unused(options: argparse.Namespace) -> None:
         "--cafile": options.cafile is not None,
         "--large": options.large,
     }
+    for_one = {
+        "URL": options.url is not None,
+        "--baseline": options.baseline is not None,
+        "--write-baseline": options.write_baseline is not None,
+        **{f"--{kind}": getattr(options, kind) is not None for kind in ReportFiles.KINDS},
+    }
     if options.broken:
         unused, why = {**for_clients, **for_servers}, "--broken serves until Ctrl-C: grade it from another terminal"
     elif options.client:
         unused, why = for_servers, "--client serves cases to clients"
+    elif options.spec and any(for_one.values()):
+        unused, why = for_one, "--spec grades the servers of its file, and writes the reports to their folder, outdir"
     else:
         unused, why = {**for_clients, "--port": options.port is not None}, "it is for --client, which grades clients"
     for name in (name for name, is_given in unused.items() if is_given):
         raise ValueError(f"{name} would have no effect: {why}")
 
 
-def _target(options: argparse.Namespace) -> Target:
-    if options.url is None:
+def _target(options: argparse.Namespace, url: str | None) -> Target:
+    if url is None:
         raise ValueError(
             "the URL is missing: give one such as ws://127.0.0.1:8765/echo (or --client, --list, --gallery)"
         )
-    return parse_target(options.url, verify=not options.insecure, cafile=options.cafile)
+    headers = list(options.header)
+    if options.origin:
+        headers.append(("Origin", options.origin))
+    if options.subprotocol:
+        headers.append(("Sec-WebSocket-Protocol", ", ".join(options.subprotocol)))
+    secrets = tuple(value for _, value in options.header if len(value) > 3)
+    target = parse_target(url, verify=not options.insecure, cafile=options.cafile)
+    return replace(target, headers=tuple(headers), secrets=secrets)
 
 
 def _named(glob: str, options: argparse.Namespace) -> Sequence[Case]:
@@ -178,36 +191,6 @@ def _selected(options: argparse.Namespace) -> list[Case]:
     if not cases:
         raise ValueError("no case matches: see check --list")
     return cases
-
-
-def _with_headers(target: Target, options: argparse.Namespace) -> Target:
-    headers = list(options.header)
-    if options.origin:
-        headers.append(("Origin", options.origin))
-    if options.subprotocol:
-        headers.append(("Sec-WebSocket-Protocol", ", ".join(options.subprotocol)))
-    secrets = tuple(value for _, value in options.header if len(value) > 3)
-    return replace(target, headers=tuple(headers), secrets=secrets)
-
-
-def require_certificates(file: str | None) -> None:
-    """Check that a file of --cafile holds certificates.
-
-    Raises:
-        CommandError: It does not.
-    """
-    if file is None:
-        return
-    try:
-        data = Path(file).read_bytes()
-        ssl.create_default_context(cafile=file)
-    except ssl.SSLError:
-        reason = "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"
-        if b"PRIVATE KEY-----" in data:
-            reason = "holds a private key: give the file of the certificate that belongs to it"
-        raise CommandError(f"--cafile {file} {reason}") from None
-    except OSError as error:
-        raise CommandError(f"cannot read the certificates of --cafile {file}: {error.strerror}") from None
 
 
 def read_baseline(file: str, *, may_be_missing: bool = False) -> dict[str, str]:
@@ -241,10 +224,9 @@ def check(order: Order, options: argparse.Namespace, files: ReportFiles) -> int:
     assert order.target is not None
     target, cases = order.target, [case for case in order.cases if case.id not in order.left_out]
     if not target.is_loopback:
-        print(
+        print_to_stderr(
             f"wsref: {target.authority} is not this machine.  The run opens about {2 * len(cases)} connections; many "
-            "are malformed on purpose, some send megabytes.  Grade only servers that you are allowed to test",
-            file=sys.stderr,
+            "are malformed on purpose, some send megabytes.  Grade only servers that you are allowed to test"
         )
     progress = Progress(len(cases), sys.stderr)
     no_server = ""
@@ -295,11 +277,14 @@ def _publish(result: Report, order: Order, options: argparse.Namespace, files: R
     return 130 if result.interrupted else int(result.is_bad)
 
 
-def check_all(cases: list[Case], options: argparse.Namespace) -> int:
+def check_all(cases: list[Case], left_out: dict[str, str], options: argparse.Namespace) -> int:
     """Grade the servers of Autobahn's ``fuzzingclient.json``, and write its ``index.json``.
 
+    Args:
+        cases: The cases to play, if the file does not exclude them.
+        left_out: As in :class:`Order`.
     Returns:
-        The exit code: the largest one of the servers.
+        The exit code: the largest one of the servers; after Ctrl-C that is 130, and the next servers are not graded.
     Raises:
         CommandError: The file cannot be read, or a report cannot be written.
         ValueError: A URL in it is not valid.
@@ -307,19 +292,19 @@ def check_all(cases: list[Case], options: argparse.Namespace) -> int:
     spec = check_clients.read_spec(options.spec)
     if not spec.servers:
         raise CommandError(f'{options.spec} has no "servers"; for a fuzzingserver.json, add --client')
-    folder, codes = AutobahnFolder(spec.outdir, options.version), []
-    for name, url in spec.servers:
-        target = parse_target(url, verify=not options.insecure, cafile=options.cafile)
-        chosen = spec.select(cases, name)
-        order = Order(
-            _with_headers(target, options), chosen, on_report=functools.partial(folder.add, name, close_codes={})
-        )
+    targets = [(name, _target(options, url)) for name, url in spec.servers]
+    folder, code = AutobahnFolder(spec.outdir, options.version), 0
+    for name, target in targets:
+        on_report = functools.partial(folder.add, name, close_codes={})
+        order = Order(target, spec.select(cases, name), left_out, on_report=on_report)
         try:
-            codes.append(check(order, options, ReportFiles({})))
+            code = max(code, check(order, options, ReportFiles({})))
         except CommandError as error:  # the others may answer
-            print(f"wsref: {error}", file=sys.stderr)
-            codes.append(2)
-    return max(codes)
+            print_to_stderr(f"wsref: {error}")
+            code = 2
+        if code == 130:
+            break
+    return code
 
 
 def _nothing_played(target: Target, cases: list[Case], why: str) -> Report:
@@ -342,12 +327,12 @@ def _list_left_out(result: Report, order: Order) -> None:
 
 def _write_baseline(result: Report, order: Order, file: str) -> None:
     if result.stopped:
-        print(f"wsref: {file} is not written, because the run stopped early", file=sys.stderr)
+        print_to_stderr(f"wsref: {file} is not written, because the run stopped early")
         return
     text = baseline.as_lines(result, order.before)
     write_whole(file, text.encode())
     result.known = baseline.parse(text.splitlines())
-    print(f"wsref: {file} lists {report.plural(len(result.known), 'known failure')}", file=sys.stderr)
+    print_to_stderr(f"wsref: {file} lists {report.plural(len(result.known), 'known failure')}")
 
 
 # -- Without a server ---------------------------------------------------------------------------
@@ -372,7 +357,7 @@ def list_gallery(*, verbose: bool) -> int:
         if verbose:
             print(f"{'':{width}}    the bug: {server.bug}; found by {server.case}")
     if not verbose:
-        print("\nServe one with --broken NAME, and find its bug.  For the solutions: --gallery -v", file=sys.stderr)
+        print_to_stderr("\nServe one with --broken NAME, and find its bug.  For the solutions: --gallery -v")
     return 0
 
 
@@ -385,8 +370,6 @@ def serve_broken(name: str, port: int) -> int:
             wait(threading.Event())
     except OSError as error:
         raise CommandError(f"cannot listen on port {port}: {error.strerror}") from None
-    except OverflowError:
-        raise CommandError(f"a port is a number from 0 to 65535, not {port}") from None
     except KeyboardInterrupt:
-        print(f"\nThe bug was: {BROKEN[name].bug}.", file=sys.stderr)
+        print_to_stderr(f"\nThe bug was: {BROKEN[name].bug}.")
     return 0

@@ -25,8 +25,8 @@ from ..check.clients.plays import ClientCase
 from ..check.runner import NotAnswering, Report, stopping_at_ctrl_c
 from ..check.verdict import Outcome
 from .report_files import AutobahnFolder, Progress
-from .serve import explain_bind_error, tls_context
-from .terminal import CommandError
+from .serve import explained_bind_errors, tls_context
+from .terminal import CommandError, print_to_stderr
 
 #: Autobahn's port.
 PORT = 9001
@@ -134,12 +134,8 @@ def grade_clients(
 def _listening(plan: Plan, listeners: Listeners, options: argparse.Namespace, spec: Spec | None) -> Iterator[Grader]:
     host = options.host or (spec and spec.host) or "127.0.0.1"
     port = options.port if options.port is not None else (spec and spec.port) or (0 if options.command else PORT)
-    if not 0 <= port < 1 << 16:
-        raise CommandError(f"cannot listen on {host} port {port}: a port is a number from 0 to 65535")
-    try:
+    with explained_bind_errors(host, port):
         grader = Grader(plan, listeners, host=host, port=port)
-    except OSError as error:
-        raise CommandError(explain_bind_error(error, host, port)) from None
     grader.start()
     try:
         yield grader
@@ -209,10 +205,10 @@ def _serve(grader: Grader, desk: Desk) -> int:
         session.wait_until_idle(desk.options.timeout)
         desk.deliver(grader, session, stopped, interrupted=stopped == "Ctrl-C")
     if stopped == "Ctrl-C":
-        print("wsref: stopped", file=sys.stderr)
+        print_to_stderr("wsref: stopped")
         return 130 if unfinished else desk.code
     if not unfinished and not desk.code:
-        print(f"wsref: {stopped}", file=sys.stderr)
+        print_to_stderr(f"wsref: {stopped}")
     return desk.code or 1
 
 
@@ -233,7 +229,7 @@ def _deliver_stalled(grader: Grader, desk: Desk) -> bool:
 
 def _tell_addresses(grader: Grader, options: argparse.Namespace) -> None:
     where, number = grader.url, len(grader.plan.cases)
-    print(
+    print_to_stderr(
         f"""\
 wsref: {report.plural(number, "case")} for clients at {where}/
   a browser   open {where.replace("ws", "http", 1)}/ and press the button
@@ -241,7 +237,5 @@ wsref: {report.plural(number, "case")} for clients at {where}/
               the message "done" comes after the last case
   Autobahn's  /getCaseCount, /runCase?case=N&agent=NAME, /updateReports?agent=NAME: {len(grader.numbered())} cases
   no driver   check --client --run 'COMMAND {{url}}' starts the client for each case
-{"It ends after the first client." if options.once else "Ctrl-C ends it."}""",
-        file=sys.stderr,
-        flush=True,
+{"It ends after the first client." if options.once else "Ctrl-C ends it."}"""
     )

@@ -12,7 +12,8 @@ from ..check.cases import CASES
 from ..check.clients.cases import CLIENT_CASES
 from ..check.gallery import BROKEN
 from ..check.verdict import Level
-from .terminal import seconds
+from ..protocol.spec import TOKEN
+from .terminal import port, seconds
 
 #: Seconds: the default of --idle.
 IDLE = 60.0
@@ -56,7 +57,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "check",
         help="grade any WebSocket server, chapter by chapter",
-        usage="python -m wsref check [options] URL\n       python -m wsref check --client [options]",
+        usage="python -m wsref check [options] URL\n"
+        "       python -m wsref check [options] --spec FILE\n"
+        "       python -m wsref check [options] --client",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -76,7 +79,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add(
         "--port",
         metavar="PORT",
-        type=int,
+        type=port,
         help="with --broken or --client: the port (default: any free one; with --client 9001)",
     )
     return parser
@@ -220,7 +223,7 @@ def _broken(name: str) -> str:
 
 
 def _jobs(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 64:
+    if not re.fullmatch("[0-9]{1,2}", text) or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"jobs must be a number from 1 to 64, not {text!a}")
     return int(text)
 
@@ -236,7 +239,7 @@ OF_THE_CASES = {
 
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
-    if not colon or not re.fullmatch(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+", name) or not re.fullmatch(r"[ -~]*", value):
+    if not colon or not re.fullmatch(TOKEN, name) or not re.fullmatch(r"[ -~]*", value):
         raise argparse.ArgumentTypeError(f"a header is 'Name: value', in printable ASCII, not {text!a}")
     if (flag := OF_THE_CASES.get(name.lower())) is not None:
         raise argparse.ArgumentTypeError(f"{name} has a flag: {flag}" if flag else f"the cases set {name} themselves")

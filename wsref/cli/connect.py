@@ -11,13 +11,11 @@ import argparse
 import io
 import math
 import re
-import shlex
 import socket
 import ssl
 import sys
 import time
 from dataclasses import replace
-from urllib.parse import urljoin
 
 from ..network.client import WebSocket, connect
 from ..network.tap import Tap
@@ -28,7 +26,17 @@ from ..protocol.spec import TOKEN
 from ..protocol.url import URL, parse_url
 from .conversation import GRACE, TIMED_OUT, Filter, in_time, notify
 from .prompt import HELP, Prompt, Terminal
-from .terminal import HAS_SIGNALS, CommandError, open_trace, positive, print_to_stderr, seconds
+from .terminal import (
+    HAS_SIGNALS,
+    CommandError,
+    UsageError,
+    begin_trace,
+    open_trace,
+    positive,
+    print_to_stderr,
+    seconds,
+    trust_only,
+)
 
 #: Seconds for finding out whether a port speaks TLS.
 PROBE_TIMEOUT = 3.0
@@ -207,6 +215,7 @@ def run(options: argparse.Namespace) -> int:
         url = parse_url(options.url)
         context = _ssl_context(options, url)
         tap = None if printer is None else printer.client_tap(f"{url.host}:{url.port}")
+        begin_trace(options.trace)
         try:
             ws: WebSocket = in_time(lambda: _open(options, context, tap), max_time)
         except TimeoutError:
@@ -251,23 +260,11 @@ def _ssl_context(options: argparse.Namespace, url: URL) -> ssl.SSLContext | None
         notify("warning: --insecure: the server is not authenticated")
     if not url.secure:
         if options.cafile:
-            raise _wrong_command_line("--cafile is for wss://; this is ws://")
+            raise UsageError("--cafile is for wss://; this is ws://")
         return None
     if options.insecure:
         return _accept_any_certificate()
-    if options.cafile is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=options.cafile)
-    except ssl.SSLError:
-        raise CommandError(f"--cafile: {options.cafile!a} holds no certificate in the format PEM") from None
-    except OSError as error:
-        raise CommandError(f"--cafile: cannot read {options.cafile!a}: {error.strerror}") from None
-
-
-def _wrong_command_line(why: str) -> SystemExit:
-    print_to_stderr(f"wsref: {why}")
-    return SystemExit(2)
+    return None if options.cafile is None else trust_only(options.cafile)
 
 
 def _accept_any_certificate() -> ssl.SSLContext:
@@ -300,7 +297,7 @@ def _open(options: argparse.Namespace, context: ssl.SSLContext | None, tap: Tap 
             do = "connect to a name that it has" if "mismatch" in what else "trust another one by --cafile FILE"
             words = f"the server's certificate is not trusted: {what}; {do}, or accept any by --insecure"
             raise CommandError(words) from None
-        raise _wrong_command_line(str(error)) from None
+        raise UsageError(str(error)) from None
     except HandshakeFailed as error:
         raise CommandError(f"{error}{_advice(error, parse_url(options.url))}") from None
     except OSError as error:
@@ -308,27 +305,11 @@ def _open(options: argparse.Namespace, context: ssl.SSLContext | None, tap: Tap 
 
 
 def _advice(error: HandshakeFailed, url: URL) -> str:
-    """Name the URL that may work: the target of a redirect, or wss for ws."""
-    if 300 <= error.status < 400:
-        target = redirect_target(url, error.headers.get("Location") or "")
-        return f"\n  (to go there: python -m wsref connect {shlex.quote(target)})" if target else ""
+    """Name the URL that may work: wss for ws."""
     # Some servers answer 400 to plain HTTP on a port for TLS; others end the connection, or send an alert.
     if error.status in (0, 400) and not url.secure and _speaks_tls(url):
         return f"\n  (the port speaks TLS: try {replace(url, secure=True)})"
     return ""
-
-
-def redirect_target(url: URL, location: str) -> str | None:
-    """Return the WebSocket URL that a redirect names.  None: it names none.
-
-    >>> redirect_target(parse_url("ws://example.com/a"), "/b?c"), redirect_target(parse_url("ws://h/"), "https://h/")
-    ('ws://example.com/b?c', 'wss://h/')
-    """
-    target = urljoin(re.sub("^ws", "http", str(url)), location)
-    try:
-        return str(parse_url(re.sub("^http", "ws", target)))
-    except ValueError:
-        return None
 
 
 def _speaks_tls(url: URL) -> bool:

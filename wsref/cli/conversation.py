@@ -34,6 +34,7 @@ from ..network.client import WebSocket, how_it_ended, is_normal
 from ..protocol.connection import Closed
 from ..protocol.errors import ConnectionClosed
 from ..protocol.spec import CloseCode
+from ..wire.words import count
 from .terminal import print_to_stderr, wait, wants_colour
 
 #: Characters of a text message, and bytes of a binary one, that are printed on a terminal.
@@ -100,10 +101,11 @@ def message_line(message: str | bytes) -> str:
     >>> print(message_line("hi"), message_line(bytes([0, 255])), message_line(""))
     hi (binary, 2 bytes) 00 ff (an empty text)
     """
-    rest = f" ... ({len(message)} {'bytes' if isinstance(message, bytes) else 'characters'})"
-    rest = rest if len(message) > MAX_SHOWN else ""
+    is_cut = len(message) > MAX_SHOWN
     if isinstance(message, bytes):
-        return f"(binary, {len(message)} bytes) {message[:MAX_SHOWN].hex(' ')}{rest}".rstrip()
+        shown = message[:MAX_SHOWN].hex(" ") + " ..." * is_cut
+        return f"(binary, {count(len(message), 'byte')}) {shown}".rstrip()
+    rest = f" ... ({len(message)} characters)" if is_cut else ""
     return (escaped(message[:MAX_SHOWN]) + rest) or "(an empty text)"
 
 

@@ -11,7 +11,6 @@ Every tool writes bytes in its own form: a hex stream, a dump, a list in a progr
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import json
 import os
@@ -32,7 +31,7 @@ from ..wire.words import count, wrap
 from .digits import read_base64
 from .forms import read_bytes, read_text
 from .pasted import Pasted, PasteError
-from .terminal import CommandError, UsageError, wants_colour
+from .terminal import CommandError, UsageError, port, print_to_stderr, wants_colour
 
 _HELP = """\
 The bytes may be written as: hex, with or without 0x, spaces, colons, commas or line ends;
@@ -69,7 +68,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     notation = parser.add_mutually_exclusive_group()
     notation.add_argument("--base64", action="store_true", help="the bytes are written in base64")
     notation.add_argument("--raw", action="store_true", help="the file or standard input has the bytes themselves")
-    add("--port", type=_port, help="of a capture, only the connections from or to this port")
+    add("--port", type=port, help="of a capture, only the connections from or to this port")
     side = parser.add_mutually_exclusive_group()
     masked = "(default: the MASK bit decides)"
     side.add_argument("--client", dest="masked", action="store_const", const=True, help=f"a client sent them {masked}")
@@ -100,23 +99,19 @@ def _deflate(text: str) -> DeflateParameters | None:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text[:6]) < 1 << 16:
-        raise argparse.ArgumentTypeError(f"a port is a number from 1 to 65535, not {text!a}")
-    return int(text)
-
-
 def run(options: argparse.Namespace) -> int:
     """Draw bytes.
 
     Returns:
         The exit code.
     Raises:
-        CommandError: The key is not ASCII, or a file cannot be read.
+        CommandError: A file cannot be read.
+        UsageError: The bytes cannot be read, or the options do not go together.
     """
-    if options.replay is not None:
-        _refuse_beside_replay(options)
-    return _replay(options) if options.replay is not None else _decode(options)
+    if options.replay is None:
+        return _decode(options)
+    _refuse_beside_replay(options)
+    return _replay(options)
 
 
 def _refuse_beside_replay(options: argparse.Namespace) -> None:
@@ -138,16 +133,14 @@ def _refuse_beside_replay(options: argparse.Namespace) -> None:
 
 def _decode(options: argparse.Namespace) -> int:
     if options.key is not None and not options.key.isascii():
-        raise UsageError("a key is ASCII: 24 characters of base64")
+        raise UsageError(f"--key: a key is 24 characters of base64, not {options.key!a}")
     try:
         found = _read(options)
     except PasteError as error:
-        _say(f"wsref: {error}")
-        return 2
+        raise UsageError(str(error)) from None
     if not found.data:
-        _say("wsref: no bytes; try: python -m wsref decode 81 05 48 65 6c 6c 6f")
-        return 2
-    _say(f"read as: {found.words}")
+        raise UsageError("no bytes; try: python -m wsref decode 81 05 48 65 6c 6c 6f")
+    print_to_stderr(f"read as: {found.words}")
     return _draw(explain_pieces(found, options), options)
 
 
@@ -166,20 +159,15 @@ def _draw(pairs: Iterable[tuple[dict[str, Any], Description]], options: argparse
             yield known, description
 
     if options.svg:
-        write_out(svg_of([description for _, description in noted()]))
+        picture = svg_of([description for _, description in noted()])
+        write_out(picture.encode("ascii", "xmlcharrefreplace").decode())  # the same document in every locale
     elif options.json:
         rows = [known | description.as_dict() for known, description in noted()]
-        write_out(json.dumps(rows, indent=2, ensure_ascii=False))
+        write_out(json.dumps(rows, indent=2))
     else:
         for picture in _pictures(noted(), wants_colour(sys.stdout), _width()):
             write_out(picture)
     return int(wrong)
-
-
-def _say(line: str) -> None:
-    """Write a line to standard error, which may be closed or full."""
-    with contextlib.suppress(OSError):
-        print(line, file=sys.stderr, flush=True)
 
 
 # -- What is read ----------------------------------------------------------------------
@@ -205,7 +193,7 @@ def _read(options: argparse.Namespace) -> Pasted:
             raise PasteError(f"{error}; and there is no file of this name") from None
         raise
     if is_file:
-        _say(f"wsref: there is a file of this name, too: './{name}' reads it")
+        print_to_stderr(f"wsref: there is a file of this name, too: {quote_ascii(f'./{name}')} reads it")
     return found
 
 
@@ -221,7 +209,7 @@ def _standard_input() -> tuple[BinaryIO, str]:
     if sys.stdin is None:
         raise CommandError("standard input is closed: give the bytes as arguments, or the name of a file")
     if sys.stdin.isatty():
-        _say("Paste the bytes, then press Enter and Ctrl-D.")
+        print_to_stderr("Paste the bytes, then press Enter and Ctrl-D.")
     return sys.stdin.buffer, "standard input"
 
 
@@ -268,7 +256,7 @@ def explain_pieces(found: Pasted, options: argparse.Namespace) -> Iterator[tuple
         if (pending := explainer.pending()) is not None:
             yield _named(sender), pending
     if ignored := sum(explainer.ignored for _, explainer in explainers):
-        _say(f"wsref: {count(ignored, 'byte')} after a head that opens no WebSocket: not drawn")
+        print_to_stderr(f"wsref: {count(ignored, 'byte')} after a head that opens no WebSocket: not drawn")
 
 
 def _named(sender: str) -> dict[str, Any]:
@@ -308,9 +296,8 @@ def _replay(options: argparse.Namespace) -> int:
     name = "standard input" if options.replay == "-" else quote_ascii(options.replay, 200)[1:-1]
     records = _records(options.replay, name)
     if options.svg or options.json:
-        return _draw(
-            ((_row(record), description) for record in records for description in record.descriptions), options
-        )
+        rows = (({"at": one.at, "peer": one.peer, "sent": one.sent}, one.descriptions) for one in records)
+        return _draw(((row, description) for row, descriptions in rows for description in descriptions), options)
     wrong = False
     for record in records:
         for line in trace_lines(record, colour=wants_colour(sys.stdout)):
@@ -318,11 +305,6 @@ def _replay(options: argparse.Namespace) -> int:
                 write_out(line)
         wrong = bool(_draw((({}, description) for description in record.descriptions), options)) or wrong
     return int(wrong)
-
-
-def _row(record: Record) -> dict[str, Any]:
-    """What a recorded trace knows of a head or frame, beside its bytes."""
-    return {"at": record.at, "peer": record.peer, "sent": record.sent}
 
 
 def _records(file: str, name: str) -> Iterator[Record]:

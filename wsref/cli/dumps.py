@@ -199,7 +199,7 @@ _OD = (
     ("numbers of several bytes, the low byte first", _words),
     ("decimal numbers", _decimal_tokens),
 )
-_PLAIN = (("hex", lambda words: _hex_tokens(words) if all(len(word) == 2 for word in words) else None),)
+_PLAIN = _OD[:1]
 
 
 def _forms(row: _Row) -> Sequence[tuple[str, Reader]]:
@@ -267,7 +267,9 @@ def _read_as(rows: Sequence[_Row], reader: Reader, base: int) -> bytes:
         if width and not row.rest.strip() and 0 < len(data) - at < width:
             del data[at:]  # the last number was filled up with zeros
         if at != len(data):
-            raise _Misfit(row.number, f"the offset {row.offset} does not count the {len(data)} bytes before it")
+            raise _Misfit(
+                row.number, f"the offset {row.offset} does not count the {count(len(data), 'byte')} before it"
+            )
         last = _read_row(row, reader)
         data += last
     return bytes(data)
@@ -372,15 +374,15 @@ def _titled(blocks: Sequence[_Block], left_out: int) -> Pasted:
     secret = sum("SSL data" in block.title for block in blocks)
     if secret:
         notes.append(f"{count(secret, 'block')} of SSL data left out")
-    conversation = 0
+    conversation, answered = 0, False
     for block in blocks:
         if "SSL data" in block.title:
             continue
         _, data = _read_rows(block.rows)
         if curl := _CURL.match(block.title):
             by_client = curl[1] == "=>"
-            if by_client and curl[3] == "header" and any(piece.by_client is False for piece in pieces):
-                conversation += 1
+            conversation += by_client and curl[3] == "header" and answered
+            answered = answered or not by_client
             pieces.append(Piece(data, "the client" if by_client else "the server", by_client, conversation))
         else:
             pieces.append(Piece(data, "a packet"))

@@ -53,18 +53,14 @@ def run(options: argparse.Namespace) -> int:
     chapter: int | None = options.chapter
     if options.solution and chapter is None:
         options.parser.error("--solution needs the chapter, as in: exercise 3 --solution")
-    try:
-        if chapter is None:
-            return show_progress(options.timeout)
-        if options.solution:
-            print(stubs.solution_of(chapter), end="")
-            return 0
-        if stubs.path_of(chapter).exists():
-            return check(chapter, options.timeout)
-        return write(chapter)
-    except KeyboardInterrupt:
-        print("\nwsref: interrupted", file=sys.stderr)
-        return 130
+    if chapter is None:
+        return show_progress(options.timeout)
+    if options.solution:
+        print(stubs.solution_of(chapter), end="")
+        return 0
+    if stubs.path_of(chapter).exists():
+        return check(chapter, options.timeout)
+    return write(chapter)
 
 
 def write(chapter: int) -> int:

@@ -21,7 +21,6 @@ _WIDE = re.compile(r"(?:big)?(?:u?int|[iuf]|float)(?:16|32|64)(?:array|_t)?", re
 _PERHAPS_OCTAL = re.compile(r"-?0[0-9]{1,8}")
 _BARE_HEX = re.compile(r"[0-9A-Fa-f]{1,2}")
 _PEER = re.compile(r"peer([01])_\d+")  # Wireshark's C arrays of a stream
-_COUNT_PLACES = ("$",)  # gdb numbers its values: $1 = ...
 
 
 def read_list(text: str) -> Pasted | None:
@@ -103,8 +102,9 @@ def _check_around(text: str, parts: list[Token], n: int, sizes: set[int]) -> Non
     token = parts[n]
     if token.kind == "word" and _WIDE.fullmatch(token.text):
         raise PasteError(f"the elements of {quote_ascii(token.text)} have several bytes: print them byte by byte")
-    number = _NUMBER.fullmatch(token.text) if token.kind == "word" else None
-    if number is not None and parts[n - 1].text not in _COUNT_PLACES and int(_value(number["number"])) not in sizes:
+    is_value = n > 0 and parts[n - 1].text == "$"  # gdb numbers its values: $1 = ...
+    number = _NUMBER.fullmatch(token.text) if token.kind == "word" and not is_value else None
+    if number is not None and _value(number["number"]) not in sizes:
         have = count(max(sizes), "byte")
         raise PasteError(f"the list has {have}, but there is {quote_ascii(token.text)} {place(text, token.at)}")
     if token.kind == "dots":
@@ -239,9 +239,8 @@ def read_indexed(text: str) -> Pasted | None:
             if not data and found[1] != "0":
                 return None
             if int(found[1]) != len(data):
-                raise PasteError(
-                    f"line {number} has element {int(found[1])}, and {len(data)} come before it: expand all"
-                )
+                before = count(len(data), "element")
+                raise PasteError(f"line {number} has element {int(found[1])}, after {before}: expand all")
             if int(found[2]) > 255:
                 raise PasteError(f"a byte is a number from 0 to 255, not {found[2]}")
             data.append(int(found[2]))

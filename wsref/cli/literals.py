@@ -28,7 +28,6 @@ class Token(NamedTuple):
 
 _TOKENS = re.compile(
     r"""(?P<blank>\s+|//[^\n]*|\\\r?\n)
-    |(?P<string>(?:[bBrR]{1,2}|L|u8)?(?:"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'))
     |(?P<open><<|[\[({<])
     |(?P<close>>>|[\])}>])
     |(?P<comma>,)
@@ -37,12 +36,20 @@ _TOKENS = re.compile(
     |(?P<other>.)""",
     re.VERBOSE | re.DOTALL,
 )
+_QUOTE = re.compile(r"(?:[bBrR]{1,2}|L|u8)?([\"'])")
+_INSIDE = {'"': re.compile(r'(?:[^"\\\n]|\\.)*', re.DOTALL), "'": re.compile(r"(?:[^'\\\n]|\\.)*", re.DOTALL)}
 _CASTS = re.compile(r"\((?:byte|sbyte|char|u?int8_t|unsigned char)\)")
 
 
 def tokens(text: str) -> Iterator[Token]:
-    """Yield the tokens of a program, without its comments."""
+    """Yield the tokens of a program, without its comments.
+
+    Cost:
+        Linear in the text: after a string that is not closed, each quote up to its end is escaped, and begins
+        no string that is closed.
+    """
     at = 0
+    unclosed = {'"': 0, "'": 0}  # where such a string ends: before that, no quote begins a string
     while at < len(text):
         if text.startswith("/*", at):
             end = text.find("*/", at + 2)
@@ -53,6 +60,14 @@ def tokens(text: str) -> Iterator[Token]:
         if cast := _CASTS.match(text, at):
             at = cast.end()
             continue
+        if (quote := _QUOTE.match(text, at)) and at >= unclosed[quote[1]]:
+            inside = _INSIDE[quote[1]].match(text, quote.end())
+            assert inside is not None  # it may be empty
+            if text.startswith(quote[1], inside.end()):
+                yield Token("string", text[at : inside.end() + 1], at)
+                at = inside.end() + 1
+                continue
+            unclosed[quote[1]] = inside.end()
         found = _TOKENS.match(text, at)
         assert found is not None  # the last alternative takes any character
         at = found.end()

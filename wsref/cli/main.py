@@ -7,6 +7,7 @@ Results go to standard output, the log and errors to standard error.  Exit codes
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import importlib
 import io
@@ -15,13 +16,13 @@ import sys
 from collections.abc import Sequence
 
 from .. import __version__
-from .terminal import CommandError, UsageError
+from .terminal import CommandError, discard, print_to_stderr
 
 #: The modules of this folder that are commands, in the order of the help.
 COMMANDS = ("serve", "connect", "decode", "check", "exercise")
 
-#: The disk is full, or broken.
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+#: The disk is full or broken, or standard output is open for reading only.
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EBADF)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that cannot show § gets an escape
+    for standard in (sys.stdin, sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError):  # None, no descriptor, or Windows
+            os.set_blocking(standard.fileno(), True)  # Python's files fail where another program made it non-blocking
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version")):
         arguments.insert(0, "serve")  # "python -m wsref --port 9000" serves
@@ -44,18 +48,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         finally:
             sys.stdout.flush()  # here, and not at the end of Python, where an error would be a traceback
     except CommandError as error:
-        print(f"wsref: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 1
+        print_to_stderr(f"wsref: {error}")
+        return error.code
     except KeyboardInterrupt:  # at a moment when the command does not expect it
-        print("\nwsref: interrupted", file=sys.stderr)
+        print_to_stderr("\nwsref: interrupted")
         return 130
     except OSError as error:
-        if error.errno not in (errno.EPIPE, *FULL):
+        if error.errno not in (errno.EPIPE, *UNWRITABLE):
             raise
-        if error.errno in FULL:
-            print(f"wsref: cannot write the output: {error.strerror}", file=sys.stderr)
-        # Python flushes standard output at its end once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if error.errno in UNWRITABLE:
+            print_to_stderr(f"wsref: cannot write the output: {error.strerror}")
+        discard(sys.stdout)
         return 1
 
 

@@ -36,7 +36,7 @@ _FIN, _SYN, _RST, _ACK = 1, 2, 4, 16
 
 
 class NotTcp(ValueError):
-    """A packet without TCP; the message names what it is."""
+    """Bytes without TCP; the message names what a packet has instead, "" if they may be no packet at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def _ip_at(data: bytes, link: int) -> int:
     if link in (NULL, LOOP):
         family = data[:4]
         if not any(family in (n.to_bytes(4, "big"), n.to_bytes(4, "little")) for n in _NULL_FAMILIES):
-            raise NotTcp("no IP")
+            raise NotTcp
         return 4
     if link == SLL:
         at, kind = 16, data[14:16]
@@ -76,7 +76,7 @@ def _ip_at(data: bytes, link: int) -> int:
     while int.from_bytes(kind, "big") in _VLAN and at + 4 <= len(data):
         at, kind = at + 4, data[at + 2 : at + 4]
     if int.from_bytes(kind, "big") not in (_IPV4, _IPV6):
-        raise NotTcp("no IP")
+        raise NotTcp
     return at
 
 
@@ -93,16 +93,16 @@ def parse_packet(data: bytes, link: int) -> Segment:
     elif version == 6 and len(data) >= at + 40:
         protocol, start, end, source, destination, exact = _ipv6(data, at)
     else:
-        raise NotTcp("no IP")
+        raise NotTcp
     spare = len(data) - end
     exact = exact and (spare == 0 or (link == ETHERNET and 0 < spare <= 46))
     if protocol != _TCP or start + 20 > min(end, len(data)):
         names = {_TCP: "an incomplete TCP header", 1: "ICMP", 17: "UDP", 58: "ICMPv6", _FRAGMENT: "a fragment of IP"}
-        raise NotTcp(f"{names.get(protocol, f'IP protocol {protocol}')} in it" if exact else "no TCP")
+        raise NotTcp(names.get(protocol, f"IP protocol {protocol}") if exact else "")
     source_port, destination_port, sequence, _, offset, flags = struct.unpack_from("!HHIIBB", data, start)
     payload = start + (offset >> 4) * 4
     if not start + 20 <= payload <= end:
-        raise NotTcp("an invalid TCP header in it" if exact else "no TCP")
+        raise NotTcp("an invalid TCP header" if exact else "")
     return Segment(
         f"{source}:{source_port}",
         f"{destination}:{destination_port}",
@@ -122,7 +122,7 @@ def _ipv4(data: bytes, at: int) -> tuple[int, int, int, str, str, bool]:
     checksum = sum(struct.unpack(f"!{len(header) // 2}H", header[: len(header) // 2 * 2]))
     sound = size >= 20 and len(header) == size and (checksum % 0xFFFF == 0 or header[10:12] == b"\0\0")
     if not sound:
-        raise NotTcp("no sound IP header")
+        raise NotTcp
     end = at + length if length else len(data)  # 0: the network card was to cut it
     source, destination = (str(ipaddress.IPv4Address(data[n : n + 4])) for n in (at + 12, at + 16))
     return _FRAGMENT if fragment else data[at + 9], at + size, end, source, destination, length > 0
@@ -149,8 +149,8 @@ def find_packet(data: bytes) -> tuple[Segment, str] | None:
         try:
             segment = parse_packet(data, link)
         except NotTcp as error:
-            if str(error).endswith("in it"):
-                other = other or f"these bytes are a packet ({_LINK_NAMES[link]}) with {error}, and no TCP"
+            if str(error):
+                other = other or f"these bytes are a packet ({_LINK_NAMES[link]}) with {error} in it, and no TCP"
             continue
         if segment.exact:
             return segment, _LINK_NAMES[link]
@@ -209,7 +209,8 @@ class Reassembly:
         self.packets += 1
         self.cut += segment.cut
         begins = segment.flags & (_SYN | _ACK) == _SYN
-        if begins and (way not in self._directions or self._directions[way].next != segment.sequence + 1):
+        first = (segment.sequence + 1) % (1 << 32)
+        if begins and (way not in self._directions or self._directions[way].next != first):
             for direction in (way, back):  # the ports may be those of an older connection
                 self._directions.pop(direction, None)
             self._conversations.pop(frozenset(way), None)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import math
 import os
 import re
@@ -21,16 +22,15 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from ..network.client import WebSocket
-from ..protocol.errors import ConnectionClosed
+from ..protocol.errors import ConnectionClosed, quote_ascii
 from ..wire.words import columns
 from .conversation import Conversation, escaped, message_line, notify, write
-from .terminal import wait, wants_colour
+from .terminal import has_escapes, wait, wants_colour
 
 try:
     import readline  # gives input() history and editing, and has the text that was typed so far
@@ -108,41 +108,37 @@ class Terminal(Conversation):
             self._typing = False
 
     def _run_line(self, line: str) -> None:
-        if not line.startswith("/") or line.startswith("//"):
-            return self._try(lambda: self._send(line[1:] if line.startswith("//") else line))
+        try:
+            self._run_command(line)
+        except (ValueError, TimeoutError) as error:
+            notify(f"not done: {escaped(str(error))}", "33")
+
+    def _run_command(self, line: str) -> None:
+        if not_utf_8 := re.search("[\ud800-\udfff]", line):  # Python's way to keep such a byte of the terminal
+            raise ValueError(f"text must be UTF-8 (RFC 6455 §5.6), and {not_utf_8[0]!a} is not")
         command, _, rest = line.partition(" ")
-        if command == "/ping":
-            self._try(self._ping)
+        if not line.startswith("/"):
+            self.ws.send(line)
+        elif line.startswith("//"):
+            self.ws.send(line[1:])
+        elif command == "/ping":
+            notify(f"Pong after {self.ws.ping() * 1000:.1f} ms")
         elif command == "/binary":
-            self._try(lambda: self.ws.send(bytes_of(rest)))
+            self.ws.send(bytes_of(rest))
         elif command == "/big":
-            self._try(lambda: self.ws.send(big_text(rest)))
+            self.ws.send(big_text(rest))
         elif command == "/close":
-            self._try(lambda: self._close_with(rest))
+            self._close_with(rest)
         elif command == "/help":
             notify(HELP)
         else:
             name = shlex.quote(escaped(command))
             notify(f"unknown command {name}: /help lists the commands; // begins a text with a slash", "33")
 
-    def _try(self, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except (ValueError, TimeoutError) as error:
-            notify(f"not done: {escaped(str(error))}", "33")
-
-    def _send(self, text: str) -> None:
-        if not_utf_8 := re.search("[\ud800-\udfff]", text):  # Python's way to keep such a byte of the terminal
-            raise ValueError(f"text must be UTF-8 (RFC 6455 §5.6), and {not_utf_8[0]!a} is not")
-        self.ws.send(text)
-
-    def _ping(self) -> None:
-        notify(f"Pong after {self.ws.ping() * 1000:.1f} ms")
-
     def _close_with(self, rest: str) -> None:
         code, _, reason = rest.strip().partition(" ")
         if code and not re.fullmatch("[0-9]{1,5}", code):
-            raise ValueError(f"a close code is a number, as in /close 4000 bye, not {code!r}")
+            raise ValueError(f"a close code is a number, as in /close 4000 bye, not {quote_ascii(code)}")
         self.ws.close(int(code or 1000), reason)
         self.ended.wait()
 
@@ -176,6 +172,8 @@ class Prompt(Terminal):
         self._printing = False  # the main thread prints lines: a signal must not print the next one in between
         self._may_end = False  # the main thread is in input(), and an exception would end that
         self._modes: list[Any] = []  # of the terminal while a line is typed
+        self._clear = "\x1b[J" if has_escapes(sys.stdout) else ""  # from the cursor on
+        self._cursor = cursor_of_readline()
         self._history = None if options.no_history else History.open()
         signal.signal(signal.SIGUSR1, self._on_signal)
         # The signal always ends select(), in which readline waits for a key, and must not end what it writes.
@@ -275,21 +273,49 @@ class Prompt(Terminal):
             self._printing = False
 
     def _print(self, line: str) -> None:
-        typed = self._typed() if self._typing else ""
-        rows = columns(typed) // shutil.get_terminal_size().columns
-        up = f"\x1b[{rows}A" if rows else ""  # to the first row of the typed text; clear from there
-        text = f"{up}\r\x1b[J{line}\n{typed}" if self._typing else f"{line}\n"
-        self._draw(text)
+        if not self._typing:
+            return self._draw(f"{line}\n")
+        rows = columns(self._typed(to_cursor=True)) // shutil.get_terminal_size().columns
+        up = f"\x1b[{rows}A" if rows and self._clear else ""  # to the first row of the typed text; clear from there
+        self._draw(f"{up}\r{self._clear}{line}\n{self._redrawn()}")
 
-    def _typed(self) -> str:
-        return PROMPT + (readline.get_line_buffer() if readline is not None else "")
+    def _redrawn(self) -> str:
+        """Return what draws the typed text on an empty row, and takes the cursor to its place."""
+        typed, width = self._typed(), shutil.get_terminal_size().columns
+        end, at = columns(typed), columns(self._typed(to_cursor=True))
+        if not self._clear:
+            return typed
+        if end % width == 0:
+            typed += " \r"  # a terminal goes to the next row only with the next character
+        if at == end:
+            return typed
+        up, right = end // width - at // width, at % width
+        return f"{typed}\r" + (f"\x1b[{up}A" if up else "") + (f"\x1b[{right}C" if right else "")
+
+    def _typed(self, *, to_cursor: bool = False) -> str:
+        """Return the prompt and the typed text, to its end or to the cursor."""
+        text = readline.get_line_buffer() if readline is not None else ""
+        if to_cursor and self._cursor is not None:
+            text = os.fsdecode(os.fsencode(text)[: self._cursor.value])
+        return PROMPT + text
 
     def _come_back(self, *_: object) -> None:
         """After Ctrl-Z and ``fg``: set the modes of the terminal, which the shell has changed, and draw the line."""
         if self._typing:
             if self._modes:
                 termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._modes)
-            self._draw(f"\r\x1b[J{self._typed()}")
+            self._draw(f"\r{self._clear}{self._redrawn()}")
+
+
+def cursor_of_readline() -> ctypes.c_int | None:
+    """Return the variable of the C library in which the cursor is, in bytes of the typed text.
+
+    The module does not show it.  None: nor does the library; then the cursor is taken to be at the end.
+    """
+    try:
+        return ctypes.c_int.in_dll(ctypes.CDLL(readline.__file__), "rl_point")
+    except (AttributeError, OSError, ValueError):
+        return None
 
 
 def set_up_readline() -> None:
@@ -351,7 +377,7 @@ def bytes_of(digits: str) -> bytes:
     try:
         return bytes.fromhex(digits)
     except ValueError:
-        raise ValueError(f"a byte is two hex digits, as in /binary 00 ff 68690a, not {digits}") from None
+        raise ValueError(f"a byte is two hex digits, as in /binary 00 ff 68690a, not {quote_ascii(digits)}") from None
 
 
 def big_text(size: str) -> str:
@@ -361,6 +387,6 @@ def big_text(size: str) -> str:
     '0123456789ab'
     """
     if not re.fullmatch("[0-9]{1,9}", size.strip()):
-        raise ValueError(f"a size is a number of bytes below 1,000,000,000, as in /big 70000, not {size!r}")
+        raise ValueError(f"a size is a number of bytes below 1,000,000,000, as in /big 70000, not {quote_ascii(size)}")
     pattern = "0123456789abcdef"
     return (pattern * (int(size) // 16 + 1))[: int(size)]

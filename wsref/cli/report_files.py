@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -18,7 +19,7 @@ from ..check.case import Verdict
 from ..check.clients.autobahn import index
 from ..check.runner import Report
 from ..check.verdict import Outcome
-from .terminal import CommandError
+from .terminal import CommandError, has_escapes
 
 
 def _as_json(result: Report, version: str, date: str) -> str:
@@ -66,6 +67,8 @@ class ReportFiles:
         """
         existed = os.path.lexists(file)
         try:
+            if _is_special(file):
+                return  # to open a named pipe, and to close it, would end its reader
             with open(file, "a"):
                 pass
             if not existed:
@@ -94,12 +97,19 @@ class AutobahnFolder:
     Args:
         outdir: Its path.  It need not exist.
         version: Of this package, for the reports.
+    Raises:
+        CommandError: The folder cannot be made.
     """
 
     def __init__(self, outdir: str, version: str) -> None:
         self._folder = Path(outdir)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CommandError(f"cannot make the folder {self._folder}: {error.strerror}") from None
         self._version = version
         self._index: dict[str, object] = {}
+        self._files: dict[str, str] = {}  # name of the agent to that of its files, without .json
 
     def add(self, name: str, result: Report, close_codes: Mapping[str, int | None]) -> None:
         """Write the report on an agent, and the index of all agents.
@@ -108,18 +118,26 @@ class AutobahnFolder:
             CommandError: A file cannot be written.
         """
         date = datetime.now(UTC).isoformat(timespec="seconds")
-        file = re.sub("[^0-9A-Za-z._-]+", "_", name).strip(".") or "agent"
+        file = self._files.setdefault(name, self._new_file(name))
         self._index[name] = index(result.verdicts, close_codes, f"{file}.json")
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise CommandError(f"cannot make the folder {self._folder}: {error.strerror}") from None
         for path, text in (
             ("index.json", json.dumps(self._index, indent=1)),
             (f"{file}.json", _as_json(result, self._version, date)),
             (f"{file}.html", report.as_html(result, version=self._version, date=date)),
         ):
             write_whole(str(self._folder / path), text.encode())
+
+    def _new_file(self, name: str) -> str:
+        """Return a name for the files of an agent that no other file has, also where case does not count."""
+        wanted = re.sub("[^0-9A-Za-z._-]+", "_", name).strip(".") or "agent"
+        taken = {"index", *(file.lower() for file in self._files.values())}
+        names = itertools.chain([wanted], (f"{wanted}-{n}" for n in itertools.count(2)))
+        return next(file for file in names if file.lower() not in taken)
+
+
+def _is_special(file: str) -> bool:
+    """Return whether it is a pipe, a device or a socket."""
+    return os.path.exists(file) and not os.path.isfile(file) and not os.path.isdir(file)
 
 
 def write_whole(file: str, data: bytes) -> None:
@@ -128,11 +146,11 @@ def write_whole(file: str, data: bytes) -> None:
     Raises:
         CommandError: The file cannot be written.
     """
-    path = Path(file).resolve()
+    path = Path(file).resolve()  # a link stays a link
     part = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        if path.exists() and not path.is_file():  # a pipe or a device
-            path.write_bytes(data)
+        if _is_special(file):
+            Path(file).write_bytes(data)
             return
         part.write_bytes(data)
         if path.exists():
@@ -155,15 +173,15 @@ class Progress:
     def __init__(self, cases: int, stream: TextIO) -> None:
         self.ends = False
         self._cases = cases
-        self._errors = stream
-        self._stream = stream if stream.isatty() else None
+        self._stream = stream
+        self._is_shown = has_escapes(stream)
         self._played = self._failed = 0
 
     def update(self, verdict: Verdict) -> None:
         """Count one more verdict."""
         self._played += 1
         self._failed += verdict.outcome is Outcome.FAIL
-        if self._stream:
+        if self._is_shown:
             failed = f", {self._failed} failed" if self._failed else ""
             line = f"{self._played} of {self._cases}{failed}: {verdict.case.id}"
             self._stream.write(f"\r\x1b[K{line[: self._columns() - 1]}")
@@ -172,7 +190,7 @@ class Progress:
     def _columns(self) -> int:
         """Return the width of the terminal, which may change during the run."""
         try:
-            return (self._stream and os.get_terminal_size(self._stream.fileno()).columns) or 80
+            return os.get_terminal_size(self._stream.fileno()).columns or 80
         except OSError:
             return 80
 
@@ -180,11 +198,11 @@ class Progress:
         """Say after Ctrl-C what the run waits for: the cases in progress, at most a few timeouts."""
         self.ends = True
         with contextlib.suppress(RuntimeError, OSError):  # a signal handler: the stream may be in use
-            print("\nwsref: stopping; the cases in progress end first, then the report follows", file=self._errors)
-            self._errors.flush()
+            print("\nwsref: stopping; the cases in progress end first, then the report follows", file=self._stream)
+            self._stream.flush()
 
     def end(self) -> None:
         """Clear the line."""
-        if self._stream and self._played:
+        if self._is_shown and self._played:
             self._stream.write("\r\x1b[K")
             self._stream.flush()

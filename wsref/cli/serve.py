@@ -13,7 +13,7 @@ import ssl
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
-from typing import Any, TextIO
+from typing import Any
 
 from ..apps.demo import Demo
 from ..apps.exchange import ExchangeError, RedisExchange
@@ -25,7 +25,17 @@ from ..protocol.deflate import Compression
 from ..protocol.limits import Limits
 from ..protocol.origin import is_loopback
 from ..steps import LAST, SEEN, diff_of, source_of
-from .terminal import CommandError, UsageError, open_trace, positive, set_up_log
+from .terminal import (
+    CommandError,
+    UsageError,
+    begin_trace,
+    open_trace,
+    port,
+    positive,
+    print_line,
+    print_to_stderr,
+    set_up_log,
+)
 
 DEFAULT_HOST = "127.0.0.1"
 DEFAULT_PORT = 8765
@@ -46,7 +56,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.set_defaults(run=run)
     add = parser.add_argument
     add("--host", default=DEFAULT_HOST, help="address to listen on (default: %(default)s, this machine only)")
-    add("--port", type=_port, default=DEFAULT_PORT, help="port to listen on, 0 for any (default: %(default)s)")
+    add("--port", type=port, default=DEFAULT_PORT, help="port to listen on, 0 for any (default: %(default)s)")
     add("--certfile", metavar="FILE", help="speak TLS (https:// and wss://) with this certificate chain, in PEM")
     add("--keyfile", metavar="FILE", help="the private key, in PEM, if it is not in the certfile")
     add(
@@ -64,8 +74,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         type=_step,
         help=f"run the program that the book has written after chapter N, 1 to {LAST}",
     )
-    add("--source", action="store_true", help="with --step: print the program instead")
-    add("--diff", action="store_true", help="with --step: print what the chapter changes instead")
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument("--source", action="store_true", help="with --step: print the program instead")
+    instead.add_argument("--diff", action="store_true", help="with --step: print what the chapter changes instead")
     add(
         "--trace",
         metavar="FILE",
@@ -122,12 +133,6 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
 
 
-def _port(text: str) -> int:
-    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!r}")
-    return int(text)
-
-
 def _step(text: str) -> int:
     if not re.fullmatch("[0-9]{1,2}", text) or int(text) not in SEEN:
         chapters = "\n".join(f"  {step:2}  {seen}" for step, seen in SEEN.items())
@@ -172,6 +177,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     set_up_log(options.log_level, sys.stderr)
     server = _make_server(options) if options.step is None else _make_step(options)
+    begin_trace(options.trace)
     tune_process()
     with stop_signals() as wait_for_signal, server:
         if isinstance(server, WebSocketServer):
@@ -179,7 +185,7 @@ def run(options: argparse.Namespace) -> int:
         print_line(startup_message(server.url, options.step), sys.stdout)
         wait_for_signal()
         sends_close = options.step is None or options.step >= 10
-        print_line("\nClosing" + (": 1001 to every client." if sends_close else "."), sys.stderr)
+        print_to_stderr("\nClosing" + (": 1001 to every client." if sends_close else "."))
     return 0
 
 
@@ -200,17 +206,12 @@ def _make_step(options: argparse.Namespace) -> StepServer:
     context = tls_context(options.certfile, options.keyfile)
     if ":" in options.host:
         raise UsageError("--host with --step is a name or an IPv4 address: the programs of the book speak no IPv6")
-    try:
-        return StepServer(
-            options.step,
-            (options.host, options.port),
-            tap=None if printer is None else printer.tap,
-            ssl_context=context,
-        )
-    except ValueError as error:
-        raise CommandError(str(error)) from None
-    except (OSError, UnicodeError) as error:
-        raise CommandError(explain_bind_error(error, options.host, options.port)) from None
+    tap = None if printer is None else printer.tap
+    with explained_bind_errors(options.host, options.port):
+        try:
+            return StepServer(options.step, (options.host, options.port), tap=tap, ssl_context=context)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
 
 
 def _make_server(options: argparse.Namespace) -> WebSocketServer[Any]:
@@ -230,7 +231,7 @@ def _make_server(options: argparse.Namespace) -> WebSocketServer[Any]:
     if options.exchange is not None:
         handler, page = _share(options.exchange, handler), page_for_exchange(page)
     server = PortSharer if options.reuse_port else WebSocketServer
-    try:
+    with explained_bind_errors(options.host, options.port):
         return server(
             (options.host, options.port),
             handler,
@@ -241,8 +242,6 @@ def _make_server(options: argparse.Namespace) -> WebSocketServer[Any]:
             ssl_context=context,
             compression=options.compression,
         )
-    except (OSError, UnicodeError) as error:
-        raise CommandError(explain_bind_error(error, options.host, options.port)) from None
 
 
 def _share(url: str, handler: type[Demo]) -> type[Demo]:
@@ -288,15 +287,6 @@ def network_address() -> str | None:
     except OSError:
         return None
     return None if is_loopback(own) else own
-
-
-def print_line(text: str, stream: TextIO) -> None:
-    """Print, and ignore that the reader has gone (``python -m wsref | head -1``)."""
-    try:
-        stream.write(text + "\n")
-        stream.flush()
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # else Python reports the error at exit
 
 
 # -- The process -------------------------------------------------------------------------
@@ -401,6 +391,20 @@ def tls_context(certfile: str | None, keyfile: str | None) -> ssl.SSLContext | N
 
 def _no_password() -> str:
     raise CommandError("the private key has a password; decrypt it first: openssl pkey -in KEY -out PLAIN")
+
+
+@contextlib.contextmanager
+def explained_bind_errors(host: str, port: int) -> Iterator[None]:
+    """Turn the errors of a socket that is to listen into sentences.
+
+    Raises:
+        CommandError: Says why the server cannot listen, and what to do.
+    """
+    try:
+        socket.getaddrinfo(host or None, port)  # of a wrong name its errors say more than those of bind()
+        yield
+    except (OSError, UnicodeError) as error:
+        raise CommandError(explain_bind_error(error, host, port)) from None
 
 
 def explain_bind_error(error: OSError | UnicodeError, host: str, port: int) -> str:

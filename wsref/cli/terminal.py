@@ -1,15 +1,19 @@
-"""What the commands share: colour, the log, the trace, and the error that ends a command."""
+"""What the commands share: colour, the log, the trace, arguments, and the error that ends a command."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import logging
 import math
 import os
+import re
 import signal
+import ssl
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TextIO
 
 from ..protocol.limits import MAX_SECONDS
@@ -17,11 +21,15 @@ from ..wire.trace import Printer, Recorder
 
 
 class CommandError(Exception):
-    """The command failed: one line on standard error, and exit code 1."""
+    """The command failed: one line on standard error, and an exit code."""
+
+    code = 1
 
 
 class UsageError(CommandError):
-    """The options do not go together, or one is out of range: exit code 2."""
+    """The command line, or what it names, cannot be used."""
+
+    code = 2
 
 
 #: Whether a signal can interrupt a thread at will, as on Linux and macOS, and not on Windows.
@@ -38,17 +46,25 @@ def wants_colour(stream: TextIO) -> bool:
     """
     if os.environ.get("NO_COLOR"):
         return False
-    if os.environ.get("TERM") == "dumb" and not os.environ.get("FORCE_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+    return bool(os.environ.get("FORCE_COLOR")) or has_escapes(stream)
+
+
+def has_escapes(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that understands escape sequences; the one of Emacs does not."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
+def print_line(line: str, stream: TextIO) -> None:
+    """Print a line at once.  If the stream is full, or its reader has gone, discard this line and the later ones."""
+    try:
+        print(line, file=stream, flush=True)
+    except OSError:
+        discard(stream)
 
 
 def print_to_stderr(line: str) -> None:
     """Print a line to standard error.  Where that is full or closed there is no other place to say so."""
-    try:
-        print(line, file=sys.stderr, flush=True)
-    except OSError:
-        discard(sys.stderr)
+    print_line(line, sys.stderr)
 
 
 def discard(stream: TextIO) -> None:
@@ -80,6 +96,17 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """Parse the number of a port on the command line; 0: any.
+
+    Raises:
+        argparse.ArgumentTypeError: It is not a number from 0 to 65535.
+    """
+    if not re.fullmatch("[0-9]{1,5}", text) or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, not {text!a}")
+    return int(text)
+
+
 def seconds(text: str) -> float:
     """Parse a time on the command line.
 
@@ -93,6 +120,24 @@ def seconds(text: str) -> float:
     if not 0 < number <= MAX_SECONDS:
         raise argparse.ArgumentTypeError(f"seconds are a number above 0, at most {MAX_SECONDS:,}, not {text!a}")
     return number
+
+
+def trust_only(file: str) -> ssl.SSLContext:
+    """Return a context for TLS as a client that trusts the certificates in a file, and no others.
+
+    Raises:
+        CommandError: The file of ``--cafile`` cannot be read, or holds no certificate.
+    """
+    try:
+        data = Path(file).read_bytes()
+        return ssl.create_default_context(cafile=file)
+    except ssl.SSLError:
+        reason = "holds no certificate in PEM (-----BEGIN CERTIFICATE-----)"
+        if b"PRIVATE KEY-----" in data:
+            reason = "holds a private key: give the file of the certificate that belongs to it"
+        raise CommandError(f"--cafile: {file!a} {reason}") from None
+    except OSError as error:
+        raise CommandError(f"--cafile: cannot read {file!a}: {error.strerror}") from None
 
 
 class LogFormatter(logging.Formatter):
@@ -140,7 +185,7 @@ def set_up_log(level: str, stream: TextIO) -> None:
 
 
 def open_trace(file: str | None, stream: TextIO | None = None) -> Printer | None:
-    """Open the trace that ``--trace [FILE]`` asks for.
+    """Open the trace that ``--trace [FILE]`` asks for.  An earlier recording stays, until :func:`begin_trace`.
 
     Args:
         file: To record to; ``-``: print instead; None: no trace.
@@ -153,6 +198,13 @@ def open_trace(file: str | None, stream: TextIO | None = None) -> Printer | None
     if file == "-":
         return Printer(stream or sys.stderr, colour=wants_colour(sys.stderr))
     try:
-        return Recorder(open(file, "w", encoding="utf-8"))
+        return Recorder(open(file, "a", encoding="utf-8"))
     except OSError as error:
         raise CommandError(f"cannot write {file}: {error.strerror}") from None
+
+
+def begin_trace(file: str | None) -> None:
+    """Empty the file of ``--trace FILE``.  A command that fails before it has something to record leaves it alone."""
+    if file is not None and file != "-":
+        with contextlib.suppress(OSError):  # a pipe, a device
+            os.truncate(file, 0)

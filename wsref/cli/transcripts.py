@@ -154,9 +154,10 @@ def _call_data(call: re.Match[str], text: str, at: int) -> bytes:
     data = b"".join(unescape(string[1], text, start + string.start(1)) for string in strings)
     reads = call["name"].startswith(("read", "recv"))
     if len(data) > done and reads:
-        raise PasteError(
-            f"{call['name']} moved {done} bytes, and its string has {len(data)}: paste it whole, and unchanged"
-        )
+        moved = f"{call['name']} moved {count(done, 'byte')}"
+        raise PasteError(f"{moved}, and its string has {len(data)}: paste it whole, and unchanged")
     if len(data) < done:
-        raise cut_off(f"string of {call['name']}, which moved {done} bytes and shows {len(data)},", text, start)
+        raise cut_off(
+            f"string of {call['name']}, which moved {count(done, 'byte')} and shows {len(data)},", text, start
+        )
     return data[:done]

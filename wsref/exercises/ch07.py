@@ -26,4 +26,4 @@ def check_tail_size(theirs: Any) -> None:
         data = text.encode()
         for cut in range(len(data) + 1):
             tail = cut - max(start for start in starts if start <= cut)
-            expect(theirs, data[:cut], gives=tail, why=f"these are the first {cut} bytes of {text!r}")
+            expect(theirs, data[:cut], gives=tail, why=f"this is {text!r}, cut after byte {cut}")

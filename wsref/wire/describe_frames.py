@@ -242,7 +242,7 @@ def _describe(frame: _Frame) -> Description:
         title = f"the beginning of a {opcode_name(head[0])} frame: {count(len(head), 'byte')}"
     if frame.is_http:
         title = "HTTP where a frame was expected"
-        line = (head + frame.wire).partition(b"\r\n")[0]
+        line = (head + frame.wire).removeprefix(b"\r\n").partition(b"\r\n")[0]
         start = f"{line[:4].hex(' ')} is '{line[:4].decode()}'"
         notes.insert(0, f"{start}: this is HTTP text, {quote_unicode(line)}, read as a frame")
     return Description(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from .colours import COLOURS, kind_of
 from .layout import Cell, bit_range, bit_rows, dump, dump_title, remarks, width_in_bits
-from .parts import Parts, Step
+from .parts import Field, Parts, Step
 from .words import columns, pad, wrap
 
 #: Columns.  32 bits, the lines around them and the table take this many; in fewer, a row has 16 bits.
@@ -57,7 +57,8 @@ def _lines(parts: Parts, pen: _Pen, width: int) -> Iterator[str]:
         yield ""
         yield from _table(parts, pen, width) if width >= WIDE else _list(parts, pen, width)
     else:
-        yield from _head(parts, pen, width)
+        for field in parts.fields:
+            yield from _entry(field, pen, width, wrong=field.name in parts.wrong_fields)
     if dump_title(parts):
         yield ""
         yield from (pen(line, "strong") for line in wrap(dump_title(parts), width))
@@ -65,7 +66,7 @@ def _lines(parts: Parts, pen: _Pen, width: int) -> Iterator[str]:
     if parts.steps:
         yield ""
         for step in parts.steps:
-            yield from _step(step, pen, width)
+            yield from _entry(step, pen, width)
     yield from _remarks(parts, pen, width)
 
 
@@ -166,28 +167,19 @@ def _list(parts: Parts, pen: _Pen, width: int) -> Iterator[str]:
         for n, line in enumerate(wrap(f"{bit_range(f)} {f.name}: {f.value}", width - 4)):
             mark = pen("✗ ", "wrong") if wrong and n == 0 else "  "
             yield mark + ("  " if n else "") + pen(line, "wrong" if wrong else kind_of(f.name))
-        for line in wrap(f"{f.meaning} ({f.section})" if f.section else f.meaning, width - 6):
+        for line in wrap(f"{f.meaning} ({f.section})", width - 6):
             yield "      " + pen(line, "soft")
 
 
-def _head(parts: Parts, pen: _Pen, width: int) -> Iterator[str]:
-    """Draw the fields of an HTTP head: each line, and its meaning below it."""
-    for field in parts.fields:
-        wrong = field.name in parts.wrong_fields
-        for n, line in enumerate(wrap(f"{field.name}: {field.value}", width - 4)):
-            mark = pen("✗ ", "wrong") if wrong and n == 0 else "  "
-            name, colon, value = line.partition(": ") if n == 0 else ("", "", line)
-            yield mark + ("  " if n else "") + pen(name + colon, "wrong" if wrong else "name") + pen(value, "strong")
-        for line in wrap(f"{field.meaning} ({field.section})" if field.section else field.meaning, width - 6):
-            yield "      " + pen(line, "soft") if line else ""
-
-
-def _step(step: Step, pen: _Pen, width: int) -> Iterator[str]:
-    for n, line in enumerate(wrap(f"{step.name}: {step.value}", width - 4)):
+def _entry(entry: Field | Step, pen: _Pen, width: int, *, wrong: bool = False) -> Iterator[str]:
+    """Draw a line of an HTTP head, or a step: its name and value, and its meaning below it."""
+    for n, line in enumerate(wrap(f"{entry.name}: {entry.value}", width - 4)):
+        mark = pen("✗ ", "wrong") if wrong and n == 0 else "  "
         name, colon, value = line.partition(": ") if n == 0 else ("", "", line)
-        yield ("    " if n else "  ") + pen(name + colon, "name") + pen(value, "strong")
-    for line in wrap(f"{step.meaning} ({step.section})", width - 6):
-        yield "      " + pen(line, "soft")
+        yield mark + ("  " if n else "") + pen(name + colon, "wrong" if wrong else "name") + pen(value, "strong")
+    if entry.meaning:
+        for line in wrap(f"{entry.meaning} ({entry.section})", width - 6):
+            yield "      " + pen(line, "soft")
 
 
 _REMARK_STYLES = {"problem": "wrong", "missing": "wait", "note": "soft"}

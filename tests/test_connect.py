@@ -29,7 +29,7 @@ from conftest import DEADLINE, free_port, wait_until
 from wsref import Chat, Compression, Echo, HTTPError, Limits, WebSocketHandler
 from wsref.cli.conversation import escaped, message_line
 from wsref.cli.main import main
-from wsref.cli.prompt import Prompt, cursor_of_readline
+from wsref.cli.prompt import Prompt, Terminal, cursor_of_readline
 from wsref.cli.serve import tls_context
 from wsref.wire.words import columns
 
@@ -613,6 +613,30 @@ class TestOnATerminalWithoutSignals:
         terminal.until("we closed the connection: 1000 NORMAL")
         assert terminal.ends() == 0
         assert "Traceback" not in terminal.printed
+
+    def test_a_message_that_comes_just_before_the_prompt_does_not_end_up_behind_it(self, monkeypatch):
+        drawn, drawing, may_draw = [], threading.Event(), threading.Event()
+
+        def draw(text):
+            if "news" in text:
+                drawing.set()
+                may_draw.wait(DEADLINE)
+            drawn.append(text)
+
+        terminal = Terminal(None, None)
+        monkeypatch.setattr(terminal, "_draw", draw)
+        monkeypatch.setattr("builtins.input", lambda prompt="": drawn.append(f"input({prompt})"))
+        printer = threading.Thread(target=terminal.print_above, args=("news",))
+        printer.start()
+        assert drawing.wait(DEADLINE)
+        reader = threading.Thread(target=terminal._input)
+        reader.start()
+        reader.join(0.05)
+        assert drawn == []
+        may_draw.set()
+        printer.join()
+        reader.join()
+        assert drawn == ["news\n", "\r> ", "input()"]
 
     @pytest.mark.parametrize(
         ("typed", "code"),

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import math
 import os
 import re
@@ -69,6 +68,7 @@ class Terminal(Conversation):
     def __init__(self, ws: WebSocket, options: argparse.Namespace, deadline: float = math.inf) -> None:
         super().__init__(ws, options, deadline)
         self._typing = False  # the last line of the screen is the prompt and the typed text
+        self._screen = threading.Lock()  # held while that changes, and while a message is drawn
         self._done_reading = threading.Event()
         self._colour = wants_colour(sys.stdout)
 
@@ -101,11 +101,14 @@ class Terminal(Conversation):
         Raises:
             EOFError: There is no more.
         """
-        self._typing = True
+        with self._screen:
+            self._typing = True
+            self._draw(f"\r{PROMPT}")  # over the one that a message may have drawn
         try:
-            return input(PROMPT)
+            return input()
         finally:
-            self._typing = False
+            with self._screen:
+                self._typing = False
 
     def _run_line(self, line: str) -> None:
         try:
@@ -151,7 +154,8 @@ class Terminal(Conversation):
 
     def print_above(self, line: str) -> None:
         """Print a line, and the prompt again (in any thread)."""
-        self._draw(f"\r{line}\n{PROMPT}" if self._typing else f"{line}\n")
+        with self._screen:
+            self._draw(f"\r{line}\n{PROMPT}" if self._typing else f"{line}\n")
 
     def wake(self) -> None:
         """End :meth:`converse`."""
@@ -307,14 +311,16 @@ class Prompt(Terminal):
             self._draw(f"\r{self._clear}{self._redrawn()}")
 
 
-def cursor_of_readline() -> ctypes.c_int | None:
+def cursor_of_readline() -> Any:
     """Return the variable of the C library in which the cursor is, in bytes of the typed text.
 
     The module does not show it.  None: nor does the library; then the cursor is taken to be at the end.
     """
     try:
+        import ctypes  # not every Python has it
+
         return ctypes.c_int.in_dll(ctypes.CDLL(readline.__file__), "rl_point")
-    except (AttributeError, OSError, ValueError):
+    except (AttributeError, ImportError, OSError, ValueError):
         return None
 
 

@@ -55,6 +55,13 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session
+def repeat(session: nox.Session) -> None:
+    """The quick tests again and again: ``nox -s repeat -- 50 --load 10``."""
+    session.install("-e", ".[test]")
+    session.run("python", "tests/repeat.py", *session.posargs)
+
+
+@nox.session
 def soak(session: nox.Session) -> None:
     """Clients that join, talk, and break off, for as long as you say: ``nox -s soak -- --minutes 30``."""
     session.install("-e", ".[test]")

@@ -2,7 +2,7 @@
 
 ``python tests/evidence.py coverage quick`` adds those of the last ``coverage combine`` after the quick tests, and
 ``coverage all`` those after all tests, the slow ones too.  The other figures come from ``tests/fuzz/run.py``,
-``tests/mutants.py`` and ``tests/soak.py``, each with ``--record``.
+``tests/mutants.py``, ``tests/repeat.py`` and ``tests/soak.py``, each with ``--record``.
 """
 
 from __future__ import annotations

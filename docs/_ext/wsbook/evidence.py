@@ -120,6 +120,17 @@ def covered(*folders: dict[str, int]) -> str:
     return f"{ran / sum(one['num_statements'] + one['num_branches'] for one in folders):.2%}"
 
 
+def repeat() -> Rows:
+    """Return how often the quick tests ran in a row without a failure."""
+    one = evidence("repeat")
+    seconds, loads = sorted(one["seconds"]), one["load"]
+    rows: Rows = [(f"Quick tests in a row, {one['date']}, {one['cores']} cores", "")]
+    rows.append(("runs without a failure", str(len(seconds))))
+    rows.append(("seconds, median and longest", f"{seconds[len(seconds) // 2]}, {seconds[-1]}"))
+    rows.append(("load of the machine, all included", f"{min(loads):g} to {max(loads):g}"))
+    return rows
+
+
 def soak() -> Rows:
     """Return the figures of the long run."""
     one = evidence("soak")
@@ -149,6 +160,7 @@ TABLES = {
     "evidence-mutants": mutants,
     "evidence-survivors": survivors,
     "evidence-coverage": coverage,
+    "evidence-repeat": repeat,
     "evidence-soak": soak,
 }
 

@@ -139,7 +139,8 @@ def conclusion(report: Report) -> str:
     counts = f"{count.words}: {count.passed} passed, {count.failed} failed"
     counts += f", {count.skipped} skipped" * bool(count.skipped)
     if report.stopped:
-        return f"Stopped: {report.stopped}.  {count.all - count.played} cases were not played ({counts})."
+        left = count.all - count.played
+        return f"Stopped: {report.stopped}.  {left} {'case was' if left == 1 else 'cases were'} not played ({counts})."
     return f"{_verdict(report)} ({counts}; {report.seconds:.1f} s)."
 
 

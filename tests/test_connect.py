@@ -856,6 +856,7 @@ class TestOnATerminal:
         for key in keys:
             terminal.type(key)
             terminal.until("[\x08\r\x1b]")  # the cursor has moved
+        wait_until(lambda: server.handlers)
         server.handlers[0].send("a message")
         screen = f"{up}\r\x1b[J< a message\r\n> {typed}{back}"
         terminal.until(re.escape(screen))
@@ -866,6 +867,7 @@ class TestOnATerminal:
         terminal.until("> ")
         terminal.type("typed")
         terminal.until("typed")
+        wait_until(lambda: server.handlers)
         server.handlers[0].send("a message")
         terminal.until("\r< a message\r\n> typed")
         terminal.type("\r")

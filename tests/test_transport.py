@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from conftest import DEADLINE, wait_until
 
+from wsref.network import backlog
 from wsref.network import transport as module
-from wsref.network.backlog import BacklogWriter
+from wsref.network.backlog import IDLE_TICKS, MAX_DELAY, BacklogWriter
 from wsref.network.transport import MAX_DISCARDED, MIN_PROGRESS, Transport
 from wsref.protocol.errors import ConnectionClosed
 from wsref.protocol.limits import Limits
@@ -422,3 +425,273 @@ class TestBacklogWriter:
         writer.stop()
         assert not thread.is_alive()
         assert not writer.start_batch(ours)
+
+
+class Client:
+    """What the backlog writer needs of a transport; :attr:`flush` says what the kernel takes."""
+
+    def __init__(self, fd=5, progress=0.0, send_timeout=10.0):
+        self.fd, self.progress, self.limits = fd, progress, Limits(send_timeout=send_timeout)
+        self.write_lock = threading.Lock()
+        self.abort_reason, self.reset, self.has_backlog, self.batching = "", False, False, False
+        self.answers, self.flushed = [], 0
+
+    def fileno(self):
+        return self.fd
+
+    def flush(self):
+        assert self.write_lock.locked()
+        self.flushed += 1
+        answer = self.answers.pop(0) if self.answers else True
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def abort(self, why, *, reset=False):
+        self.abort_reason, self.reset = why, reset
+
+    def start_batch(self):
+        self.batching = True
+
+    def end_batch(self):
+        self.batching = False
+
+
+class TestRoundsOfTheBacklogWriter:
+    """Its rounds one by one: the test is its thread, and the clock stands still"""
+
+    @pytest.fixture
+    def clock(self, monkeypatch):
+        clock = SimpleNamespace(now=50.0, slept=[])
+        clock.monotonic, clock.sleep = lambda: clock.now, clock.slept.append
+        monkeypatch.setattr(backlog, "time", clock)
+        return clock
+
+    @pytest.fixture
+    def waits(self):
+        """Of each wait the descriptors and the timeout."""
+        return []
+
+    @pytest.fixture
+    def play(self, clock, waits, monkeypatch):
+        """``play(*calls)``: a round for each call, which is made while the writer waits, and one more."""
+
+        def play(*calls):
+            left = list(calls)
+
+            def wait_for_any(reader, fds, timeout):
+                assert reader is writer._wake_r
+                waits.append((list(fds), timeout))
+                if left:
+                    left.pop(0)()
+                else:
+                    writer._stopped = True
+
+            monkeypatch.setattr(backlog, "wait_for_any", wait_for_any)
+            writer._run()
+            writer._stopped = False
+
+        writer = play.writer = BacklogWriter()
+        assert (writer._wake_r.getblocking(), writer._wake_w.getblocking()) == (False, False)
+        writer._thread = SimpleNamespace(join=lambda seconds: None)
+        yield play
+        writer.stop()
+
+    def woken(self, writer):
+        return bool(select.select([writer._wake_r], [], [], 0)[0])
+
+    def test_without_a_batch_it_sleeps_after_50_ms(self, play, waits):
+        assert (IDLE_TICKS, MAX_DELAY) == (25, 0.002)
+        play(*[lambda: None] * 25)
+        assert waits == [([], 0.002)] * 25 + [([], None)]
+
+    def test_a_batch_keeps_it_awake_and_leaves_in_each_round(self, play, waits):
+        client, nothing = Client(), lambda: None
+        begin, end = lambda: play.writer.start_batch(client), lambda: play.writer.end_batch(client)
+        play(*[nothing] * 9, begin, *[nothing] * 30, end, *[nothing] * 25)
+        assert waits == [([], 0.002)] * 66 + [([], None)]
+        assert client.flushed == 31
+
+    def test_a_batch_that_begins_while_it_sleeps_wakes_it(self, play, waits):
+        client, seen = Client(), []
+
+        def begin():
+            seen.append(self.woken(play.writer))
+            assert play.writer.start_batch(client)
+            seen.append(self.woken(play.writer))
+
+        play(*[lambda: None] * 25, begin)
+        assert (seen, client.flushed, client.batching) == ([False, True], 2, True)
+        assert waits[25:] == [([], None), ([], 0.002)]
+
+    def test_a_batch_that_begins_while_it_is_awake_costs_no_system_call(self, play):
+        seen = []
+
+        def begin():
+            assert play.writer.start_batch(Client())
+            seen.append(self.woken(play.writer))
+
+        play(begin)
+        assert seen == [False]
+
+    def test_a_batch_that_begins_as_it_falls_asleep_is_not_overlooked(self, play, waits):
+        client = Client()
+
+        class Batching(set):
+            def __bool__(self):
+                before = len(self) > 0
+                if play.writer._sleeps and not before and len(waits) == 25:
+                    assert play.writer.start_batch(client)
+                return len(self) > 0
+
+        play.writer._batching = Batching()
+        play.writer._sleeps = False
+        play(*[lambda: None] * 25)
+        assert waits[25:] == [([], 0.002)]
+        assert client.flushed == 1
+
+    def test_a_forgotten_batch_is_not_written(self, play):
+        client = Client()
+        assert play.writer.start_batch(client)
+        play.writer.forget(client)
+        play()
+        assert client.flushed == 0
+
+    @pytest.mark.parametrize(
+        ("clients", "timeout", "fds", "expected"),
+        [
+            ([], None, [], None),
+            ([], 0.002, [], 0.002),
+            ([(5, 95.5)], None, [5], 55.501),
+            ([(5, 95.5)], 0.002, [5], 0.002),
+            ([(5, 95.5)], 60, [5], 55.501),
+            ([(0, 95.5), (6, 45.25), (7, 96.5)], None, [0, 6, 7], 5.251),
+            ([(5, 1.0)], None, [5], 0.001),
+            ([(5, 95.5), (-1, 95.5), (7, 1.0)], None, [5, 7], 0.0),
+            ([(1, 95.5)], None, [1], 55.501),
+        ],
+    )
+    def test_it_waits_until_the_first_time_is_over(self, play, waits, clients, timeout, fds, expected):
+        play()
+        waits.clear()
+        play.writer._wait([Client(fd, progress) for fd, progress in clients], timeout)
+        assert waits == [(fds, expected and pytest.approx(expected))]
+
+    def test_it_reads_the_bytes_that_woke_it(self, play, waits):
+        client = Client()
+        play.writer.add(client)
+        assert self.woken(play.writer)
+        play()
+        assert not self.woken(play.writer)
+
+    def test_waking_it_never_waits(self, play):
+        for _ in range(1000):  # the pair of sockets holds fewer
+            play.writer._wake()
+        play()
+
+    def test_one_that_is_added_is_written_until_nothing_waits(self, play, clock, waits):
+        client = Client()
+        client.answers = [False, False, True]
+        play.writer.add(client)
+        assert client.progress == 50
+        clock.now += 1
+        play.writer.add(client)  # it waits already: its time goes on
+        assert client.progress == 50
+        play(*[lambda: None] * 4)
+        assert client.flushed == 3
+        assert [fds for fds, _ in waits] == [[5]] * 3 + [[]] * 2
+        assert clock.slept == []
+
+    @pytest.mark.parametrize(("late", "aborted"), [(0, False), (0.001, True)])
+    def test_one_that_takes_nothing_has_its_time_and_no_more(self, play, clock, late, aborted):
+        client = Client()
+        client.answers = [False] * 2
+        play.writer.add(client)
+        clock.now += 10 + late
+        play()
+        assert (client.abort_reason, client.reset) == (
+            ("the peer has not read for 10 s", True) if aborted else ("", False)
+        )
+        assert (client in play.writer._waiting) is not aborted
+
+    def test_one_that_is_being_written_to_is_asked_again_and_not_at_once(self, play, clock):
+        client = Client()
+        play.writer.add(client)
+        with client.write_lock:
+            play()
+        assert (client.flushed, clock.slept) == (0, [0.005])
+        assert client in play.writer._waiting
+
+    @pytest.mark.parametrize(("error", "why"), [(ConnectionClosed("gone"), ""), (KeyError("bug"), "the server failed")])
+    def test_an_error_is_the_end_of_one_connection(self, play, log, error, why):
+        bad, good = Client(fd=6), Client(fd=7)
+        bad.answers = [error]
+        play.writer.add(bad)
+        play.writer.add(good)
+        play()
+        assert (bad.abort_reason, bad.reset, good.abort_reason, good.flushed) == (why, False, "", 1)
+        assert not bad.write_lock.locked()
+        assert play.writer._waiting == set()
+        assert ("KeyError" in log.text) == bool(why)
+
+    def test_what_is_left_of_a_batch_is_written_when_the_client_reads_again(self, play, clock, waits):
+        client = Client()
+        client.answers = [False, True]
+        assert play.writer.start_batch(client)
+        play(lambda: None, lambda: play.writer.forget(client), lambda: None)
+        assert (client.progress, client.abort_reason) == (50, "")  # its time began with the first try
+        assert (client.flushed, [fds for fds, _ in waits], clock.slept) == (2, [[], [5], [], []], [])
+
+    @pytest.mark.parametrize("aborted", ["", "enough"])
+    def test_a_frame_that_is_queued_at_the_last_moment_is_not_forgotten(self, play, waits, aborted):
+        client = Client()
+        client.has_backlog, client.abort_reason = True, aborted
+        play.writer.add(client)
+        play(lambda: None)
+        assert [fds for fds, _ in waits] == [[5], [] if aborted else [5]]
+
+    def test_a_failure_of_its_own_does_not_end_it(self, play, clock, log):
+        client = Client()
+        play.writer.add(client)
+        client.fileno = lambda: 1 / 0
+
+        def sleep(seconds):
+            clock.slept.append(seconds)
+            client.fileno = lambda: 5
+
+        clock.sleep = sleep
+        play()
+        assert clock.slept == [0.005]
+        assert log.text.count("the backlog writer failed; it goes on") == 1
+        assert client.flushed == 1
+
+    def test_without_a_thread_nothing_waits_for_it_and_the_next_client_tries_again(self, play, monkeypatch):
+        def none_left(thread):
+            raise RuntimeError("can't start new thread")
+
+        writer, client = play.writer, Client()
+        writer._thread = None
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", none_left)
+            assert writer.start_batch(client) is False
+            writer.add(client)
+        assert (writer._thread, writer._waiting, writer._batching, client.batching) == (None, set(), set(), False)
+        monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
+        assert writer.start_batch(client) is True
+        assert isinstance(writer._thread, threading.Thread)
+        writer._thread = None  # it has not begun: it cannot be waited for
+
+    def test_the_end_waits_5_seconds_for_its_thread_and_nothing_begins_after_it(self, play):
+        writer, client, joined = play.writer, Client(), []
+        writer._sleeps = False
+        writer._thread = SimpleNamespace(join=joined.append)
+        writer.stop()
+        assert joined == [5]
+        assert (writer._wake_r.fileno(), writer._wake_w.fileno()) == (-1, -1)
+        assert writer.start_batch(client) is False
+        writer.add(client)
+        assert (writer._waiting, writer._batching, client.batching) == (set(), set(), False)
+        writer._thread = None
+        writer.stop()
+        assert not writer._has_thread()
+        assert writer._thread is None

@@ -47,6 +47,7 @@ PIECES = "Bounds::test_output_comes_in_pieces_of_at_most_64_kib"
 ZLIB = "RoundTrips::test_zlib_with_the_agreed_window_reads_what_we_send"
 REDIRECT = "Refusals::test_a_redirect_is_told_with_the_command_that_follows_it"
 INTERNAL = "NamesOfASubclass::test_a_name_that_overrides_an_internal_is_refused"
+TLS = ["TLS::test_a_peer_that_makes_tls_refuse_to_write_hurts_nobody_else"]
 CONNECTION = ["Events", "Masking", "ControlFrames", "Closing", "TheEndOfTCP", "Failing", "Sending", "Threads"]
 HTTP = ["GoodHeads", "Headers", "BadHeads", "Responses", "Limits", "OtherProtocols", "Authorities", "Cost"]
 
@@ -85,8 +86,9 @@ TESTS = {
     "server": of("subclassing", "LifeOfAServer") + of("opening") + of("conversation", "Broadcast"),
     "subclassing": of("subclassing", INTERNAL, "Hooks", "Mixins"),
     "tap": of("trace") + of("faults", "ATapThatFails"),
-    "tls": of("tls"),
-    "transport": of("transport") + of("speed", "TwoParts", "PostAtOnce", "Holding"),
+    "tls": of("tls", "TLSTransport", *TLS),
+    "transport": of("speed", "TwoParts", "PostAtOnce", "Holding")
+    + of("transport", "Send", "SendNowait", "TheEnd", "Receive"),
     "waiting": of("waiting"),
 }
 ALWAYS = of("house", "Signatures")

@@ -534,6 +534,12 @@ class TestRoundsOfTheBacklogWriter:
         play(begin)
         assert seen == [False]
 
+    def test_of_two_batches_the_first_wakes_it(self, play):
+        assert play.writer.start_batch(Client())
+        assert play.writer._wake_r.recv(100) == b"!"
+        assert play.writer.start_batch(Client())
+        assert not self.woken(play.writer)
+
     def test_a_batch_that_begins_as_it_falls_asleep_is_not_overlooked(self, play, waits):
         client = Client()
 
@@ -606,6 +612,7 @@ class TestRoundsOfTheBacklogWriter:
     def test_one_that_takes_nothing_has_its_time_and_no_more(self, play, clock, late, aborted):
         client = Client()
         client.answers = [False] * 2
+        clock.now = 4
         play.writer.add(client)
         clock.now += 10 + late
         play()
@@ -641,6 +648,14 @@ class TestRoundsOfTheBacklogWriter:
         play(lambda: None, lambda: play.writer.forget(client), lambda: None)
         assert (client.progress, client.abort_reason) == (50, "")  # its time began with the first try
         assert (client.flushed, [fds for fds, _ in waits], clock.slept) == (2, [[], [5], [], []], [])
+
+    def test_a_batch_of_one_that_waits_too_is_written_twice_and_not_delayed(self, play, clock):
+        client = Client()
+        client.answers = [True, False]
+        play.writer.add(client)
+        assert play.writer.start_batch(client)
+        play()
+        assert (client.flushed, clock.slept) == (2, [])
 
     @pytest.mark.parametrize("aborted", ["", "enough"])
     def test_a_frame_that_is_queued_at_the_last_moment_is_not_forgotten(self, play, waits, aborted):

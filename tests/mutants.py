@@ -47,6 +47,8 @@ PIECES = "Bounds::test_output_comes_in_pieces_of_at_most_64_kib"
 ZLIB = "RoundTrips::test_zlib_with_the_agreed_window_reads_what_we_send"
 REDIRECT = "Refusals::test_a_redirect_is_told_with_the_command_that_follows_it"
 INTERNAL = "NamesOfASubclass::test_a_name_that_overrides_an_internal_is_refused"
+NO_METHODS = "NamesOfASubclass::test_options_and_attributes_are_no_methods"
+OPENING = ["AnHTTPBase", "UpgradeDetectionAndFallback", "Validation", "CompleteUpgrade", "Origin"]
 TLS = ["TLS::test_a_peer_that_makes_tls_refuse_to_write_hurts_nobody_else"]
 CONNECTION = ["Events", "Masking", "ControlFrames", "Closing", "TheEndOfTCP", "Failing", "Sending", "Threads"]
 HTTP = ["GoodHeads", "Headers", "BadHeads", "Responses", "Limits", "OtherProtocols", "Authorities", "Cost"]
@@ -79,12 +81,18 @@ TESTS = {
     "channel": of("channel") + of("conversation", "Closing"),
     "client": of("client", "TheRequest", "TheEnd", "Conversation"),
     "dialing": of("dialing"),
-    "handler": of("subclassing") + of("conversation", "Hooks"),
+    "handler": of("opening", *OPENING)
+    + of("subclassing", "NamesOfASubclass", "CheckRequest", "StateOfAConnection")
+    + of("conversation", "Hooks", "NothingLost", "WhenThingsCross"),
     "log": of("waiting", "Log"),
     "overload": of("overload") + of("workers", "RefusedConnections"),
     "send_queue": of("send_queue"),
-    "server": of("subclassing", "LifeOfAServer") + of("opening") + of("conversation", "Broadcast"),
-    "subclassing": of("subclassing", INTERNAL, "Hooks", "Mixins"),
+    "server": of("server")
+    + of("arguments")
+    + of("subclassing", "LifeOfAServer")
+    + of("opening", "Full")
+    + of("conversation", "NothingLost"),
+    "subclassing": of("subclassing", INTERNAL, NO_METHODS, "Hooks", "Mixins"),
     "tap": of("trace") + of("faults", "ATapThatFails"),
     "tls": of("tls", "TLSTransport", *TLS),
     "transport": of("speed", "TwoParts", "PostAtOnce", "Holding")

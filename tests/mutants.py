@@ -48,7 +48,6 @@ ZLIB = "RoundTrips::test_zlib_with_the_agreed_window_reads_what_we_send"
 REDIRECT = "Refusals::test_a_redirect_is_told_with_the_command_that_follows_it"
 INTERNAL = "NamesOfASubclass::test_a_name_that_overrides_an_internal_is_refused"
 NO_METHODS = "NamesOfASubclass::test_options_and_attributes_are_no_methods"
-OPENING = ["AnHTTPBase", "UpgradeDetectionAndFallback", "Validation", "CompleteUpgrade", "Origin"]
 TLS = ["TLS::test_a_peer_that_makes_tls_refuse_to_write_hurts_nobody_else"]
 CONNECTION = ["Events", "Masking", "ControlFrames", "Closing", "TheEndOfTCP", "Failing", "Sending", "Threads"]
 HTTP = ["GoodHeads", "Headers", "BadHeads", "Responses", "Limits", "OtherProtocols", "Authorities", "Cost"]
@@ -79,11 +78,9 @@ TESTS = {
     "arguments": of("arguments"),
     "backlog": of("transport", "RoundsOfTheBacklogWriter", "BacklogWriter"),
     "channel": of("channel") + of("conversation", "Closing"),
-    "client": of("client", "TheRequest", "TheEnd", "Conversation"),
+    "client": of("client", "TheRequest", "Conversation", "TheEnd"),
     "dialing": of("dialing"),
-    "handler": of("opening", *OPENING)
-    + of("subclassing", "NamesOfASubclass", "CheckRequest", "StateOfAConnection")
-    + of("conversation", "Hooks", "NothingLost", "WhenThingsCross"),
+    "handler": of("handler") + of("subclassing", "NamesOfASubclass", "CheckRequest") + of("conversation", "Hooks"),
     "log": of("waiting", "Log"),
     "overload": of("overload") + of("workers", "RefusedConnections"),
     "send_queue": of("send_queue"),
@@ -99,6 +96,15 @@ TESTS = {
     + of("transport", "Send", "SendNowait", "TheEnd", "Receive"),
     "waiting": of("waiting"),
 }
+#: Of these tests the slowest, which judge lines that others judge, too.
+SLOW = of(
+    "client",
+    "TheEnd::test_messages_that_come_before_the_servers_close_are_kept_and_how_many_were_not_is_logged",
+    "TheRequest::test_a_host_for_a_virtual_host_replaces_that_of_the_url_and_comes_first",
+    "Conversation::test_a_ping_does_not_keep_messages_without_end",
+    "Conversation::test_pings_are_answered_while_we_wait",
+    "Conversation::test_a_message_in_fragments_is_not_in_memory",
+)
 ALWAYS = of("house", "Signatures")
 
 #: Hypothesis takes the same examples for each mutant, and does not look for the smallest one that fails.
@@ -187,7 +193,7 @@ def fails(module: str, copy: Path, code: str, seconds: float) -> bool:
         os.environ["PYTHONPATH"] = sys.path[0] = str(copy)
         os.environ["WSREF_TEST_DEADLINE"] = "8"
         try:
-            status = pytest.main(OPTIONS + tests)
+            status = pytest.main([*OPTIONS, *(f"--deselect=tests/{name}" for name in SLOW), *tests])
         except BaseException:
             traceback.print_exc()
             status = 99

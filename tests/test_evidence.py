@@ -55,8 +55,8 @@ class TestMutants:
     """tests/mutants.py"""
 
     def test_each_module_and_its_tests_exist(self):
-        for module, tests in mutants.TESTS.items():
-            assert (ROOT / mutants.path_of(module)).exists()
+        assert all((ROOT / mutants.path_of(module)).exists() for module in mutants.TESTS)
+        for tests in (*mutants.TESTS.values(), mutants.SLOW, mutants.ALWAYS):
             for file, *names in (test.split("::") for test in tests):
                 source = (ROOT / "tests" / file).read_text("utf-8")
                 assert all(re.search(rf"^ *(class|def) {name}\b", source, re.M) for name in names), (file, names)

@@ -373,6 +373,21 @@ class TestTLSTransport:
         assert str(theirs).lower().startswith("the tls handshake failed: ")
         assert "unknown_ca" in str(theirs).lower()
 
+    def test_a_client_that_is_not_trusted_has_no_answer_in_http(self, tcp, contexts, certificate):
+        contexts[0].verify_mode = ssl.CERT_REQUIRED
+        contexts[1].load_cert_chain(*certificate)
+        server = TLSTransport(tcp[0], contexts[0])
+        error, _ = shake_hands(server, TLSTransport(tcp[1], contexts[1], server_hostname="localhost"))
+        assert (type(error), error.status) == (HTTPError, 0)
+        assert "CERTIFICATE_VERIFY_FAILED" in str(error)
+
+    def test_a_server_that_does_not_speak_tls_is_a_handshake_that_failed(self, tcp, contexts):
+        tcp[0].sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        client = TLSTransport(tcp[1], contexts[1], server_hostname="localhost")
+        with pytest.raises(HTTPError, match="the TLS handshake failed: ") as caught:
+            client.handshake(time.monotonic() + DEADLINE)
+        assert caught.value.status == 0
+
     def test_the_name_of_the_host_counts(self, tcp, contexts):
         server = TLSTransport(tcp[0], contexts[0])
         client = TLSTransport(tcp[1], contexts[1], server_hostname="other.example")

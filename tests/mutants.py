@@ -78,7 +78,7 @@ TESTS = {
     "arguments": of("arguments"),
     "backlog": of("transport", "RoundsOfTheBacklogWriter", "BacklogWriter"),
     "channel": of("channel") + of("conversation", "Closing"),
-    "client": of("client", "TheRequest", "Conversation", "TheEnd"),
+    "client": of("websocket") + of("client", "TheRequest", "Conversation", "TheEnd"),
     "dialing": of("dialing"),
     "handler": of("handler") + of("subclassing", "NamesOfASubclass", "CheckRequest") + of("conversation", "Hooks"),
     "log": of("waiting", "Log"),

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from conftest import DEADLINE, wait_until
@@ -14,6 +15,7 @@ from rawclient import BINARY, CLOSE, PING, TEXT, close, connected, frame, text, 
 
 from wsref import Echo, Limits, WebSocketHandler
 from wsref.cli.serve import tls_context
+from wsref.network import tls as module
 from wsref.network.tls import TLSTransport
 from wsref.network.transport import Transport
 from wsref.protocol.errors import ConnectionClosed, HTTPError
@@ -255,7 +257,8 @@ class TestTLSTransport:
         server, client = ends
         client.send(b"Hello")
         assert server.receive(2, DEADLINE) == b"He"
-        assert server.receive(300, 0) == b"llo"
+        assert server.receive(1, DEADLINE) == b"l"
+        assert server.receive(300, 0) == b"lo"
         assert server.receive(300, 0) is None
 
     def test_records_that_are_here_come_together(self, ends):
@@ -415,7 +418,11 @@ class TestTLSTransport:
         assert (caught.value.status, server.received_any) == (0, received_any)
         assert caught.value.__suppress_context__
 
-    def test_a_handshake_whose_time_is_over_reads_nothing(self, tcp, contexts, monkeypatch):
-        monkeypatch.setattr(Transport, "receive", None)
+    @pytest.mark.parametrize(("left", "timeouts"), [(5.0, [5.0]), (0.25, [0.25]), (-0.5, []), (-2.0, [])])
+    def test_each_read_of_a_handshake_has_the_time_that_is_left(self, tcp, contexts, monkeypatch, left, timeouts):
+        asked_for = []
+        monkeypatch.setattr(Transport, "receive", lambda self, size, timeout: asked_for.append(timeout))
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: 100.0))
         with pytest.raises(HTTPError, match="took too long"):
-            TLSTransport(tcp[0], contexts[0]).handshake(time.monotonic() - 1)
+            TLSTransport(tcp[0], contexts[0]).handshake(100.0 + left)
+        assert asked_for == timeouts

@@ -93,7 +93,7 @@ TESTS = {
     "tap": of("trace") + of("faults", "ATapThatFails"),
     "tls": of("tls", "TLSTransport", *TLS),
     "transport": of("speed", "TwoParts", "PostAtOnce", "Holding")
-    + of("transport", "Send", "SendNowait", "TheEnd", "Receive"),
+    + of("transport", "CallsOfTheKernel", "Send", "SendNowait", "TheEnd", "Receive"),
     "waiting": of("waiting"),
 }
 #: Of these tests the slowest, which judge lines that others judge, too.

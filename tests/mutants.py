@@ -7,8 +7,9 @@ again, with today's tests.  ``--sample 150`` plays 150 of each module, the same 
 Survivors are printed; ``tests/mutants.toml`` has the examined ones, each with the reason why it changes nothing.
 ``--record`` writes the figures to ``docs/evidence.json``, which the page *How do we know?* reads.
 
-Left out are annotations, which are no code at run time (``from __future__ import annotations``), and ``==`` in
-place of ``is``: the code uses ``is`` for None, for members of enumerations, and for objects that define no equality.
+Left out are annotations (``from __future__ import annotations``) and Protocols, which are no code at run time,
+and ``==`` in place of ``is``: the code uses ``is`` for None, for members of enumerations, and for objects that
+define no equality.
 """
 
 from __future__ import annotations
@@ -118,13 +119,15 @@ NOT_SAMPLED = "not in the sample"
 
 
 def annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
-    """The places of all annotations: ``((line, column), (line, column))``."""
-    found: list[ast.expr | None] = []
+    """The places of all annotations and Protocols: ``((line, column), (line, column))``."""
+    found: list[ast.expr | ast.stmt | None] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.AnnAssign | ast.arg):
             found.append(node.annotation)
         elif isinstance(node, ast.FunctionDef):
             found.append(node.returns)
+        elif isinstance(node, ast.ClassDef) and "Protocol" in [ast.unparse(base) for base in node.bases]:
+            found.append(node)
     return [((n.lineno, n.col_offset), (n.end_lineno or 0, n.end_col_offset or 0)) for n in found if n is not None]
 
 

@@ -74,6 +74,11 @@ class TestMutants:
         assert sorted(found) == ["int | None", "int | None", "int | str"]
         ast.parse(source)
 
+    def test_a_protocol_is_no_code_at_run_time(self):
+        source = "class A(Protocol):\n    @property\n    def x(self): ...\nclass B(A):\n    y = 1\n"
+        places = mutants.annotations(source)
+        assert [any(begin <= (line, 4) < end for begin, end in places) for line in (2, 3, 5)] == [True, True, False]
+
     def test_a_change_is_its_lines_without_indent(self):
         diff = "--- mutation diff ---\n--- aa\n+++ bb\n@@ -1 +1 @@\n     x\n-    if a < b:\n+    if a <= b:\n"
         assert mutants.change(diff) == ("if a < b:", "if a <= b:")

@@ -101,6 +101,11 @@ class TestArguments:
         with WebSocketServer(("127.0.0.1", 0), Echo, allowed_origins=["*", "https://a.example"]) as server:
             assert server.allowed_origins == {"*", "https://a.example"}
 
+    @pytest.mark.parametrize("origin", ["", "!", "**", "a.example", "https://a.example/"])
+    def test_a_text_that_is_no_origin_is_refused(self, origin):
+        with pytest.raises(ValueError, match=r"^allowed_origins: .* is not an origin"):
+            WebSocketServer(("127.0.0.1", 0), Echo, allowed_origins=["https://a.example", origin])
+
     def test_the_url_says_whether_it_is_tls(self):
         for context, scheme in ((None, "ws"), (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), "wss")):
             with WebSocketServer(("127.0.0.1", 0), Echo, ssl_context=context) as server:

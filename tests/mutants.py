@@ -81,7 +81,9 @@ TESTS = {
     "channel": of("channel") + of("conversation", "Closing"),
     "client": of("websocket") + of("client", "TheRequest", "Conversation", "TheEnd"),
     "dialing": of("dialing"),
-    "handler": of("handler") + of("subclassing", "NamesOfASubclass", "CheckRequest") + of("conversation", "Hooks"),
+    "handler": of("handler")
+    + of("subclassing", "NamesOfASubclass", "Hooks", "CheckRequest")
+    + of("conversation", "Hooks"),
     "log": of("waiting", "Log"),
     "overload": of("overload") + of("workers", "RefusedConnections"),
     "send_queue": of("send_queue"),

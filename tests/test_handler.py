@@ -116,6 +116,7 @@ class TestReadingTheHead:
     """Chapter 1"""
 
     def test_each_read_has_the_time_that_is_left(self, make, clock):
+        clock.now = 4.0
         handler, transport, _ = with_transport(make(limits=Limits(head_timeout=10)))
         head = upgrade("/chat")
 
@@ -126,7 +127,7 @@ class TestReadingTheHead:
         cuts = head[:10], head[10:50], head[50:] + b"early"
         transport.pieces = [lambda n=n, piece=piece: later(piece, n + 3) for n, piece in enumerate(cuts)]
         request = handler._read_request()
-        assert transport.calls == [("handshake", 110.0)]
+        assert transport.calls == [("handshake", 14.0)]
         assert transport.reads == [(4096, 10.0), (4096, 7.0), (4096, 3.0)]
         assert (request.path, handler._early, transport.received_any) == ("/chat", b"early", True)
         assert handler.request is request

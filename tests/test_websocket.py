@@ -464,8 +464,8 @@ class TestConnecting:
 
         monkeypatch.setattr(module, "dial", dial)
         with pytest.raises(kind) as caught:
-            connect("ws://a.example/", timeout=MAX_SECONDS if len(numbers) == 1 else 9)
-        shares = [9 / 3, 8 / 2, 7.0] if len(numbers) > 1 else [MAX_SECONDS]
+            connect("ws://a.example/", timeout=MAX_SECONDS if len(numbers) == 1 else 10)
+        shares = [10 / 3, 9 / 2, 8.0] if len(numbers) > 1 else [MAX_SECONDS]
         assert dialed == [(n, address, share) for (n, address), share in zip(addresses, shares, strict=True)]
         why = "; ".join(f"10.0.0.{n} port 80: {f'error {m}' if m else 'no number'}" for n, m in enumerate(numbers))
         assert caught.value.strerror == f"cannot connect: {why}"

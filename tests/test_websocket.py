@@ -188,7 +188,13 @@ class TestReceiving:
     def test_without_time_it_lets_the_other_thread_go_on_once(self, make, clock, timeout, waited):
         ws, _ = make()
         waits = []
-        ws._reading, ws._changed.wait = True, lambda seconds: waits.append(seconds) or setattr(clock, "now", 1e13)
+
+        def wait(seconds):
+            waits.append(seconds)
+            assert len(waits) < 2
+            clock.now += seconds if seconds == 0 else 1e13
+
+        ws._reading, ws._changed.wait = True, wait
         with pytest.raises(TimeoutError):
             ws.recv(timeout)
         assert waits == [waited]

@@ -497,6 +497,19 @@ class TestCallsOfTheKernel:
         assert clock.waits == [(10.0, True), (9.0, True), (7.0, True)]
         assert transport.progress == 57.0
 
+    def test_after_64_kib_the_peer_has_its_time_again(self, clock):
+        transport, kernel = self.open(0, 65_535, 1, 0, send_timeout=10)
+        clock.takes = [3.0, 2.0, 4.0, 1.0]
+        transport.send(bytes(65_540))
+        assert [len(data) for data in kernel.sent] == [65_535, 1, 4]
+        assert clock.waits == [(10.0, True), (7.0, True), (10.0, True), (6.0, True)]
+
+    def test_a_header_and_its_payload_are_one_call(self, clock, monkeypatch):
+        monkeypatch.setattr(module, "PER_CALL", True)
+        transport, kernel = self.open()
+        transport.send(b"header", b"payload")
+        assert kernel.sent == [b"headerpayload"]
+
     def test_bytes_that_the_kernel_takes_at_once_need_no_wait(self, clock):
         class Sealed(Transport):
             passthrough, max_record = False, 4

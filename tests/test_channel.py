@@ -361,6 +361,8 @@ class TestTheEnd:
         channel.closed = None
         assert channel.abort_if_unanswered()
         assert transport.aborts == [("our Close was not answered within 10 s", True)]
+        transport.clock.now += 1
+        assert channel.abort_if_unanswered()
 
     def test_without_a_deadline_it_waits_as_long_as_keep_alive_allows(self, make):
         channel, transport = make((15, b"\x81"))

@@ -49,7 +49,7 @@ def server():
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The module's clock, which stands still; and the seconds of each sleep."""
+    """The module's clock, which the test sets, and the seconds of each sleep."""
     clock = SimpleNamespace(now=100.0, slept=[])
     clock.monotonic, clock.sleep = lambda: clock.now, clock.slept.append
     monkeypatch.setattr(module, "time", clock)

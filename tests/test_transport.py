@@ -370,7 +370,7 @@ class Kernel:
 
     def send(self, data, flags=0):
         most = self.takes.pop(0) if self.takes else len(data)
-        if isinstance(most, Exception):
+        if isinstance(most, BaseException):
             raise most
         if most == 0:
             raise BlockingIOError
@@ -499,11 +499,21 @@ class TestCallsOfTheKernel:
         assert transport.progress == 57.0
 
     def test_after_64_kib_the_peer_has_its_time_again(self, clock):
-        transport, kernel = self.open(0, 65_535, 1, 0, send_timeout=10)
+        transport, kernel = self.open(0, 65_535, 100, 0, send_timeout=10)
         clock.takes = [3.0, 2.0, 4.0, 1.0]
-        transport.send(bytes(65_540))
-        assert [len(data) for data in kernel.sent] == [65_535, 1, 4]
+        transport.send(bytes(65_640))
+        assert [len(data) for data in kernel.sent] == [65_535, 100, 5]
         assert clock.waits == [(10.0, True), (7.0, True), (10.0, True), (6.0, True)]
+
+    def test_an_interrupted_rest_is_the_last(self, clock):
+        transport, kernel = self.open(2, KeyboardInterrupt())
+        assert not transport.send_nowait(b"abc")
+        with pytest.raises(KeyboardInterrupt):
+            transport.drain()
+        assert transport.abort_reason == "sending was interrupted"
+        with pytest.raises(ConnectionClosed, match="interrupted"):
+            transport.send(b"more")
+        assert kernel.sent == [b"ab"]
 
     def test_a_header_and_its_payload_are_one_call(self, clock, monkeypatch):
         monkeypatch.setattr(module, "PER_CALL", True)

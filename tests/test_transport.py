@@ -372,6 +372,8 @@ class Kernel:
         most = self.takes.pop(0) if self.takes else len(data)
         if isinstance(most, BaseException):
             raise most
+        if callable(most):
+            most = most() or len(data)
         if most == 0:
             raise BlockingIOError
         self.sent.append(bytes(data[:most]))
@@ -450,6 +452,7 @@ class TestCallsOfTheKernel:
             (float("0.25"), 0, 250_000),
             (float("0.25"), None, None),
             (7.0, 7, 0),
+            (0.7500005, 0, 750_000),
             (0, 0, 1000),
             (-1, 0, 1000),
         ):
@@ -485,10 +488,13 @@ class TestCallsOfTheKernel:
         clock.takes, kernel.pieces = [1.0, 0.25], [b"x"]
         assert transport.receive(10, 2.5) == b"x"
         assert len(clock.waits) == 2
-        clock.takes, kernel.pieces = [1.0], [b""]
+        clock.takes, kernel.pieces = [1.0], [b"", b""]
         transport.abort("enough")
         assert transport.receive(10, 2.5) == b""
         assert len(clock.waits) == 3
+        clock.waits.clear()
+        transport.receive(10, -0.5)
+        assert clock.waits == [(0.0, False)]
 
     def test_sending_waits_for_as_long_as_the_peer_may_be_silent(self, clock):
         transport, kernel = self.open(3, 0, 2, send_timeout=10)
@@ -499,11 +505,33 @@ class TestCallsOfTheKernel:
         assert transport.progress == 57.0
 
     def test_after_64_kib_the_peer_has_its_time_again(self, clock):
-        transport, kernel = self.open(0, 65_535, 100, 0, send_timeout=10)
-        clock.takes = [3.0, 2.0, 4.0, 1.0]
-        transport.send(bytes(65_640))
-        assert [len(data) for data in kernel.sent] == [65_535, 100, 5]
-        assert clock.waits == [(10.0, True), (7.0, True), (10.0, True), (6.0, True)]
+        transport, kernel = self.open(0, 65_535, 100, 65_535, 0, send_timeout=10)
+        clock.takes = [3.0, 2.0, 4.0, 1.0, 1.0]
+        transport.send(bytes(131_200))
+        assert [len(data) for data in kernel.sent] == [65_535, 100, 65_535, 30]
+        assert clock.waits == [(10.0, True), (7.0, True), (10.0, True), (6.0, True), (5.0, True)]
+
+    def test_what_another_thread_queues_while_the_queue_is_written_may_leave_with_it(self, clock):
+        transport, kernel = self.open(2)
+        assert not transport.send_nowait(b"abc")
+        kernel.takes = [0]
+        assert not transport.send_nowait(b"d")
+        kernel.takes = [lambda: transport.queue.append(b"e") and 1]
+        transport.drain()
+        assert kernel.sent == [b"ab", b"c", b"de"]
+
+    @pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), KeyboardInterrupt()])
+    def test_a_close_that_did_not_leave_was_not_sent(self, clock, error):
+        transport, _ = self.open(error)
+        with pytest.raises((ConnectionClosed, KeyboardInterrupt)):
+            transport.send(b"Close", last=True)
+        assert not transport.last_sent
+
+    def test_the_end_of_a_connection_that_has_ended_is_no_error(self, clock):
+        transport, kernel = self.open()
+        kernel.timeout = "gone"
+        transport.close_gracefully(5)
+        assert kernel.calls == [("shutdown", socket.SHUT_WR), ("close",)]
 
     def test_an_interrupted_rest_is_the_last(self, clock):
         transport, kernel = self.open(2, KeyboardInterrupt())

@@ -159,8 +159,8 @@ class TestTheBodyOfARefusal:
 
     def test_each_read_has_the_time_that_is_left(self, clock):
         clock.now = 3.0
-        *_, transport = read(clock, b"HTTP/1.1 403 No\r\n\r\n", b"rea", 2, b"son", b"", deadline=10.0)
-        assert [timeout for _, timeout in transport.reads] == [7, 7, 7, 7, 5]
+        *_, transport = read(clock, b"HTTP/1.1 403 No\r\n\r\n", b"rea", 2, b"so", 4.5, b"n", b"", deadline=10.0)
+        assert [timeout for _, timeout in transport.reads] == [7, 7, 7, 7, 5, 5, 0.5]
 
     def test_16_kib_of_it_are_kept(self, clock):
         for head in (b"200 OK", b"403 No\r\nContent-Length: 99999"):

@@ -97,8 +97,9 @@ class TestTheResponse:
         with pytest.raises(TimeoutError, match="no complete response"):
             read(clock, 11, GOOD)
         assert clock.now == 1010
-        with pytest.raises(TimeoutError, match="no complete response"):
-            read(clock, GOOD)  # its time is over: it does not read
+        for clock.now in (1010.0, 1010.5, 1012.0):  # its time is over: it does not read
+            with pytest.raises(TimeoutError, match="no complete response"):
+                read(clock, GOOD)
 
     @pytest.mark.parametrize(
         ("head", "words", "status"),
@@ -124,6 +125,7 @@ class TestTheResponse:
             ([b"HT", b""], "in the middle of its response: 'HT'", 0),
             ([GOOD[:30], b""], "in the middle of its response: 'HTTP/1.1 101", 101),
             ([b"\x15\x03"], "the response is a TLS alert: this port speaks wss", 0),
+            ([b"\x15\x03\x01\0\2\2F"], "the response is a TLS alert: this port speaks wss", 0),
             ([b"\x15", b"\x04"], r"does not speak HTTP: it sent '\x15'", 0),
             ([b"HTTQ"], "does not speak HTTP: it sent 'HTTQ'", 0),
             ([b"HTTP/1.1 403 X\n"], "answered 403 Forbidden, but its head is invalid: a line ends in a bare LF", 403),
@@ -162,6 +164,18 @@ class TestTheBodyOfARefusal:
         *_, transport = read(clock, b"HTTP/1.1 403 No\r\n\r\n", b"rea", 2, b"so", 4.5, b"n", b"", deadline=10.0)
         assert [timeout for _, timeout in transport.reads] == [7, 7, 7, 7, 5, 5, 0.5]
 
+    def test_a_read_that_took_too_long_is_the_last(self, clock):
+        transport = Script(clock, b"HTTP/1.1 403 No\r\n\r\n", b"rea", b"son")
+        receive = transport.receive
+
+        def slow(size, timeout):
+            clock.now += 4
+            return receive(size, timeout)
+
+        transport.receive = slow
+        response, _ = read_response(transport, 1007.0, Limits())
+        assert response.body == b"rea"
+
     def test_16_kib_of_it_are_kept(self, clock):
         for head in (b"200 OK", b"403 No\r\nContent-Length: 99999"):
             found, reads = body(clock, head, bytes(16_383), b"x", b"y")
@@ -182,7 +196,9 @@ class TestTheBodyOfARefusal:
         assert body(clock, head, b"1F\r\n" + b"x" * 31 + b"\r\n0\r\n\r\n") == (b"x" * 31, 2)
 
     def test_other_codings_are_kept_as_they_are(self, clock):
-        assert body(clock, b"403 No\r\nTransfer-Encoding: chunked, gzip", b"1\r\nx", b"") == (b"1\r\nx", 3)
+        for last in (b"gzip", b"br"):
+            head = b"403 No\r\nTransfer-Encoding: chunked, " + last
+            assert body(clock, head, b"1\r\nx", b"") == (b"1\r\nx", 3)
 
 
 class TestTurn:

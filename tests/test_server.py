@@ -92,6 +92,12 @@ class TestArguments:
             assert server.url == f"ws://[::1]:{server.server_address[1]}"
             assert server.is_loopback
 
+    def test_of_several_addresses_the_first_is_bound(self, monkeypatch):
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, 0)) for host in ("127.0.0.1", "192.0.2.1")]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        with WebSocketServer(("a.example", 0), Echo) as server:
+            assert server.server_address[0] == "127.0.0.1"
+
     def test_the_page_is_wsref_s_own_or_the_given_one(self):
         for page, expected in ((None, module.PAGE.read_bytes()), (b"", b""), (b"<p>", b"<p>")):
             with WebSocketServer(("127.0.0.1", 0), Echo, page=page) as server:
@@ -166,6 +172,8 @@ class TestRegistry:
         assert (delivery.sent, delivery.kept, delivery.dropped) == ([sent], [kept], [dropped])
         assert sent.wires == kept.wires == dropped.wires == [b"\x81\x02hi"]
         assert closing.wires == early.wires == []
+        with pytest.raises(AttributeError):
+            delivery.sent = []
         assert server.broadcast(b"", to=iter([kept])).kept == [kept]
         assert kept.wires[1:] == [b"\x82\x00"]
 
@@ -359,6 +367,13 @@ class TestTheEnd:
         monkeypatch.setattr(socketserver.BaseServer, "serve_forever", lambda *_: 1 / 0)
         server.stop()
         assert server.serve_forever() is None
+
+    def test_what_begins_to_serve_while_the_server_is_stopped_does_not_serve(self, server, monkeypatch):
+        monkeypatch.setattr(socketserver.BaseServer, "serve_forever", lambda *_: 1 / 0)
+        began = []
+        monkeypatch.setattr(server, "shutdown", lambda: began.append(server.serve_forever()))
+        server.stop()
+        assert began == [None]
 
     def test_stop_waits_5_seconds_for_its_thread_but_not_for_itself(self, server):
         joined = []

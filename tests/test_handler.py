@@ -8,7 +8,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from rawclient import PING, TEXT, close, frame, text, upgrade
+from rawclient import PING, PONG, TEXT, close, frame, text, upgrade
 
 from wsref import Compression, ConnectionClosed, Echo, HTTPError, Limits, Request, State, WebSocketHandler
 from wsref.network import handler as module
@@ -147,7 +147,7 @@ class TestReadingTheHead:
         handler._read_request()
         assert searched == [(0, 0), (10, 0), (50, 10), (len(head), 50)]
 
-    @pytest.mark.parametrize(("left", "reads"), [(0.0, 1), (0.5, 2), (1.0, 2)])
+    @pytest.mark.parametrize(("left", "reads"), [(-0.5, 1), (0.0, 1), (0.5, 2), (1.0, 2)])
     def test_when_the_time_is_over_nothing_more_is_read(self, make, clock, left, reads):
         handler, transport, _ = with_transport(make(limits=Limits(head_timeout=10)))
 
@@ -214,6 +214,7 @@ class TestAnswers:
             ("permessage-deflate", None, None),
             ("permessage-deflate", Compression(), "permessage-deflate"),
             ("x-other", Compression(), None),
+            ("deflate-frame", Compression(), None),
             ("x-other, permessage-deflate; no_such=1, permessage-deflate", Compression(), "permessage-deflate"),
         ],
     )
@@ -304,7 +305,13 @@ class TestTheLoop:
         _, transport, calls = self.converse(make, Echo, two, text("c"), frame(PING, b"") * 2, two, close())
         batches = [call for call in calls if "batch" in str(call)]
         assert batches == ["start_batch", "end_batch"] * 3
-        assert transport.sent.count(b"\x81\x01") == 5
+        a, b, c = (frame(TEXT, letter, key=b"") for letter in (b"a", b"b", b"c"))
+        assert transport.sent == a + b + c + frame(PONG, b"", key=b"") * 2 + a + b + frame(8, b"\x03\xe8", key=b"")
+
+    def test_a_message_in_fragments_is_one(self, make):
+        wire = frame(TEXT, b"Hel", fin=False) + frame(PING, b"?") + frame(0, b"lo")
+        _, transport, _ = self.converse(make, Echo, wire, close())
+        assert transport.sent.startswith(frame(PONG, b"?", key=b"") + frame(TEXT, b"Hello", key=b"") + b"\x88")
 
     def test_a_server_that_has_closed_in_the_meantime_says_so_at_once(self, make):
         handler, transport, _ = self.converse(make, WebSocketHandler, close(1001), _is_closing=True)

@@ -152,6 +152,7 @@ class TestRead:
         assert channel.read(began) is False
         channel._silence = 2.98
         channel.read(began + 4.25)
+        assert len(transport.reads) == (2 if pinged else 3)
         assert bool(transport.aborts) is pinged
         assert unframe(transport.sent) == [(0x89, b"")]
 

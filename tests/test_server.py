@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import socketserver
 import ssl
@@ -60,7 +61,7 @@ class TestArguments:
     """What a server is made of"""
 
     def test_the_settings_for_socketserver(self):
-        assert WebSocketServer.allow_reuse_address  # on a POSIX system
+        assert WebSocketServer.allow_reuse_address is (os.name == "posix")
         assert WebSocketServer.daemon_threads
         assert WebSocketServer.request_queue_size == 1024
 

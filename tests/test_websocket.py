@@ -148,6 +148,14 @@ class TestReceiving:
         assert MAX_LATE_READS == 8
         assert len(channel.deadlines) == reads
 
+    def test_a_wait_for_another_thread_counts_as_one_read(self, make):
+        ws, channel = make(*[[]] * 20)
+        ws._reading, ws._changed.wait = True, lambda seconds: setattr(ws, "_reading", False)
+        channel.connection.bytes_needed = 1
+        with pytest.raises(TimeoutError):
+            ws.recv(0)
+        assert len(channel.deadlines) == 7
+
     def test_the_end_is_told_after_the_messages_before_it(self, make):
         ws, channel = make([Message("a"), BYE])
         assert ws.recv() == "a"
@@ -452,7 +460,7 @@ class TestConnecting:
         ("numbers", "kind"),
         [
             ([errno.ECONNREFUSED], ConnectionRefusedError),
-            ([errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ECONNREFUSED], ConnectionRefusedError),
+            ([errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNREFUSED], ConnectionRefusedError),
             ([errno.ECONNREFUSED, errno.ECONNREFUSED, errno.ETIMEDOUT], TimeoutError),
             ([None], TimeoutError),
         ],
@@ -471,7 +479,7 @@ class TestConnecting:
         monkeypatch.setattr(module, "dial", dial)
         with pytest.raises(kind) as caught:
             connect("ws://a.example/", timeout=MAX_SECONDS if len(numbers) == 1 else 10)
-        shares = [10 / 3, 9 / 2, 8.0] if len(numbers) > 1 else [MAX_SECONDS]
+        shares = {1: [MAX_SECONDS], 3: [10 / 3, 9 / 2, 8.0], 4: [10 / 4, 9 / 3, 8 / 2, 7.0]}[len(numbers)]
         assert dialed == [(n, address, share) for (n, address), share in zip(addresses, shares, strict=True)]
         why = "; ".join(f"10.0.0.{n} port 80: {f'error {m}' if m else 'no number'}" for n, m in enumerate(numbers))
         assert caught.value.strerror == f"cannot connect: {why}"

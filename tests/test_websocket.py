@@ -400,6 +400,11 @@ class TestWords:
                 "the server broke the protocol (we sent 1002): bad (RFC 6455 §5.2)",
             ),
             (
+                Closed(1006, "", 1007, False, True, ProtocolError("bad", "RFC 7692 §7.2.3", code=1007), b""),
+                "",
+                "the server broke the protocol (we sent 1007): bad (RFC 7692 §7.2.3)",
+            ),
+            (
                 Closed(1006, "", None, False, True, ProtocolError("bad", "§6.1"), b""),
                 "",
                 "the server broke the protocol (we sent no Close): bad (RFC 6455 §6.1)",
@@ -417,7 +422,7 @@ class TestWords:
                 "to raise it: limits=Limits(max_empty_fragments=...)",
             ),
         ],
-        ids=range(10),
+        ids=range(11),
     )
     def test_how_it_ended(self, closed, abort_reason, words):
         assert how_it_ended(closed, abort_reason) == words

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import runpy
 import select
 import socket
 import sys
@@ -52,6 +53,11 @@ def seconds(run):
 
 class TestWait:
     """One socket"""
+
+    @pytest.mark.parametrize(("platform", "per_call"), [("linux", True), ("darwin", False), ("win32", False)])
+    def test_flags_bound_a_call_on_linux_alone(self, monkeypatch, platform, per_call):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert runpy.run_path(waiting.__file__)["PER_CALL"] is per_call
 
     def test_for_a_read(self, call, ends):
         ours, theirs = ends

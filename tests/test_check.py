@@ -26,6 +26,7 @@ from wsref.check import CASES, Level, NotAnswering, Outcome, grade, parse_target
 from wsref.check.case import Case, Play
 from wsref.check.cases import LARGE_CASES, select
 from wsref.check.codec import BINARY, PING, TEXT, Frame, frame, mask, parse_answer, parse_frame, text
+from wsref.check.gallery import BROKEN
 from wsref.check.gallery.reference import ReferenceServer, serving
 from wsref.check.report import CHAPTERS, Ansi, as_text
 from wsref.check.session import MAX_BODY, Peer
@@ -715,12 +716,81 @@ class TestTheCommandLine:
             (["ws://127.0.0.1/", "--run", "x {url}"], "--run would have no effect: it is for --client"),
             (["ws://127.0.0.1/", "--port", "1"], "--port would have no effect"),
             (["ws://127.0.0.1/", "--json", "a", "--html", "a"], "only one report can go to a"),
+            (["ws://127.0.0.1/", "--subprotocol", "a,b"], "one word of printable ASCII, without commas, not 'a,b'"),
         ],
     )
     def test_usage_errors_say_what_is_wrong_and_exit_with_2(self, capsys, arguments, complaint):
         code, out, err = run(capsys, *arguments)
         assert (code, out) == (2, "")
         assert complaint in err
+
+    def test_the_gallery_is_a_list_of_symptoms_and_v_tells_the_bugs(self, capsys):
+        code, out, err = run(capsys, "--gallery")
+        assert code == 0
+        assert [line.split()[0] for line in out.splitlines()] == list(BROKEN)
+        assert [name for name, server in BROKEN.items() if server.symptom not in out] == []
+        assert "Serve one with --broken NAME" in err
+        code, out, err = run(capsys, "--gallery", "-v")
+        assert (code, err) == (0, "")
+        assert [name for name, s in BROKEN.items() if f"the bug: {s.bug}; found by {s.case}\n" not in out] == []
+
+    def test_a_broken_server_is_served_until_ctrl_c_which_tells_its_bug(self, capsys, monkeypatch):
+        def wait(event):
+            with wsref.connect(re.match("ws://[0-9.:]+/", capsys.readouterr().out)[0]) as ws:
+                ws.send(b"x")
+                assert ws.recv() == "x"
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("wsref.cli.check.wait", wait)
+        code, _, err = run(capsys, "--broken", "all-is-text")
+        assert (code, err) == (0, f"\nThe bug was: {BROKEN['all-is-text'].bug}.\n")
+
+    def test_a_broken_server_needs_a_free_port(self, capsys):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            code, _, err = run(capsys, "--broken", "any-path", "--port", port)
+        assert (code, err) == (2, f"wsref: cannot listen on port {port}: Address already in use\n")
+        code, _, err = run(capsys, "--broken", "any-path", "--port", "70000")
+        assert (code, err) == (2, "wsref: a port is a number from 0 to 65535, not 70000\n")
+
+    def test_a_baseline_that_cannot_be_read_is_one_sentence(self, capsys, tmp_path):
+        code, _, err = run(capsys, "ws://127.0.0.1:1/", "--baseline", str(tmp_path))
+        assert (code, err) == (2, f"wsref: cannot read {tmp_path}: Is a directory\n")
+
+    @pytest.mark.parametrize(
+        ("text", "flags", "complaint"),
+        [
+            (None, [], "cannot read {}: No such file or directory"),
+            ("[]", [], "{}: a spec is a JSON object"),
+            ("{}", [], '{} has no "servers"; for a fuzzingserver.json, add --client'),
+            ('{"cases": ["1.1.1"], "exclude-cases": ["*"]}', ["--client"], "{} leaves no case"),
+        ],
+    )
+    def test_a_spec_that_cannot_be_used_is_one_sentence(self, capsys, tmp_path, text, flags, complaint):
+        spec = tmp_path / "spec.json"
+        if text is not None:
+            spec.write_text(text)
+        code, _, err = run(capsys, "--spec", str(spec), *flags)
+        assert (code, err) == (2, f"wsref: {complaint.format(spec)}\n")
+
+    def test_an_outdir_that_is_a_file_is_one_sentence(self, capsys, tmp_path):
+        spec, outdir = tmp_path / "spec.json", tmp_path / "out"
+        outdir.touch()
+        spec.write_text(json.dumps({"outdir": str(outdir), "servers": [{"agent": "x", "url": "ws://127.0.0.1:1/"}]}))
+        code, _, err = run(capsys, "--spec", str(spec))
+        assert (code, err) == (2, f"wsref: cannot make the folder {outdir}: File exists\n")
+
+    def test_a_second_ctrl_c_is_130_without_a_traceback_or_a_report(self, capsys, monkeypatch):
+        def grade(*_: object, on_ctrl_c: Callable[[], None], **__: object) -> None:
+            on_ctrl_c()
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr("wsref.cli.check.grade", grade)
+        code, out, err = run(capsys, "ws://127.0.0.1:1/")
+        assert (code, out) == (130, "")
+        assert err == (
+            "\nwsref: stopping; the cases in progress end first, then the report follows\nwsref: interrupted\n"
+        )
 
     def test_an_error_does_not_repeat_a_password(self, capsys):
         for scheme in ("ws", "http"):

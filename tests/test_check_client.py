@@ -10,8 +10,10 @@ import shlex
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -22,22 +24,22 @@ from urllib.parse import quote
 import client_gallery
 import gallery
 import pytest
-from conftest import DEADLINE, wait_until
+from conftest import DEADLINE, free_port, wait_until
 
 import wsref
 from wsref.check.cases import matches
-from wsref.check.clients.agents import NO_ECHO, PROBE
+from wsref.check.clients.agents import NO_ECHO, PROBE, Session
 from wsref.check.clients.autobahn import SAME, behaviour, parse_spec, same_as
 from wsref.check.clients.cases import CLIENT_CASES, select
-from wsref.check.clients.command import parse_command
+from wsref.check.clients.command import ENOUGH_REPLAYS, CommandRun, parse_command
 from wsref.check.clients.gallery import BROKEN_CLIENTS
-from wsref.check.clients.grader import Grader, Plan
+from wsref.check.clients.grader import Grader, Listeners, Plan
 from wsref.check.clients.plays import ClientCase
 from wsref.check.clients.reference import Failure, NotOpened, ReferenceClient
 from wsref.check.clients.session import parse_request
 from wsref.check.codec import PING, PONG, TEXT
 from wsref.check.gallery import reference
-from wsref.check.runner import Report
+from wsref.check.runner import NotAnswering, Report
 from wsref.check.verdict import Level, Outcome
 from wsref.cli.main import main
 
@@ -277,6 +279,13 @@ class TestFairness:
         assert "echoes no messages" in report.abilities
 
 
+#: The broken clients whose case takes a timeout or more: only the slow suite plays these.
+WAITS = (
+    *("any-length", "any-opcode", "decodes-pings", "empty-pong", "ignores-eof", "loses-the-rest", "never-ends"),
+    *("no-pong", "off-by-one", "reads-for-ever", "sends-early"),
+)
+
+
 def is_caught(name: str) -> bool:
     """Whether the case that is for this broken client fails."""
     client = BROKEN_CLIENTS[name]
@@ -290,7 +299,7 @@ def is_caught(name: str) -> bool:
 class TestGallery:
     """Each broken client is caught by the case that is for it"""
 
-    @pytest.mark.parametrize("name", list(BROKEN_CLIENTS)[::4])
+    @pytest.mark.parametrize("name", [name for name in BROKEN_CLIENTS if name not in WAITS])
     def test_it_is_caught(self, name):
         assert is_caught(name)
 
@@ -425,6 +434,37 @@ class TestServer:
             with urllib.request.urlopen(f"{base}/status?agent=x", timeout=DEADLINE) as answer:
                 assert json.load(answer) == {"all": 1, "played": 1, "failed": [], "over": True}
 
+    def test_the_report_on_a_client_is_a_page(self):
+        grader = Grader(
+            Plan(select(only=["c7.ping.text"])), Listeners(page=lambda report: f"<p>{len(report.failed)} failed")
+        )
+        grader.start()
+        try:
+            drive(f"{grader.url}/next?agent=x")
+            base = f"http://{grader.target.authority}"
+            with urllib.request.urlopen(f"{base}/report?agent=x", timeout=DEADLINE) as answer:
+                assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+                assert answer.read() == b"<p>0 failed"
+        finally:
+            grader.close()
+
+    def test_a_client_that_hangs_up_during_its_request_or_the_handshake_of_tls_harms_no_other(self, certificate):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        grader = Grader(Plan(select(only=["c7.ping.text"]), tls=context))
+        grader.start()
+        try:
+            with socket.create_connection(("127.0.0.1", grader.target.port)) as hasty:
+                hasty.sendall(b"no TLS\r\n\r\n")
+                with contextlib.suppress(ConnectionResetError):
+                    while hasty.recv(100):  # an alert, then the end
+                        pass
+            trusted = ssl.create_default_context(cafile=certificate[0])
+            with wsref.connect(f"{grader.url}/getCaseCount", ssl_context=trusted) as ws:
+                assert ws.recv() == "1"
+        finally:
+            grader.close()
+
     def test_a_plain_request_for_a_case_gets_426(self):
         with grading(select(only=FEW)) as grader:
             with pytest.raises(urllib.error.HTTPError, match="426") as refused:
@@ -448,6 +488,15 @@ class TestServer:
             assert grader.session("c") is not None
             assert set(grader.sessions) == {"b", "c"}
 
+    def test_the_next_case_is_one_that_applies_and_that_no_other_connection_plays(self):
+        session = Session("x", select(only=["c6.length.126", "c7.ping.text", "c7.ping.empty"]), once=True, echo=False)
+        names = {case.id: case for case in session.cases}
+        assert session.begin(names["c7.ping.empty"])
+        assert not session.begin(names["c7.ping.empty"])
+        assert session.next_case() is names["c7.ping.text"]
+        assert session.next_case() is None
+        assert {v.why for v in session.verdicts.values()} == {NO_ECHO}
+
     def test_two_clients_at_a_time_have_two_reports(self):
         with grading(select(only=FEW)) as grader:
             with ThreadPoolExecutor(2) as pool:
@@ -460,6 +509,20 @@ import sys, wsref
 with wsref.connect(sys.argv[1]) as ws:
     for message in ws:
         ws.send(message)
+"""
+
+
+#: Opens a connection, and does nothing more.  Without wsref, a process starts in a few milliseconds.
+SILENT = """\
+import socket, sys
+host, path = sys.argv[1].removeprefix("ws://").split("/", 1)
+address, port = host.split(":")
+with socket.create_connection((address, int(port))) as sock:
+    sock.sendall(f"GET /{path} HTTP/1.1\\r\\nHost: {host}\\r\\nConnection: Upgrade\\r\\n".encode())
+    sock.sendall(b"Upgrade: websocket\\r\\nSec-WebSocket-Version: 13\\r\\n")
+    sock.sendall(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\\r\\n\\r\\n")
+    while sock.recv(65536):
+        pass
 """
 
 
@@ -648,6 +711,72 @@ class TestCommandLine:
             code, _, err = check(capsys, "--port", str(taken.getsockname()[1]))
         assert code == 2
         assert "cannot listen on 127.0.0.1 port" in err
+        code, _, err = check(capsys, "--port", "70000")
+        assert code == 2
+        assert err.endswith("port 70000: a port is a number from 0 to 65535\n")
+
+    @pytest.mark.parametrize("how", ["--first", "--max-time"])
+    def test_a_run_with_a_command_ends_early(self, capsys, tmp_path, how):
+        file = tmp_path / "silent.py"
+        file.write_text(SILENT)
+        limit = ["--first", "--timeout", "0.2"] if how == "--first" else ["--max-time", "0.1", "--timeout", "0.2"]
+        command = f"{PYTHON} -S -E {shlex.quote(str(file))} {{url}}"
+        code, out, _ = check(capsys, "--run", command, "--jobs", "1", *limit, *only("c6.length", "c7.ping"))
+        assert code == 1
+        assert f"Stopped: {how}: " in out
+        wait_until(lambda: not [thread for thread in threading.enumerate() if "_watch" in thread.name])
+
+    def test_cases_without_an_answer_are_played_again_alone_until_it_is_clear(self, tmp_path):
+        file, played = tmp_path / "silent.py", []
+        file.write_text(f"import sys\nopen({str(tmp_path / 'log')!r}, 'a').write(sys.argv[1] + chr(10))\n{SILENT}")
+        with grading(select(only=["c6.length.1", "c6.length.12*", "c7.ping"]), 0.05) as grader:
+            run = CommandRun(grader, [sys.executable, "-S", "-E", str(file), "{url}"])
+            run.session.agent.echo = True
+            run.play(4, played.append)
+            cases = len(grader.plan.cases)
+        assert [verdict.outcome for verdict in played] == [Outcome.FAIL] * cases
+        assert len((tmp_path / "log").read_text().split()) == cases + ENOUGH_REPLAYS < 2 * cases
+
+    def test_a_command_that_does_not_connect_any_more_ends_the_run(self):
+        with grading(select(only=["c6.length"])) as grader:
+            run = CommandRun(grader, ["true", "{url}"])
+            run.session.agent.echo = True
+            run.play(1, lambda verdict: None)
+        assert run.stopped == "3 times in a row the client ended with status 0 and did not connect"
+        reasons = [verdict.why for verdict in grader.report(run.session, stopped=run.stopped).verdicts]
+        assert reasons[2:4] == ["the client ended with status 0 and did not connect", run.stopped]
+
+    def test_a_command_that_never_connects_is_killed(self, monkeypatch):
+        monkeypatch.setattr("wsref.check.clients.command.START_TIMEOUT", 0.1)
+        with grading(select(only=["c6.length"])) as grader:
+            run = CommandRun(grader, ["sh", "-c", "exec sleep 60", "{url}"])
+            with pytest.raises(NotAnswering, match=r"it did not connect in 0\.1 s"):
+                run.find_out()
+
+    def test_without_a_client_the_time_ends_too(self, capsys):
+        code, out, err = check(capsys, "--port", "0", "--max-time", "0.1", *only(*FEW))
+        assert (code, out) == (1, "")
+        assert err.endswith("wsref: --max-time: the time is over\n")
+
+    def test_first_ends_the_serving_of_drivers_with_a_report(self, capsys):
+        with free_port() as port:
+
+            def is_played() -> bool:
+                with contextlib.suppress(NotOpened, OSError):
+                    BROKEN_CLIENTS["any-accept"]("127.0.0.1", port, "/next?agent=x").run()
+                    return True
+                return False
+
+            def drive_twice() -> None:
+                for _ in range(2):  # the first connection finds out what the client can do
+                    wait_until(is_played)
+
+            driver = threading.Thread(target=drive_twice)
+            driver.start()
+            code, out, _ = check(capsys, "--port", str(port), "--first", *only("c4.accept"))
+            driver.join()
+        assert code == 1
+        assert "Stopped: --first: a case failed" in out
 
 
 WEBSOCKETS = """\

@@ -19,6 +19,7 @@ from conftest import DEADLINE
 
 from wsref.check import CASES, Level, Outcome, grade, parse_target
 from wsref.check.cases import select
+from wsref.check.cases.ch04 import _nothing_follows
 from wsref.check.cases.ch06 import _no_message
 from wsref.check.cases.common import take_pongs
 from wsref.check.cases.deflate import parse_elements, response_fault
@@ -644,6 +645,24 @@ class TestUnfinishedFrames:
         received = served(*(frame(opcode, payload, fin=fin, key=None) for opcode, payload, fin in data))
         with wire_that_receives(received) as (wire, _), pytest.raises(Failed, match="Hello"):
             _no_message(SimpleNamespace(open=lambda: wire, timeout=0.2), b"")
+
+
+class TestTextWithoutFrames:
+    """RFC 9110 §15.2: only frames follow a 101; a learner's server may send text as it is"""
+
+    @pytest.mark.parametrize("ends", [True, False], ids=["ends", "stays"])
+    @pytest.mark.parametrize("data", [b"hello\n", b"hello, world! " * 20, b'{"type": "welcome"}', b"\r\n"])
+    def test_bytes_that_are_no_frames_are_a_failure(self, data, ends):
+        with wire_that_receives(data) as (wire, theirs), pytest.raises(Failed, match="are not frames: ") as caught:
+            if ends:
+                theirs.close()
+            _nothing_follows(SimpleNamespace(open=lambda: wire))
+        assert "the text 'hello'" in caught.value.got or data != b"hello\n"
+
+    @pytest.mark.parametrize("data", [b"", b"\x81\5Hello", b"\x01\5Hello", b"\x81\5Hel"])
+    def test_frames_pass_also_when_the_last_is_not_complete_in_time(self, data):
+        with wire_that_receives(data) as (wire, _):
+            _nothing_follows(SimpleNamespace(open=lambda: wire))
 
 
 class TestPongs:

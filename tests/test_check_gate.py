@@ -28,7 +28,7 @@ from wsref.check.baseline import as_lines, parse
 from wsref.check.cases import select
 from wsref.check.codec import parse_answer
 from wsref.check.gallery.reference import ReferenceServer, serving
-from wsref.check.report import Ansi, transcript
+from wsref.check.report import Ansi, as_junit, as_markdown, as_text, transcript
 from wsref.check.report.causes import causes
 from wsref.check.report.transcript import conversation
 from wsref.check.runner import Capabilities, Report
@@ -198,6 +198,20 @@ class TestTheWire:
             "1.line.two-blanks", (True, b"GET / HTTP/1.1\r\n\r\n"), (False, b"<p>\x1b[2J\n"), (False, b"")
         )
         assert lines[-2:] == [r"got  <p>\x1b[2J␊", "got  the end of TCP"]
+        lines = self.shown("1.line.two-blanks", (True, b"GET / HTTP/1.1\r\n\r\n"), (False, b"x" * 5000))
+        assert lines[-1] == "     ... and 4800 more bytes"
+
+    def test_of_a_long_head_the_first_lines_and_the_last_one_are_shown(self):
+        head = b"GET / HTTP/1.1\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(30)) + b"\r\n"
+        answer = b"HTTP/1.1 431 Request Header Fields Too Large\r\n\r\n"
+        lines = self.shown("1.flood.many-headers", (True, head), (False, answer))
+        assert lines[11:14] == ["     X-10: y", "     ... 19 more lines", "     ␍␊"]
+
+    def test_each_of_several_connections_has_its_number(self):
+        verdict = failed("1.flood.many-headers", "x")
+        verdict.recorded = [[(True, b"GET / HTTP/1.1\r\n\r\n")]] * 2
+        shown = list(conversation(verdict, Ansi(False)))
+        assert [line for line in shown if line.startswith("connection")] == ["connection 1", "connection 2"]
 
     def test_a_run_of_equal_frames_takes_one_line_and_the_last_words_are_shown(self):
         upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -214,6 +228,42 @@ class TestTheWire:
         lines = self.shown("7.ping.three", *sent[:2], (True, pings), (False, b"\x88\x02\x03\xf1"))
         assert "... 19 more ..." in lines
         assert lines[-2].startswith("got  CLOSE")
+
+
+def reported(*verdicts: Verdict, known: dict[str, str] | None = None) -> Report:
+    return Report(parse_target("ws://127.0.0.1/"), Capabilities(101, echo=True), list(verdicts), known=known)
+
+
+class TestPages:
+    """The formats, without a run"""
+
+    def test_markdown_folds_the_failures_of_one_cause_and_names_fixed_cases(self):
+        alike = [failed(f"6.length.{size}", f"BINARY of {size} bytes: 00") for size in (126, 127)]
+        passed = Verdict(BY_ID["6.length.125"], Outcome.PASS)
+        page = as_markdown(reported(*alike, passed, known={"6.length.125": "we know"}), version="1", date="today")
+        assert "<details><summary>and 1 failure, probably with the same cause</summary>" in page
+        assert "<details><summary>1 case of the baseline passed</summary>\n\n<code>6.length.125</code>" in page
+        assert "The rule for one cause" in page
+
+    def test_of_many_reasons_to_skip_the_text_shows_the_most_frequent(self):
+        names = list(BY_ID)[:6]
+        skipped = [Verdict(BY_ID[name], Outcome.SKIP, f"reason {n // 2}") for n, name in enumerate(names)]
+        more = [Verdict(BY_ID[name], Outcome.SKIP, f"other {name}") for name in list(BY_ID)[6:10]]
+        lines = list(as_text(reported(*skipped, *more), Ansi(False)))
+        assert "2 cases skipped: reason 1" in lines
+        assert "4 cases skipped for other reasons: -v shows them" in lines
+
+    def test_a_failure_that_had_no_connection_shows_no_bytes(self):
+        lines = list(as_text(reported(failed("6.length.126", "no connection")), Ansi(False)))
+        assert any("no connection" in line for line in lines)
+        assert not any("on the wire" in line for line in lines)
+
+    def test_a_should_that_failed_is_no_failure_for_junit(self):
+        should = next(case for case in CASES if case.level is Level.SHOULD)
+        page = as_junit(reported(Verdict(should, Outcome.FAIL, "late", "in time")), date="2026-01-01")
+        root = ElementTree.fromstring(page)
+        assert root.find(".//testcase/skipped").get("message") == f"SHOULD failed: {should.title}: late"
+        assert root.get("failures") == "0"
 
 
 class TestBaseline:

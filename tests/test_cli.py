@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import logging
 import os
@@ -20,7 +21,7 @@ from rawclient import CLOSE, TEXT, RawClient, close, text
 
 from wsref import Limits, __version__
 from wsref.cli import serve
-from wsref.cli.main import main
+from wsref.cli.main import build_parser, main
 from wsref.cli.serve import limits_table
 from wsref.cli.terminal import set_up_log
 
@@ -180,6 +181,29 @@ class TestServe:
         client = server.dial()
         client.open(Origin="https://example.com")
 
+    @pytest.mark.parametrize(
+        ("typed", "origin"),
+        [
+            ("HTTPS://Example.com:443/", "https://example.com"),
+            ("http://example.com:443", "http://example.com:443"),
+            ("http://[::1]:80", "http://[::1]"),
+            ("app://x:80", "app://x:80"),
+            ("null", "null"),
+        ],
+    )
+    def test_an_origin_is_written_as_browsers_write_it(self, typed, origin):
+        assert build_parser().parse_args(["serve", "--allow-origin", typed]).allow_origin == [origin]
+
+    @pytest.mark.parametrize(("hard", "limit"), [(4096, 1256), (1100, 1100), (-1, 1256)])
+    def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be(self, monkeypatch, hard, limit):
+        resource = pytest.importorskip("resource")  # Windows has none
+        monkeypatch.setattr(resource, "getrlimit", lambda kind: (1024, hard if hard > 0 else resource.RLIM_INFINITY))
+        changed = []
+        monkeypatch.setattr(resource, "setrlimit", lambda kind, limits: changed.append(limits[0]))
+        serve.raise_open_files_limit(1000)
+        serve.raise_open_files_limit(100)
+        assert changed == [limit]
+
     def test_it_speaks_tls_with_a_certificate(self, served, certificate):
         import ssl
 
@@ -242,6 +266,7 @@ class TestErrors:
             (["--host", "127.0.0.1:80"], "an address is written without brackets, scheme and port"),
             (["--host", "http://localhost/"], "an address is written without brackets, scheme and port"),
             (["--certfile", "/no/such/file"], "cannot read /no/such/file: No such file or directory"),
+            (["--trace=/no/such/file"], "cannot write /no/such/file: No such file or directory"),
         ],
     )
     def test_a_failure_is_one_line_and_exit_code_1(self, arguments, words, capsys):
@@ -250,6 +275,13 @@ class TestErrors:
         assert (out, err.count("\n")) == ("", 1)
         assert err.startswith("wsref: ")
         assert words in err
+
+    def test_other_reasons_why_it_cannot_listen(self):
+        denied, other = OSError(errno.EACCES, "Permission denied"), OSError(errno.ENOBUFS, "No buffer space available")
+        assert serve.explain_bind_error(denied, "::", 80) == (
+            "cannot listen on :: port 80: not permitted (ports below 1024 belong to root)"
+        )
+        assert serve.explain_bind_error(other, "::", 80) == "cannot listen on :: port 80: No buffer space available"
 
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -402,7 +434,13 @@ class TestHelp:
 
     @pytest.mark.parametrize(
         ("variables", "coloured"),
-        [({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False), ({}, False)],
+        [
+            ({"FORCE_COLOR": "1"}, True),
+            ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+            ({"FORCE_COLOR": "1", "TERM": "dumb"}, True),
+            ({"TERM": "dumb"}, False),
+            ({}, False),
+        ],
     )
     def test_the_log_is_coloured_by_force_color_and_never_with_no_color(self, monkeypatch, variables, coloured):
         for name in ("FORCE_COLOR", "NO_COLOR", "TERM"):

@@ -1114,7 +1114,11 @@ class TestErrors:
         assert words in err
 
     @pytest.mark.parametrize(
-        "url", ["http://h/", "ftp://h/", "ws://user:secret@h/", "ws://h:99999/", "ws://::1/", "ws:///h", "ws://h/#x"]
+        "url",
+        [
+            *("http://h/", "ftp://h/", "ws://user:secret@h/", "ws://h:99999/", "ws://::1/", "ws:///h", "ws://h/#x"),
+            *("localhost:99999", "a b"),
+        ],
     )
     def test_no_url_is_suggested_that_has_two_schemes_or_repeats_a_password(self, url, capsys):
         with pytest.raises(SystemExit):

@@ -374,6 +374,7 @@ class TestWhenThingsCross:
         server = serve(journal, limits=Limits(send_timeout=DEADLINE, close_timeout=DEADLINE, shutdown_timeout=5))
         with connected(server) as client:
             _, handler = journal.next()
+            wait_until(lambda: len(server.handlers) == 1)  # its on_open has returned
             blob = bytes(20_000_000)
             server.broadcast(blob)  # the kernel takes a part of it
             handler._go_away()
@@ -387,6 +388,7 @@ class TestWhenThingsCross:
         server = serve(journal, limits=Limits(send_timeout=0.2, shutdown_timeout=0.5))
         with connected(server):
             _, handler = journal.next()
+            wait_until(lambda: len(server.handlers) == 1)  # its on_open has returned
             server.broadcast(bytes(20_000_000))
             handler.close(4000)
             closed = journal.next()[3]
@@ -396,6 +398,7 @@ class TestWhenThingsCross:
         server = serve(journal)
         with connected(server):
             journal.next()
+            wait_until(lambda: len(server.handlers) == 1)  # its on_open has returned
             dropped = [len(server.broadcast(bytes(1_000_000)).dropped) for _ in range(40)]
             assert sum(dropped) == 1
 
@@ -403,6 +406,7 @@ class TestWhenThingsCross:
         server = serve(journal)
         with connected(server) as client:
             _, handler = journal.next()
+            wait_until(lambda: len(server.handlers) == 1)  # its on_open has returned
             handler._transport.write_lock.acquire()  # as a sender does that was just interrupted
             for n in range(5000):
                 assert not server.broadcast(str(n)).dropped
@@ -459,6 +463,7 @@ class TestWhenThingsCross:
         server = serve(journal, limits=Limits(max_backlog=100_000_000, shutdown_timeout=0.5))
         with connected(server) as bad, connected(server) as good:
             handlers = {journal.next()[1] for _ in range(2)}
+            wait_until(lambda: len(server.handlers) == 2)  # its on_open has returned
             (broken,) = (h for h in handlers if h.client_address == bad.socket.getsockname())
             server.broadcast(bytes(20_000_000))
             monkeypatch.setattr(broken._transport, "flush", lambda: 1 // 0)
@@ -469,6 +474,7 @@ class TestWhenThingsCross:
         server = serve(journal, limits=Limits(max_backlog=100_000_000, shutdown_timeout=0.5))
         with connected(server) as client:
             journal.next()
+            wait_until(lambda: len(server.handlers) == 1)  # its on_open has returned
 
             def refuse(thread):
                 raise RuntimeError("can't start new thread")

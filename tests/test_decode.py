@@ -477,6 +477,22 @@ class TestHttp:
         ]
         assert found.words.endswith("1 line of the body left out")
 
+    def test_of_curl_trace_with_tls_only_what_is_inside_is_read_and_a_second_request_is_another_conversation(self):
+        request, answer = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"HTTP/1.1 426 Upgrade Required\r\n\r\n"
+        lines = []
+        for title, data in [
+            ("=> Send SSL data", b"\x16\x03\x01"),
+            *[("=> Send header", request), ("<= Recv header", answer)] * 2,
+        ]:
+            lines.append(f"{title}, {len(data)} bytes ({len(data):#x})")
+            lines += [f"{at:04x}: {row.hex(' '):47} {letters(row)}" for at, row in rows(data)]
+        found = read_text("\n".join(lines))
+        assert [(piece.conversation, piece.data) for piece in found.pieces] == [
+            *((0, request), (0, answer)),
+            *((1, request), (1, answer)),
+        ]
+        assert found.words.endswith("1 block of SSL data left out")
+
 
 class TestStreams:
     """Dumps of both directions: Wireshark's "Follow stream", strace"""
@@ -525,6 +541,10 @@ class TestStreams:
         assert found.notes == ("1 other line left out",)
         _, out, _ = run(stdin=lines)
         assert "TEXT frame from a server" in out
+
+    def test_a_dump_of_strace_is_between_bars(self):
+        """strace -e read=4"""
+        assert read_text(f" | 00000  {HELLO.hex(' '):49}  {letters(HELLO)} |").data == HELLO
 
 
 # -- Packets, written here by their RFCs
@@ -705,6 +725,16 @@ class TestPackets:
             with contextlib.suppress(PasteError):
                 assert read_text(data.hex(" ")).data == data
 
+    def test_an_invalid_tcp_header_is_named(self):
+        segment = tcp(HELLO)
+        short = segment[:12] + b"\x40" + segment[13:]  # a header of 16 bytes
+        with pytest.raises(PasteError, match="with an invalid TCP header in it, and no TCP"):
+            read_text(ethernet(ipv4(short)).hex())
+
+    def test_tcpdump_without_whole_packets(self):
+        with pytest.raises(PasteError, match="a packet of tcpdump is not whole, or has no TCP"):
+            read_text(tcpdump([HELLO, LONG]))
+
     def test_tcpdump(self):
         found = read_text(tcpdump(connection(TALK)))
         assert sent(found, True) == b"".join(data for by_client, data in TALK if by_client)
@@ -786,6 +816,12 @@ class TestCaptures:
     def test_a_capture_from_the_middle_does_not_know_the_client(self):
         found = read_bytes(pcap(map(ethernet, connection([(True, HELLO), (False, text("x", key=b""))], syn=False))))
         assert [piece.by_client for piece in found.pieces] == [None, None]
+        found = read_bytes(pcap(map(ethernet, connection(TALK[1:4], syn=False))))  # from the answer on
+        assert [piece.by_client for piece in found.pieces] == [False, True, False]
+
+    def test_the_bytes_of_a_syn_are_the_first_ones(self):
+        packets = [ipv4(tcp(HELLO, sequence=7, flags=2)), ipv4(tcp(LONG, sequence=8 + len(HELLO)))]
+        assert read_bytes(pcap(map(ethernet, packets))).data == HELLO + LONG
 
     def test_every_beginning_of_a_capture_is_read_or_refused(self):
         packets = list(map(ethernet, connection(TALK)))
@@ -901,6 +937,16 @@ class TestRefusals:
             ('read(4, "abc", 9) = 2', "read moved 2 bytes, and its string has 3"),
             (r"\0x5555 <x>: 1", "this is not hex: '\\\\'"),
             ("fe80::1", "half a byte: '1' at line 1, column 7"),
+            ("[129, 5] ...", "the list is cut off at line 1, column 10: print all of it, best as hex"),
+            ("[129, 5], 'x'", """this is not in the list: "'x'" at line 1, column 11"""),
+            ("0: 129\n1: 256", "a byte is a number from 0 to 255, not 256"),
+            (r'"\x81" /* a', "this comment has no end: '/*' at line 1, column 8"),
+            (r'"\x81"...', "the string is cut off at line 1, column 7: print all of it, best as hex"),
+            (r'"\x81", "\000" <repeats 20 times>', "gdb has shortened repeated bytes: use x/...xb"),
+            (
+                '{"at": 1, "by_server": true, "data": ""}\n{"at": 2, "by_server": true, "data": ""}',
+                "this is a recording of --trace: python -m wsref decode --replay FILE",
+            ),
             ("hello", "this is not hex: 'h' at line 1, column 1"),
             ("hell", "this is not hex: 'h' at line 1, column 1"),
         ],
@@ -1135,7 +1181,17 @@ class TestCommand:
         assert err == "wsref: this is not hex: 's' at line 1, column 1; and there is no file of this name\n"
         code, out, err = run("frame.bin", "x")
         assert (code, out) == (2, "")
-        assert run(str(tmp_path))[0] == 1
+        assert run("--raw", "8105")[1:] == (explain(HELLO)[0].text() + "\n", "read as: raw bytes, 11 bytes\n")
+        code, _, err = run(str(tmp_path))
+        assert code == 1 and err.endswith("Is a directory\n")
+
+    def test_a_file_that_is_too_large_is_refused_before_it_is_read_to_its_end(self, run, tmp_path, monkeypatch):
+        monkeypatch.setattr("wsref.cli.decode._MAX_INPUT", 1 << 20)
+        monkeypatch.chdir(tmp_path)
+        with open("large.pcap", "wb") as stream:
+            stream.truncate(1 << 30)
+        code, _, err = run("large.pcap")
+        assert (code, err) == (2, "wsref: 'large.pcap' has more than 1 MiB: cut it, or filter the capture\n")
 
     def test_raw_bytes_that_look_like_text(self, run):
         assert run("--raw", stdin="81")[2] == "read as: raw bytes, 2 bytes\n"
@@ -1185,7 +1241,13 @@ class TestCommand:
         assert (code, out) == (2, "")
         assert err == "wsref: this is not hex: 'h' at line 1, column 1\n"
 
-    @pytest.mark.parametrize("arguments", [["--client", "--server"], ["--svg", "--json"], ["--deflate", "x=1"]])
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            *(["--client", "--server"], ["--svg", "--json"], ["--deflate", "x=1"]),
+            *(["--port", "0"], ["--port", "65536"]),
+        ],
+    )
     def test_flags_that_make_no_sense_are_usage(self, run, arguments):
         with pytest.raises(SystemExit) as caught:
             run("8105", *arguments)
@@ -1210,6 +1272,8 @@ class TestCommand:
         answer += "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
         assert run(answer, "--key", "dGhlIHNhbXBsZSBub25jZQ==")[0] == 0
         assert run(answer, "--key", "AAAAAAAAAAAAAAAAAAAAAA==")[0] == 1
+        code, _, err = run(answer, "--key", "é")
+        assert code == 2 and "a key is ASCII: 24 characters of base64" in err
 
     def test_svg_is_one_document_however_many_frames(self, run):
         code, out, _ = run("--svg", (HELLO + frame(9)).hex())

@@ -547,6 +547,7 @@ LARGE_PAGES = (
     "report-card.html",  # every finding in every server
     "genindex-all.html",
     "node.html",  # two programs side by side
+    "explanation/one-connection.html",  # a third of the server's code
     "source/tests/*.html",  # whole files
     "reference/musts/rfc6455-05.html",  # every sentence about frames, with code and tests
     "reference/api/check.clients.gallery.html",  # 76 broken clients

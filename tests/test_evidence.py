@@ -40,6 +40,13 @@ class TestTables:
 
         assert soak.problems(tables.evidence("soak")) == []
 
+    def test_the_tests_reach_95_percent_of_the_package_and_each_folder_has_its_row(self, tables):
+        _, *rows = tables.coverage()
+        quick, every = (tables.evidence("coverage")[key]["folders"] for key in ("quick", "all"))
+        assert quick.keys() == every.keys() == {"", *tables.FOLDERS}
+        assert float(rows[-1][2].removesuffix("%")) >= 95
+        assert [row for row in rows if float(row[1][:-1]) > float(row[2][:-1])] == [], "all tests run at least the same"
+
     def test_the_picture_has_a_curve_for_each(self, tables):
         samples = [{"second": n, "memory": 2048 + n, "threads": 3 + n} for n in range(5)]
         assert tables.picture(samples).count("<polyline") == 2

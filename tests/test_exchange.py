@@ -155,6 +155,27 @@ class TestExchange:
         assert exchange.names("/chat") == ["Bob"]
         assert exchange.claim("/chat", "Ann")
 
+    def test_after_its_end_it_delivers_nothing(self):
+        exchange, got = Exchange(), []
+        exchange.start(got.append)
+        exchange.publish("/chat", "before")
+        exchange.close()
+        exchange.publish("/chat", "after")
+        assert [line.text for line in got] == ["before"]
+
+    def test_without_the_package_it_says_how_to_install_it(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "redis", None)
+        with pytest.raises(ExchangeError, match=r"pip install 'wsref\[redis\]'"):
+            RedisExchange("redis://127.0.0.1/")
+
+    def test_a_name_that_cannot_be_given_back_comes_free_later(self, redis_server, exchanges, log):
+        redis = redis_server()
+        exchange = exchanges(redis.url)
+        assert exchange.claim("/chat", "Ann")
+        redis.kill()
+        exchange.release("/chat", "Ann")
+        assert "the name 'Ann' comes free later: the exchange at redis://" in log.text
+
 
 class TestSharedChat:
     """The chat over both kinds"""
@@ -198,6 +219,16 @@ class TestSharedChat:
         wait_until(lambda: back.has("line 9"))
         assert back.got[0] == "* some lines are missing here"
         assert len(places(back.got)) >= 5
+
+    def test_a_gap_is_told_to_everyone(self, serve, clients):
+        exchange = Exchange()
+        server = serve(with_exchange(exchange))
+        ann = clients(server, "Ann")
+        wait_until(lambda: ann.has("Ann has joined"))
+        exchange._deliver(Gap(3))
+        exchange._deliver(Gap(None))
+        wait_until(lambda: ann.has("some lines are missing here"))
+        assert ann.got[-2:] == ["* 3 lines are missing here", "* some lines are missing here"]
 
 
 class TestManyServers:

@@ -16,7 +16,7 @@ from conftest import DEADLINE
 from test_cli import ENVIRONMENT
 
 from wsref.cli.main import main
-from wsref.exercises import runner, stubs
+from wsref.exercises import runner, solutions, stubs
 
 ROOT = Path(__file__).parents[1]
 EXERCISES = [(chapter, name) for chapter in stubs.CHAPTERS for name in stubs.definitions(stubs.solution_of(chapter))]
@@ -86,10 +86,8 @@ class TestEveryExercise:
         assert runner.verdict(chapter, name, path)
 
     @pytest.mark.parametrize(("chapter", "name"), EXERCISES)
-    def test_the_solution_is_right(self, chapter, name, tmp_path):
-        path = tmp_path / "solution.py"
-        path.write_text(stubs.solution_of(chapter), "utf-8")
-        assert runner.verdict(chapter, name, path) == ""
+    def test_the_solution_is_right(self, chapter, name):
+        assert runner.verdict(chapter, name, Path(solutions.__file__).with_name(f"ch{chapter:02}.py")) == ""
 
     @pytest.mark.parametrize(("chapter", "name"), EXERCISES)
     def test_the_book_asks_for_it_and_shows_the_solution(self, chapter, name):
@@ -162,6 +160,24 @@ class TestChecking:
             "1 of 3 exercises right",
             "If you are stuck: python -m wsref exercise 3 --solution",
         ]
+
+    @pytest.mark.parametrize(
+        ("source", "why"),
+        [
+            ("", "{path} has no header_size"),
+            ("header_size = 5", "header_size must be a function or a class, as in the stub, not int"),
+            ("x = 1\n1 / 0", "ZeroDivisionError: division by zero\n{path}, line 2: 1 / 0"),
+            (
+                "def header_size(second):\n    return SIZES[second]",
+                "header_size(0) raises NameError: name 'SIZES' is not defined\n{path}, line 2: return SIZES[second]",
+            ),
+            ("def header_size(second):\n    raise SystemExit", "SystemExit\n{path}, line 2: raise SystemExit"),
+        ],
+    )
+    def test_the_verdict_on_an_answer(self, tmp_path, source, why):
+        path = tmp_path / "answer.py"
+        path.write_text(source)
+        assert runner.verdict(6, "header_size", path) == why.format(path=path)
 
     def test_an_exception_comes_with_the_learners_line_and_an_end_of_the_process_is_told(self, exercise, tmp_path):
         (tmp_path / "exercise_06.py").write_text(

@@ -412,6 +412,12 @@ class TestIncomplete:
             assert last._repr_html_()
         assert explain(wire)[-1].missing == ""
 
+    @pytest.mark.parametrize("data", [b"H", b"GE", b"\x16\x03"])
+    def test_bytes_that_may_be_the_beginning_of_anything_are_a_frame_with_a_note(self, data):
+        (description,) = explain(data)
+        assert "frame" in description.title
+        assert description.notes[-1] == "or it is the beginning of HTTP text, or of TLS"
+
     def test_nothing_is_described_by_nothing(self):
         assert explain(b"") == []
         assert explain_frames(b"") == []

@@ -99,6 +99,18 @@ class TestFirstByte:
         with pytest.raises(ProtocolError, match=words):
             parse_header(bytes([first, 0x80]), masked=True)
 
+    @pytest.mark.parametrize("text", [b"hello", b'{"a": 1}', b"0: ok", b"<p>"])
+    @pytest.mark.parametrize("masked", [True, False], ids=["server", "client"])
+    def test_text_without_a_frame_is_called_text(self, text, masked):
+        with pytest.raises(ProtocolError) as caught:
+            parse_header(b"\x81\x00" + text, 2, masked=masked, rsv_allowed=0x40)
+        assert f"; {text[:2].decode()!r} looks like text, not like a frame (RFC 6455 §5.2)" in str(caught.value)
+
+    @pytest.mark.parametrize("data", ["c280", "7105", "71a5", "f161"])
+    def test_no_other_frame_is_called_text(self, data):
+        with pytest.raises(ProtocolError, match=r"set; no extension defines them \(RFC 6455 §5.2\)$"):
+            parse_header(bytes.fromhex(data), masked=True)
+
 
 class TestSecondByte:
     """RFC 6455 §5.1, §5.5"""

@@ -181,6 +181,16 @@ class TestGoodHeads:
         assert request.version == version
 
 
+class TestMemory:
+    """A connection keeps its request"""
+
+    @pytest.mark.parametrize("name", ["Upgrade", "Sec-WebSocket-Key", "user-agent"])
+    def test_the_names_of_most_requests_are_kept_once(self, name):
+        (first, _), (second, _) = (parse_header(f"{name}: {n}".encode()) for n in range(2))
+        assert first is second == name
+        assert Headers([(first, "0")])._names[0] is Headers([(second, "1")])._names[0]
+
+
 class TestHeaders:
     """RFC 9110 §5.1-5.3, §5.6.1"""
 

@@ -27,6 +27,16 @@ def everything(queue, max_size=1 << 30):
     return taken
 
 
+class TestMemory:
+    """Most connections never have a frame that waits"""
+
+    def test_a_queue_keeps_no_deque_before_its_first_frame_and_shares_nothing_afterwards(self):
+        first, second = SendQueue(100), SendQueue(100)
+        assert first.items is second.items
+        assert first.append(b"hello")
+        assert (list(first.items), list(second.items), list(SendQueue(100).items)) == ([b"hello"], [], [])
+
+
 class TestAppend:
     """The queue is bounded in bytes"""
 

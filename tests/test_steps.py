@@ -6,6 +6,7 @@ import ast
 import contextlib
 import errno
 import io
+import re
 import signal
 import socket
 import ssl
@@ -14,11 +15,13 @@ import subprocess
 import sys
 import threading
 import tokenize
+import zlib
+from types import SimpleNamespace
 
 import pytest
 from carry_step import merged
 from conftest import DEADLINE, free_port
-from rawclient import CLOSE, PING, PONG, TEXT, RawClient, close, connected, frame, text, upgrade
+from rawclient import BINARY, CLOSE, PING, PONG, TEXT, RawClient, close, connected, frame, text, upgrade
 
 from wsref import connect, running
 from wsref.apps.running import StepServer
@@ -28,6 +31,52 @@ from wsref.steps import SEEN, diff_of, load, path_of, source_of
 PLAIN = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 BAD = upgrade(Sec_WebSocket_Key="short")
 STEPS = list(SEEN)
+
+
+#: Heads that each step refuses: the status and the reason.
+BAD_HEADS = [
+    (PLAIN.removesuffix(b"\r\n") + b"X: " + b"x" * 16384, 431, "larger than 16384 bytes"),
+    (b"GET / HTTP/1.1\nHost: x\n\n", 400, "each line must end in CRLF"),
+    (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400, "each header line must be NAME: VALUE"),
+    (b"GET / HTTP/1.1\r\n\r\n", 400, "one Host header"),
+    (b"GET / HTTP/1.1\r\nHost: x/y\r\n\r\n", 400, "it must be a host"),
+]
+
+TAIL = b"\x00\x00\xff\xff"  # RFC 7692 §7.2.1: it is not sent
+
+
+def deflated(data: bytes, flush: int) -> bytes:
+    deflater = zlib.compressobj(wbits=-15)
+    return deflater.compress(data) + deflater.flush(flush)
+
+
+def server_context(certificate) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    return context
+
+
+@contextlib.contextmanager
+def serving(step, *arguments, Handler=(), **changed):  # noqa: N803
+    """A step's server whose program has other constants, and whose handler has other methods."""
+    program = load(step, log=[].append)
+    vars(program).update(changed)
+    for name, method in dict(Handler).items():
+        setattr(program.Handler, name, method)
+    with program.Server(("127.0.0.1", 0), program.Handler, *arguments) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+
+
+def rest_of(address, request: bytes) -> bytes:
+    """The whole answer to a request."""
+    client = RawClient(address)
+    client.send(request)
+    with contextlib.closing(client.socket):
+        return client.rest()
 
 
 def status(address, request: bytes) -> int:
@@ -67,6 +116,30 @@ class TestTheTable:
     def test_bad_http_is_refused_at_every_step(self, at, step):
         assert status(at(step).server_address, b"garbage\r\n\r\n") == 400
 
+    def test_a_bad_head_is_refused_with_the_reason_at_every_step(self, at, step):
+        address = at(step).server_address
+        for head, code, reason in BAD_HEADS:
+            answer = rest_of(address, head)
+            assert answer.startswith(b"HTTP/1.1 %d " % code), reason
+            assert reason.encode() in answer
+
+    def test_the_answer_to_head_has_no_body(self, at, step):
+        head, _, body = rest_of(at(step).server_address, PLAIN.replace(b"GET", b"HEAD")).partition(b"\r\n\r\n")
+        assert re.search(rb"\r\nContent-Length: [1-9]", head)
+        assert body == b""
+
+    @pytest.mark.parametrize("step", range(5, 12))
+    def test_a_browser_gets_a_page_with_the_426(self, at, step):
+        answer = rest_of(at(step).server_address, PLAIN.replace(b"\r\n\r\n", b"\r\nAccept: text/html\r\n\r\n"))
+        assert answer.startswith(b"HTTP/1.1 426 ")
+        assert b"\r\nContent-Type: text/html; charset=utf-8\r\n" in answer and b"<!doctype html>" in answer
+
+    def test_a_client_that_leaves_inside_its_head_gets_no_answer(self, at, step):
+        with connected(at(step), None) as client:
+            client.send(b"GET / HT")
+            client.socket.shutdown(socket.SHUT_WR)
+            assert client.rest() == b""
+
     @pytest.mark.parametrize("step", [4, 5])
     def test_before_frames_the_server_closes_after_the_101(self, at, step):
         with connected(at(step)) as client:
@@ -77,6 +150,25 @@ class TestTheTable:
         with connected(at(step)) as client:
             client.send(text("hello"))
             assert client.frame() == (TEXT, b"hello")
+
+    @pytest.mark.parametrize("step", range(6, 12))
+    def test_lengths_of_all_three_forms(self, at, step):
+        with connected(at(step)) as client:
+            for size in (125, 126, 65535, 65536):
+                client.send(frame(BINARY, b"x" * size))
+                assert client.frame() == (BINARY, b"x" * size)
+
+    @pytest.mark.parametrize("step", range(6, 12))
+    def test_a_length_that_is_not_minimal(self, at, step):
+        with connected(at(step)) as client:
+            client.send(frame(TEXT, b"x", form=16))
+            assert client.closed()[0] == (1002 if step >= 8 else None)
+
+    @pytest.mark.parametrize("step", range(7, 12))
+    def test_a_pong_that_nobody_asked_for(self, at, step):
+        with connected(at(step)) as client:
+            client.send(frame(PONG, b"?") + text("after"))
+            assert client.frame() == (TEXT, b"after")
 
     @pytest.mark.parametrize("step", range(6, 12))
     def test_fragments(self, at, step):
@@ -110,6 +202,12 @@ class TestTheTable:
             client.send(close(4000))
             assert client.closed()[0] == (4000 if step >= 8 else None)
 
+    @pytest.mark.parametrize("step", range(8, 12))
+    def test_a_close_without_a_code(self, at, step):
+        with connected(at(step)) as client:
+            client.send(frame(CLOSE, b""))
+            assert client.closed()[0] == 1005
+
     @pytest.mark.parametrize("step", range(6, 12))
     def test_an_unmasked_frame(self, at, step):
         with connected(at(step)) as client:
@@ -122,6 +220,46 @@ class TestTheTable:
             head = client.open(Sec_WebSocket_Extensions="permessage-deflate")
         assert ("permessage-deflate" in head) is (step >= 9)
 
+    @pytest.mark.parametrize("step", range(9, 12))
+    @pytest.mark.parametrize(
+        ("offer", "answer"),
+        [
+            ("x, permessage-deflate; server_max_window_bits=8, permessage-deflate; x", None),
+            (
+                "permessage-deflate; server_max_window_bits=8, permessage-deflate; server_max_window_bits=10",
+                "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10",
+            ),
+        ],
+        ids=["none that it can accept", "the second one"],
+    )
+    def test_the_first_offer_that_it_can_accept(self, at, step, offer, answer):
+        with connected(at(step), None) as client:
+            head = client.open(Sec_WebSocket_Extensions=offer)
+        found = re.search("\r\nSec-WebSocket-Extensions: (.*)\r\n", head + "\r\n")
+        assert (found and found[1]) == answer
+
+    @pytest.mark.parametrize("step", range(9, 12))
+    def test_a_compressed_message(self, at, step):
+        whole, final = deflated(b"Hello", zlib.Z_SYNC_FLUSH).removesuffix(TAIL), deflated(b"Hel", zlib.Z_FINISH)
+        for frames in (
+            frame(TEXT, whole, rsv=0x40),
+            frame(TEXT, whole[:3], rsv=0x40, fin=False) + frame(0, whole[3:]),
+            frame(TEXT, final + deflated(b"lo", zlib.Z_SYNC_FLUSH).removesuffix(TAIL), rsv=0x40),  # RFC 7692 §7.2.3.4
+        ):
+            with connected(at(step), None) as client:
+                client.open(Sec_WebSocket_Extensions="permessage-deflate")
+                client.send(frames)
+                first, length = client.take(2)
+                assert first == 0xC0 | TEXT
+                assert zlib.decompressobj(-15).decompress(client.take(length) + TAIL) == b"Hello"
+
+    @pytest.mark.parametrize("step", range(9, 12))
+    def test_a_message_that_cannot_be_decompressed(self, at, step):
+        with connected(at(step), None) as client:
+            client.open(Sec_WebSocket_Extensions="permessage-deflate")
+            client.send(frame(TEXT, b"\xff", rsv=0x40))
+            assert client.closed()[0] == 1007
+
     @pytest.mark.parametrize("step", range(4, 12))
     def test_an_unknown_path_and_the_chat(self, at, step):
         server = at(step)
@@ -131,20 +269,24 @@ class TestTheTable:
                 client.send(text("hi"))
                 assert client.frame()[1] == (b"hi" if step < 10 else b"* Ann has joined")
 
-    @pytest.mark.parametrize("step", [10, 11])
-    def test_silence(self, step):
-        program = load(step, log=[].append)
-        program.PING_AFTER = 0.05
-        with program.Server(("127.0.0.1", 0), program.Handler) as server:
-            threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-            with connected(server) as client:
+    @pytest.mark.parametrize(("step", "tls"), [(10, False), (11, False), (11, True)])
+    def test_silence(self, step, tls, certificate):
+        contexts = [server_context(certificate)] if tls else []
+        with serving(step, *contexts, PING_AFTER=0.05) as server:
+            trusted = ssl.create_default_context(cafile=certificate[0]) if tls else None
+            with connected(server, context=trusted) as client:
                 assert client.frame() == (PING, b"")
                 assert client.closed()[0] is None
-            server.shutdown()
 
     @pytest.mark.parametrize("step", range(4, 12))
     def test_a_page_from_elsewhere(self, at, step):
         assert status(at(step).server_address, upgrade(Origin="https://evil.example")) == (403 if step >= 11 else 101)
+
+    def test_one_client_too_many(self):
+        with serving(11, MAX_CLIENTS=1) as server, connected(server) as client:
+            client.send(text("hi"))
+            assert client.frame() == (TEXT, b"hi")  # it is in the list of clients
+            assert status(server.server_address, upgrade()) == 503
 
     @pytest.mark.parametrize("step", [10, 11])
     def test_the_end_of_the_server(self, step):
@@ -166,10 +308,28 @@ class TestTheTable:
                 assert [bob.recv(), ann.recv()] == ["Bob: hello"] * 2
             assert ann.recv() == "* Bob has left"
 
+    @pytest.mark.parametrize("step", [10, 11])
+    def test_a_member_of_the_chat_that_takes_no_more_is_cut_off(self, step):
+        ours, theirs = socket.socketpair()
+        full = SimpleNamespace(
+            name="Ann", request=ours, send_message=lambda *message: ours.recv(1, socket.MSG_DONTWAIT)
+        )
+        with ours, theirs, load(step).Server(("127.0.0.1", 0), None) as server:
+            server.clients.append(full)
+            server.tell("hello")
+            assert theirs.recv(1) == b""
+            server.clients.clear()
+
+    def test_the_end_does_not_wait_for_a_client_that_sends_for_ever(self, step):
+        pieces = iter([b"x"] * 1000)
+        endless = SimpleNamespace(
+            shutdown=lambda how: None, settimeout=lambda seconds: None, recv=lambda size: next(pieces), close=list
+        )
+        load(step).Handler.finish(SimpleNamespace(request=endless))
+        assert len([*pieces]) == 900
+
     def test_tls_in_step_11(self, certificate):
-        server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server_side.load_cert_chain(*certificate)
-        client_side = ssl.create_default_context(cafile=certificate[0])
+        server_side, client_side = server_context(certificate), ssl.create_default_context(cafile=certificate[0])
         with running(step=11, ssl_context=server_side) as server, connect(server.url, ssl_context=client_side) as ws:
             for message in ("hi", "x" * 100_000):
                 ws.send(message)
@@ -185,23 +345,15 @@ class TestAMistakeInTheProgram:
 
     @pytest.mark.parametrize("step", STEPS)
     def test_before_the_101_it_is_a_500(self, step, capfd):
-        program = load(step, log=[].append)
-        program.Handler.read_request = lambda self: 1 / 0
-        with program.Server(("127.0.0.1", 0), program.Handler) as server:
-            threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        with serving(step, Handler={"read_request": lambda self: 1 / 0}) as server:
             assert status(server.server_address, upgrade()) == 500
-            server.shutdown()
         assert "ZeroDivisionError" in capfd.readouterr().err
 
-    @pytest.mark.parametrize("step", range(8, 12))
-    def test_after_it_a_1011(self, step, capfd):
-        program = load(step, log=[].append)
-        program.Handler.read_message = lambda self: 1 / 0
-        with program.Server(("127.0.0.1", 0), program.Handler) as server:
-            threading.Thread(target=server.serve_forever, args=(0.01,)).start()
-            with connected(server) as client:
-                assert client.closed()[0] == 1011
-            server.shutdown()
+    @pytest.mark.parametrize("step", range(6, 12))
+    def test_after_it_the_end_and_from_step_8_on_a_1011(self, step, capfd):
+        broken = {"read_frame": lambda self, max_payload=0: 1 / 0}
+        with serving(step, Handler=broken) as server, connected(server) as client:
+            assert client.closed()[0] == (1011 if step >= 8 else None)
         assert "ZeroDivisionError" in capfd.readouterr().err
 
 
@@ -327,6 +479,11 @@ class TestCommandLine:
             raise OSError("full")
 
         with running(step=8, tap=lambda transport, peer: tap) as step, connect(step.url) as ws:
+            ws.send("hi")
+            assert ws.recv() == "hi"
+
+    def test_a_connection_without_a_tap(self):
+        with running(step=8, tap=lambda transport, peer: None) as step, connect(step.url) as ws:
             ws.send("hi")
             assert ws.recv() == "hi"
 

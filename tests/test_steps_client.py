@@ -177,6 +177,24 @@ class TestFrames:
             self.read(pair, data)
         assert error.value.code == code
 
+    @pytest.mark.parametrize(
+        ("data", "sent", "printed"),
+        [
+            (b"\x8a\x01p\x88\x00", b"\x88\x80", "closed: None 'no code'"),
+            (b"\x83\x00", b"\x88\xa4", "closed: 1002 'opcode 3 is reserved (section 5.2)'"),
+            (b"\x81", b"", "ended: the server has ended TCP"),
+        ],
+        ids=["a Close without a code, after a Pong", "a broken rule", "the end of TCP"],
+    )
+    def test_how_a_conversation_ends(self, pair, data, sent, printed, capsys):
+        client, server = pair
+        server.sendall(data)
+        server.shutdown(socket.SHUT_WR)
+        client.converse()
+        client.socket.shutdown(socket.SHUT_WR)
+        assert server.recv(100)[:2] == sent
+        assert capsys.readouterr().out == printed + "\n"
+
     @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536])
     def test_what_it_sends_is_masked_with_a_new_key(self, pair, size):
         client, server = pair

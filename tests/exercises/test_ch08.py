@@ -17,6 +17,9 @@ def cut_in_a_character(code, reason):
     return code.to_bytes(2, "big") + reason.encode()[:123]
 
 
+KEY_ERROR = "close_payload(1005, '') must raise ValueError, not KeyError: 1005"
+
+
 class CountsAllClientsTogether(ThreeOnly):
     def on_open(self):
         self.taken = self.together
@@ -56,6 +59,7 @@ class OtherCode(ThreeOnly):
         ("close_payload", cut_in_a_character, "61 whole characters fit into 123 bytes"),
         ("close_payload", lambda code, reason: close_payload(code, reason[:120]), "123 bytes of reason fit"),
         ("close_payload", lambda code, reason: close_payload(code if code < 1005 else 1000, reason), "must return "),
+        ("close_payload", lambda code, reason: (code == 1005 and {}[code]) or close_payload(code, reason), KEY_ERROR),
         ("ThreeOnly", CountsAllClientsTogether, "the second client must get 'message 3', not Close 4000"),
         ("ThreeOnly", Answers, "the first client must get 'message 1', not '1 of 3'"),
         ("ThreeOnly", OtherCode, "must get Close 4000 'that was the third', not Close 1000"),

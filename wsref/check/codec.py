@@ -91,6 +91,18 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def hex_and_text(data: bytes) -> str:
+    r"""Return bytes in hex, and as text if they look like text: a learner's server may forget the frame.
+
+    >>> hex_and_text(b"hello\n")
+    "68 65 6c 6c 6f 0a, the text 'hello'"
+    >>> hex_and_text(b"\x81\5hell")
+    '81 05 68 65 6c 6c'
+    """
+    text = data.decode("latin-1").rstrip()
+    return data.hex(" ") + f", the text {text!r}" * (text.isascii() and text.isprintable() and bool(text))
+
+
 @dataclass(frozen=True)
 class Answer:
     """A response, read leniently, with its faults.

@@ -521,8 +521,6 @@ class _Run:
         """
         confirmed = innocent = 0
         for failure in self._failures:
-            if failure.case.id in self.done:
-                continue
             verdict = failure
             if self._report.capabilities.unasked != failure.unasked or (
                 failure.unanswered and (innocent or confirmed < ENOUGH_REPLAYS)

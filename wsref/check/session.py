@@ -31,6 +31,7 @@ from .codec import (
     Answer,
     Frame,
     frame,
+    hex_and_text,
     parse_answer,
     parse_frame,
     upgrade,
@@ -585,7 +586,7 @@ class Wire:
         while (parsed := parse_frame(self._buffer, from_client=self.IS_SERVER)) is None:
             if not self._receive_more(deadline):
                 if self._buffer:
-                    raise Failed(f"TCP ended inside a frame, after {bytes(self._buffer[:40]).hex(' ')}")
+                    raise Failed(f"TCP ended inside a frame, after {hex_and_text(bytes(self._buffer[:40]))}")
                 return None
         received, size = parsed
         del self._buffer[:size]

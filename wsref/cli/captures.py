@@ -39,7 +39,7 @@ def read_capture(data: bytes, port: int | None = None) -> Pasted:
     for link, packet in packets:
         if packet is None:
             notes.append("the file ends inside a packet")
-            break
+            continue  # it was the last one
         try:
             segment = parse_packet(packet, link)
         except NotTcp:

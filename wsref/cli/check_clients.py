@@ -134,12 +134,12 @@ def grade_clients(
 def _listening(plan: Plan, listeners: Listeners, options: argparse.Namespace, spec: Spec | None) -> Iterator[Grader]:
     host = options.host or (spec and spec.host) or "127.0.0.1"
     port = options.port if options.port is not None else (spec and spec.port) or (0 if options.command else PORT)
+    if not 0 <= port < 1 << 16:
+        raise CommandError(f"cannot listen on {host} port {port}: a port is a number from 0 to 65535")
     try:
         grader = Grader(plan, listeners, host=host, port=port)
     except OSError as error:
         raise CommandError(explain_bind_error(error, host, port)) from None
-    except OverflowError:
-        raise CommandError(f"cannot listen on {host} port {port}: a port is a number from 0 to 65535") from None
     grader.start()
     try:
         yield grader
@@ -166,22 +166,22 @@ def _run_command(grader: Grader, desk: Desk, command: list[str]) -> int:
             run.find_out()
         except NotAnswering as error:
             raise CommandError(f"cannot grade {options.command}: {report.printable(str(error))}") from None
-        watch = threading.Thread(target=_watch, args=(run, desk), daemon=True)
-        watch.start()
-        run.play(options.jobs, note)
+        over = threading.Event()
+        threading.Thread(target=_watch, args=(run, desk, over), daemon=True).start()
+        try:
+            run.play(options.jobs, note)
+        finally:
+            over.set()
     desk.deliver(grader, run.session, run.stopped, interrupted=interrupted.is_set())
     return 130 if interrupted.is_set() else desk.code
 
 
-def _watch(run: CommandRun, desk: Desk) -> None:
+def _watch(run: CommandRun, desk: Desk, over: threading.Event) -> None:
     """Stop the run at the end of its time, or at the first failure if that is enough."""
     end = time.monotonic() + desk.options.max_time
-    while not run.stopped:
-        if desk.enough:
-            run.stop("--first: a case failed")
-        elif time.monotonic() > end:
-            run.stop("--max-time: the time is over")
-        time.sleep(TICK)
+    while not over.wait(TICK):
+        if reason := _reason_to_stop(desk, end):
+            run.stop(reason)
 
 
 # -- With drivers ---------------------------------------------------------------------------------------

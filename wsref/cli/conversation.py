@@ -24,6 +24,7 @@ import select
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
@@ -123,7 +124,7 @@ def ending(closed: Closed, max_size: int) -> str:
 # -- The conversation -------------------------------------------------------------------
 
 
-class Conversation:
+class Conversation(ABC):
     """The common part of :class:`Filter` and :class:`~wsref.cli.prompt.Terminal`.
 
     A second thread prints the messages; the main thread is in :meth:`converse`.
@@ -249,21 +250,21 @@ class Conversation:
         """Note that standard output takes no more.  A reader that has ended, such as head, needs no words."""
         self.fail("" if isinstance(error, BrokenPipeError) else f"cannot write to standard output: {error.strerror}")
 
+    @abstractmethod
     def converse(self) -> None:
         """Send the input, until it or the conversation ends.
 
         Raises:
             ConnectionClosed, KeyboardInterrupt: These end it, too.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def show(self, message: str | bytes) -> None:
         """Print a message (in the printing thread)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def wake(self) -> None:
         """End :meth:`converse` (in another thread)."""
-        raise NotImplementedError
 
 
 # -- As a filter --------------------------------------------------------------------------

@@ -198,8 +198,6 @@ def read_json(text: str) -> Pasted | None:
         if first.startswith("{") and '"by_server"' in first and '"data"' in first:
             raise _recording() from None
         return None
-    if not isinstance(value, dict):
-        return None
     if {"peer", "sent", "data"} <= set(value):
         raise _recording()
     if "log" in value:

@@ -24,7 +24,7 @@ from ..protocol.spec import CloseCode, Role, State
 from .transport import Transport
 
 #: Bytes that a read asks for while little arrives.  An idle connection waits with a buffer of
-#: this size; with 4 KiB, which do not come from Python's own heap, it takes 32 KiB in all, not 25.
+#: this size; with 4 KiB, which do not come from Python's own heap, it takes 29 KiB in all, not 26.
 MIN_READ_SIZE = 512
 
 #: Bytes that a read asks for at most.  A message of 1 MiB costs 1.73 ms of processor time with

@@ -10,6 +10,9 @@ from ..protocol.errors import ConnectionClosed
 #: Bytes.  Small frames that wait are joined into writes of at most this size.
 MAX_WRITE = 64 * 1024
 
+#: What waits where nothing has waited yet: one object for all connections, as an empty deque takes 0.7 KiB.
+EMPTY: deque[bytes | memoryview] = deque(maxlen=0)
+
 
 class SendQueue:
     """Frames that wait to be sent on one connection, bounded in bytes.
@@ -27,7 +30,7 @@ class SendQueue:
     """
 
     def __init__(self, max_size: int) -> None:
-        self.items: deque[bytes | memoryview] = deque()
+        self.items = EMPTY
         self.size = 0  # bytes in it
         self.closed = False  # a Close is in it or was sent: nothing may follow
         self._max_size = max_size
@@ -51,6 +54,8 @@ class SendQueue:
             waiting = self.size + unsent
             if waiting and waiting + len(data) > self._max_size and not last:
                 return False
+            if self.items is EMPTY:
+                self.items = deque()
             self.items.append(data)
             self.size += len(data)
             self.closed = last

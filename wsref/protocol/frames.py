@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .errors import ProtocolError
+from .errors import ProtocolError, quote_ascii
 from .masking import apply_mask
 from .spec import (
     CONTROL,
@@ -97,7 +97,9 @@ def parse_header(
     length, end = second & LENGTH, start + 2
 
     if rsv & ~rsv_allowed:
-        raise ProtocolError(f"RSV bits {rsv >> 4:03b} are set; no extension defines them", "§5.2")
+        text = data[start:end].decode("latin-1")
+        hint = f"; {quote_ascii(text)} looks like text, not like a frame" * (text.isascii() and text.isprintable())
+        raise ProtocolError(f"RSV bits {rsv >> 4:03b} are set; no extension defines them{hint}", "§5.2")
     if opcode is None:
         raise ProtocolError(f"opcode {first & OPCODE:#x} is reserved", "§5.2")
     if rsv and (opcode & CONTROL or opcode is Opcode.CONTINUATION):

@@ -40,6 +40,12 @@ NO_HEADER = re.compile(rb"[^\r\t -~]|.*[\0-\x08\x0b-\x0c\x0e-\x1f\x7f]", re.DOTA
 # address in brackets; then, perhaps, a port.
 HOST = re.compile(r"(?:(?:[!$&'()*+,;=\-._~0-9A-Za-z]|%[0-9A-Fa-f]{2})*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 
+# Names that most requests have.  A connection keeps its request: these strings, shared, save 0.7 KiB of it.
+# (``sys.intern`` would keep each name that a client invents, for ever, in Python without the GIL.)
+_USUAL = ("Host", "Connection", "Upgrade", "Origin", "User-Agent", "Cookie", "Accept-Encoding", "Accept-Language")
+_WEBSOCKET = tuple(f"Sec-WebSocket-{word}" for word in ("Key", "Version", "Protocol", "Extensions"))
+_SHARED = {name: name for usual in _USUAL + _WEBSOCKET for name in (usual, usual.lower())}
+
 #: The first bytes of a peer that speaks another protocol.
 HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n"  # RFC 9113 §3.4
 TLS_CLIENT_HELLO = b"\x16\x03"  # RFC 8446 §5.1: handshake record, version 3.x
@@ -65,7 +71,8 @@ class Headers:
 
     def __init__(self, pairs: list[tuple[str, str]] | tuple[tuple[str, str], ...] = ()) -> None:
         self._pairs = tuple(pairs)
-        self._names = [name.lower() for name, _ in self._pairs]  # once: a handshake looks up some 15 names
+        names = (name.lower() for name, _ in self._pairs)  # once: a handshake looks up some 15 names
+        self._names = [_SHARED.get(name, name) for name in names]
 
     def lines(self, name: str) -> list[str]:
         """Return the value of each line with that name, in order."""
@@ -341,7 +348,7 @@ def parse_header(line: bytes) -> tuple[str, str]:
     """
     text = line.decode("latin-1")
     if found := HEADER_LINE.fullmatch(text):
-        return found[1], found[2].strip(" \t")
+        return _SHARED.get(found[1], found[1]), found[2].strip(" \t")
     name, colon, value = text.partition(":")
     if text[:1] in (" ", "\t"):
         raise HTTPError(400, f"a header line begins with a blank: {quote_ascii(line)}", "RFC 9112 §5.2: obs-fold")

@@ -7,7 +7,9 @@
 :mod:`wsbook.tables`    tables from the code: limits, rules, steps, errors
 :mod:`wsbook.cases`     the cases of ``check``, and its gallery of broken servers
 :mod:`wsbook.traced`    reads what ties rules and threats to code and tests; no Sphinx in it
+:mod:`wsbook.walk`      records the code that one connection runs; no Sphinx in it
 :mod:`wsbook.musts`     ``musts``, ``musts-coverage``, ``threats``, ``advisories``, ``faults``
+:mod:`wsbook.walked`    ``walk``: shows that code
 :mod:`wsbook.evidence`  tables of long runs: fuzzing, mutants, coverage, the soak
 :mod:`wsbook.boxes`     ``differs``, ``break-it``, ``exercise``, ``solution``, ``columns``
 :mod:`wsbook.api`       a page for each module
@@ -25,13 +27,16 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
+
+#: The modules that register something.
+PARTS = ("api", "boxes", "cases", "evidence", "google", "js", "labs", "look", "musts", "pictures", "shown", "steps")
+PARTS += ("tables", "toc", "walked")
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Register everything with Sphinx."""
-    from . import api, boxes, cases, evidence, google, js, labs, look, musts, pictures, shown, steps, tables, toc
-
-    for part in (api, boxes, cases, evidence, google, js, labs, look, musts, pictures, shown, steps, tables, toc):
-        part.setup(app)
+    for part in PARTS:
+        importlib.import_module(f"{__name__}.{part}").setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -16,7 +16,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
-from . import traced
+from . import traced, walk
 from .runner import ROOT
 from .toc import write_pages
 
@@ -108,8 +108,8 @@ def sentence_of(test: str) -> str:
     return test.rpartition("::test_")[2].replace("_", " ")
 
 
-class _Traced(SphinxDirective):
-    """Links to lines, relative to the page."""
+class Traced(SphinxDirective):
+    """Links to lines, relative to the page: the base of the directives here and of ``walk``."""
 
     def up(self, page: str) -> str:
         """Return the link from this page to another one."""
@@ -214,7 +214,7 @@ def cases_of_rows() -> dict[str, list[Any]]:
     return cases
 
 
-class Musts(_Traced):
+class Musts(Traced):
     """The rows of one table, section by section; with a number, those of a first-level section."""
 
     required_arguments = 1
@@ -314,7 +314,7 @@ def _cell(row: traced.Row) -> str:
 # -- Threats -------------------------------------------------------------------------------------
 
 
-class Threats(_Traced):
+class Threats(Traced):
     """The threats, each with its answer."""
 
     def run(self) -> list[nodes.Node]:
@@ -344,7 +344,7 @@ def _limits(names: Iterable[str]) -> nodes.paragraph:
     return paragraph
 
 
-class Advisories(_Traced):
+class Advisories(Traced):
     """Faults that other libraries had, and the tests that look for them here."""
 
     def run(self) -> list[nodes.Node]:
@@ -360,7 +360,7 @@ class Advisories(_Traced):
         return self.item(one.id, f" {one.where}", one.what, parts)
 
 
-class Faults(_Traced):
+class Faults(Traced):
     """The faults, or with the argument ``statements`` what holds during all of them."""
 
     optional_arguments = 1
@@ -388,7 +388,7 @@ class Faults(_Traced):
 
 
 def linked_files() -> list[Path]:
-    """Return every file that a table names."""
+    """Return every file that a table names, or a part of which the walk shows."""
     _, rows = traced.read_all()
     threats, advisories = traced.read_threats()
     faults, statements = traced.read_faults()
@@ -398,7 +398,7 @@ def linked_files() -> list[Path]:
         for one in (*rows, *threats, *advisories, *faults, *statements)
         for name in one.tests
     }
-    return sorted(paths)
+    return sorted(paths | {piece.path for piece in walk.pieces()})
 
 
 def source_pages(app: Any) -> Iterator[tuple[str, dict[str, Any], str]]:

@@ -21,7 +21,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
-from . import evidence
+from . import evidence, walk
 from .runner import ROOT
 
 Rows = list[tuple[str, ...]]  # the first row is the heading
@@ -404,6 +404,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "interpreters": interpreters,
     "versions": versions,
     "processes": processes,
+    "walk": walk.counts,
     **evidence.TABLES,
 }
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 
 from ..case import Needs, Play
-from ..codec import KEY, TEXT, Answer, accept_for, text, upgrade
+from ..codec import KEY, OPCODE_NAMES, TEXT, Answer, accept_for, hex_and_text, text, upgrade
 from ..plays import accepted, ask, in_words
 from ..rule import Rule, cases_of
 from ..session import Peer, Silence
@@ -53,14 +53,19 @@ def _as_written(peer: Peer) -> None:
 def _nothing_follows(peer: Peer) -> None:
     wire = peer.open()
     wire.send_fin()
+    fault = ""
     try:
         for _ in wire.frames():
             pass
     except Failed as failure:
+        rest = wire.rest(0)
         if "inside a frame" in failure.got:
-            raise Failed(f"the bytes after the 101 are not frames: {failure.got}", "frames, or nothing") from None
-    if any("reserved" in fault for fault in wire.faults):
-        raise Failed(f"the bytes after the 101 are not frames: {wire.faults[0]}", "frames, or nothing")
+            fault = failure.got
+        elif rest and (rest[0] & 0x70 or rest[0] & 15 not in OPCODE_NAMES):
+            fault = f"they begin with {hex_and_text(rest[:40])}"  # and then silence
+    fault = fault or next((fault for fault in wire.faults if "reserved" in fault or "RSV" in fault), "")
+    if fault:
+        raise Failed(f"the bytes after the 101 are not frames: {fault}", "frames, or nothing")
 
 
 def _says_1_1(peer: Peer, answer: Answer) -> None:
@@ -175,7 +180,7 @@ CASES = cases_of(
          "A 1xx response is terminated by the end of the header section; it cannot contain content or trailers."),
     ("4.answer.nothing-follows", "Only frames follow the empty line of the 101",
      Play(f"{in_words(upgrade())} and FIN", "the 101, then frames or nothing", _nothing_follows, Needs.OPEN),
-     "One empty line ends the head; a second one would begin a frame with opcode 0xD."),
+     "One empty line ends the head; a second one would begin a frame with opcode 0xD.  Text needs a frame, too."),
 
     Rule(INTEROP, "RFC 9110 §15.2",
          "HTTP/1.0 has no status codes below 200, and some clients accept only HTTP/1.1 for a handshake."),

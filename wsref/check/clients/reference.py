@@ -229,9 +229,8 @@ class ReferenceClient:
                 key, equals, value = (part.strip() for part in parameter.partition("="))
                 self.check_parameter(key, bool(equals), value)
                 self.agreed[key] = value
-        if self.agreed is not None:
-            self.new_deflater()
-            self.inflater = zlib.decompressobj(-15)
+        self.new_deflater()
+        self.inflater = zlib.decompressobj(-15)
 
     def check_extension(self, name: str, times: int) -> None:
         """Check the name of an extension."""

@@ -270,13 +270,13 @@ class TestPing:
 
     @pytest.mark.parametrize(("kept", "full"), [(10, False), (11, True)])
     def test_messages_before_the_pong_are_kept_up_to_the_limit(self, make, kept, full):
-        ws, _ = make([Message("x" * 36)] * kept, [Pong(b"")], max_backlog=1000)
+        ws, channel = make([Message("x" * 36)] * kept, [Pong(b"")], max_backlog=1000)
         if full:
             with pytest.raises(TimeoutError, match=r"^11 messages came before the Pong: recv\(\) them first$"):
                 ws.ping()
         else:
             assert ws.ping() == 0
-        assert len(ws._inbox) == kept
+        assert (len(ws._inbox), len(channel.deadlines)) == (kept, 1 if full else 2)
 
     def test_on_a_connection_that_ends_it_says_why(self, make):
         ws, _ = make([BYE])

@@ -237,6 +237,7 @@ class TestPing:
             return [Message("first"), Pong(b"x")]
 
         ws, channel = make(slow)
+        clock.now = 2.0
         assert ws.ping(b"x") == 2.5
         assert channel.calls == [("refuse_reentry",), ("transmit", b"ping x")]
         assert ws._pings == []
@@ -473,6 +474,7 @@ class TestConnecting:
     def test_each_address_has_its_share_of_the_time_and_the_last_error_counts(self, clock, monkeypatch, numbers, kind):
         addresses = [(n, (f"10.0.0.{n}", 80)) for n in range(len(numbers))]
         monkeypatch.setattr(module, "addresses_of", lambda where: addresses)
+        timeout = {1: MAX_SECONDS if numbers[0] else 0.5}.get(len(numbers), 10)
         dialed = []
 
         def dial(family, address, seconds):
@@ -483,8 +485,8 @@ class TestConnecting:
 
         monkeypatch.setattr(module, "dial", dial)
         with pytest.raises(kind) as caught:
-            connect("ws://a.example/", timeout=MAX_SECONDS if len(numbers) == 1 else 10)
-        shares = {1: [MAX_SECONDS], 3: [10 / 3, 9 / 2, 8.0], 4: [10 / 4, 9 / 3, 8 / 2, 7.0]}[len(numbers)]
+            connect("ws://a.example/", timeout=timeout)
+        shares = {1: [timeout], 3: [10 / 3, 9 / 2, 8.0], 4: [10 / 4, 9 / 3, 8 / 2, 7.0]}[len(numbers)]
         assert dialed == [(n, address, share) for (n, address), share in zip(addresses, shares, strict=True)]
         why = "; ".join(f"10.0.0.{n} port 80: {f'error {m}' if m else 'no number'}" for n, m in enumerate(numbers))
         assert caught.value.strerror == f"cannot connect: {why}"

@@ -178,18 +178,19 @@ class TestReceiving:
         assert ws.recv() == "a"
         assert channel.calls == [("reply", b"pong")]
 
-    def test_another_thread_reads_and_this_one_finds_its_message(self, make):
+    def test_another_thread_reads_and_this_one_finds_its_message(self, make, clock):
         ws, _ = make()
         waits = []
 
         def wait(seconds):
             waits.append(seconds)
+            clock.now += 2.5
             if len(waits) == 2:
                 ws._inbox.append(Message("a"))
 
         ws._reading, ws._changed.wait = True, wait
         assert ws.recv(3) == "a"
-        assert waits == [3.0, 3.0]
+        assert waits == [3.0, 0.5]
         assert ws._reading
 
     @pytest.mark.parametrize(("timeout", "waited"), [(0, 0.0), (-1, 0.0), (1e12, threading.TIMEOUT_MAX)])

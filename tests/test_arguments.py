@@ -21,12 +21,14 @@ SERVER = [
     pytest.param({"ssl_context": "cert.pem"}, "ssl_context", id="ssl_context: str"),
     pytest.param({"compression": True}, "compression", id="compression: True"),
     pytest.param({"limits": {"max_message_size": 5}}, "limits", id="limits: dict"),
+    pytest.param({"limits": None}, "limits", id="limits: None"),
     pytest.param({"page": "<!doctype html>"}, "page", id="page: str"),
 ]
 
 CLIENT = [
     pytest.param({"url": 8765}, "url", id="url: int"),
     pytest.param({"url": b"ws://127.0.0.1/"}, "url", id="url: bytes"),
+    pytest.param({"url": None}, "url", id="url: None"),
     pytest.param({"timeout": 0}, "timeout", id="timeout: 0"),
     pytest.param({"timeout": None}, "timeout", id="timeout: None"),
     pytest.param({"timeout": "5"}, "timeout", id="timeout: str"),

@@ -140,6 +140,21 @@ class TestRead:
         channel.keeps_alive = False
         assert channel.read()
         assert (transport.clock.now, transport.sent, transport.aborts) == (1100, b"", [])
+        assert [timeout for _, timeout in transport.reads] == [20] * 5
+
+    @pytest.mark.parametrize("pinged", [False, True])
+    def test_a_silence_that_is_longer_by_a_rounding_error_counts(self, make, pinged):
+        """2.98 + (7.2 - 2.98) is more than 7.2."""
+        channel, transport = make((100, b""))
+        transport.limits = Limits(ping_interval=1 if pinged else 7.2, ping_timeout=7.2 if pinged else 1)
+        channel = Channel(transport, channel.connection)
+        began = transport.clock.now + (1 if pinged else 0)
+        assert channel.read(began) is False
+        channel._silence = 2.98
+        channel.read(began + 4.25)
+        assert len(transport.reads) == (2 if pinged else 3)
+        assert bool(transport.aborts) is pinged
+        assert unframe(transport.sent) == [(0x89, b"")]
 
     def test_a_ping_that_cannot_be_sent_is_no_error(self, make):
         channel, transport = make((25, b""))
@@ -157,6 +172,13 @@ class TestRead:
         assert transport.aborts == [("our Close was not answered within 10 s", True)]
         assert unframe(transport.sent) == [(0x88, b"\x03\xe8")]
 
+    def test_after_the_deadline_of_our_close_it_does_not_wait(self, make):
+        channel, transport = make()
+        channel.close(1000)
+        transport.clock.now += 11
+        assert channel.read()
+        assert [timeout for _, timeout in transport.reads] == [0]
+
     def test_how_much_it_asks_for_follows_what_comes_and_after_a_second_it_is_little_again(self, make):
         channel, transport = make((0, bytes(512)), (0, bytes(4096)), (0, bytes(32768)), (0, bytes(262_144)), (5, b"x"))
         for _ in range(5):
@@ -165,7 +187,15 @@ class TestRead:
         assert [timeout for _, timeout in transport.reads] == [20, 1, 1, 1, 1, 19]
 
     @pytest.mark.parametrize(
-        ("sizes", "asked"), [([511], 512), ([512, 511], 4096), ([512, 511, 512], 4096), ([512, 511, 511], 512)]
+        ("sizes", "asked"),
+        [
+            ([511], 512),
+            ([512, 511], 4096),
+            ([512, 511, 512], 4096),
+            ([512, 511, 511], 512),
+            ([512, 511, 512, 513], 4096),
+            ([512, 511, 513], 4096),
+        ],
     )
     def test_the_rest_of_a_full_read_says_nothing(self, make, sizes, asked):
         channel, transport = make(*((0, bytes(size)) for size in sizes), (0, b"x"))
@@ -206,6 +236,9 @@ class TestSend:
     def test_after_our_close_nothing_is_sent(self, make):
         channel, transport = make()
         channel.close()
+        assert not channel.can_send
+        with pytest.raises(ConnectionClosed, match="the connection is CLOSING"):
+            channel.send_nowait(b"\x81\x00")
         transport.abort("it is over")
         channel.reply(b"\x8a\x00")
         for call in (lambda: channel.send("x"), channel.ping, lambda: channel.send_nowait(b"\x81\x00")):
@@ -253,6 +286,13 @@ class TestSend:
         with pytest.raises(KeyError):
             channel.send_fragments(pieces())
         assert unframe(transport.sent) == [(1, b"a"), (0x88, b"\x03\xf3the message cannot be completed")]
+
+    @pytest.mark.parametrize("difference", [-1, 1])
+    def test_while_another_thread_sends_pieces_any_call_is_good(self, make, difference):
+        channel, _ = make()
+        channel._fragmenting = threading.get_ident() + difference
+        channel.send("x")
+        channel.ping()
 
     def test_pieces_may_not_use_their_connection(self, make):
         for use in ("send", "ping", "close", "reply", "send_fragments"):
@@ -326,6 +366,12 @@ class TestTheEnd:
         transport.aborted_locally = True
         assert self.finish(channel).initiated_locally is False
 
+    def test_an_abort_after_a_close_with_a_code_of_an_application_changes_nothing(self, make):
+        channel, transport = make((1, close(4000)))
+        channel.read()
+        transport.aborted_locally = True
+        assert self.finish(channel).initiated_locally is False
+
     def test_a_client_waits_for_the_server_to_end_tcp_and_a_server_does_not(self, make):
         for role in Role:
             wire = close(1000, key=KEY if role is Role.SERVER else b"")
@@ -334,6 +380,22 @@ class TestTheEnd:
             assert self.finish(channel).was_clean
             lingers = [] if role is Role.SERVER else [(262_144, 1), (262_144, 0.75)]
             assert transport.reads[1:] == lingers
+
+    @pytest.mark.parametrize("late", [0.5, 1.5])
+    def test_a_client_whose_time_is_over_waits_no_longer(self, make, late):
+        channel, transport = make((1, close(1000, key=b"")), role=Role.CLIENT)
+        channel.read()
+        transport.clock.now = 3.0
+        transport.reads.clear()
+
+        def receive(size, timeout):
+            transport.reads.append(timeout)
+            transport.clock.now += 0.25 if len(transport.reads) == 1 else 0.75 + late
+            return b"late"
+
+        transport.receive = receive
+        self.finish(channel)
+        assert transport.reads == [1, 0.75]
 
     def test_a_client_whose_server_has_ended_waits_no_longer(self, make):
         channel, transport = make((1, close(1000, key=b"")), (0.5, b""), role=Role.CLIENT)
@@ -361,6 +423,8 @@ class TestTheEnd:
         channel.closed = None
         assert channel.abort_if_unanswered()
         assert transport.aborts == [("our Close was not answered within 10 s", True)]
+        transport.clock.now += 1
+        assert channel.abort_if_unanswered()
 
     def test_without_a_deadline_it_waits_as_long_as_keep_alive_allows(self, make):
         channel, transport = make((15, b"\x81"))

@@ -90,12 +90,16 @@ class TestTheResponse:
         *_, transport = read(clock, 1, GOOD, deadline=10.0)
         assert [timeout for _, timeout in transport.reads][:1] == [7]
 
+    def test_the_last_second_counts_too(self, clock):
+        assert read(clock, 0.25, GOOD, deadline=1000.5)[0].status == 101
+
     def test_without_a_byte_the_deadline_decides(self, clock):
         with pytest.raises(TimeoutError, match="no complete response"):
             read(clock, 11, GOOD)
         assert clock.now == 1010
-        with pytest.raises(TimeoutError, match="no complete response"):
-            read(clock, GOOD)  # its time is over: it does not read
+        for clock.now in (1010.0, 1010.5, 1012.0):  # its time is over: it does not read
+            with pytest.raises(TimeoutError, match="no complete response"):
+                read(clock, GOOD)
 
     @pytest.mark.parametrize(
         ("head", "words", "status"),
@@ -110,8 +114,9 @@ class TestTheResponse:
         with pytest.raises(HandshakeFailed, match=re.escape(words)) as caught:
             read(clock, head)
         assert (caught.value.status, clock.now) == (status, 1002)
-        with pytest.raises(TimeoutError, match=re.escape(words)):
-            read(clock, head, deadline=1004.0)
+        for left in (2, 1.5, 0.5):
+            with pytest.raises(TimeoutError, match=re.escape(words)):
+                read(clock, head, deadline=clock.now + left)
 
     @pytest.mark.parametrize(
         ("pieces", "words", "status"),
@@ -120,6 +125,7 @@ class TestTheResponse:
             ([b"HT", b""], "in the middle of its response: 'HT'", 0),
             ([GOOD[:30], b""], "in the middle of its response: 'HTTP/1.1 101", 101),
             ([b"\x15\x03"], "the response is a TLS alert: this port speaks wss", 0),
+            ([b"\x15\x03\x01\0\2\2F"], "the response is a TLS alert: this port speaks wss", 0),
             ([b"\x15", b"\x04"], r"does not speak HTTP: it sent '\x15'", 0),
             ([b"HTTQ"], "does not speak HTTP: it sent 'HTTQ'", 0),
             ([b"HTTP/1.1 403 X\n"], "answered 403 Forbidden, but its head is invalid: a line ends in a bare LF", 403),
@@ -140,6 +146,9 @@ class TestTheBodyOfARefusal:
     def test_it_is_as_long_as_it_says(self, clock):
         assert body(clock, b"403 No\r\nContent-Length: 6", b"rea", b"son and more") == (b"reason", 3)
         assert body(clock, b"403 No\r\nContent-Length: 0") == (b"", 1)
+        for second in (b"2", b"x"):
+            head = b"403 No\r\nContent-Length: 6\r\nContent-Length: " + second
+            assert body(clock, head, b"reason") == (b"reason", 2)
 
     def test_else_it_is_read_to_the_end_or_the_deadline(self, clock):
         assert body(clock, b"403 No", b"rea", b"son", b"") == (b"reason", 4)
@@ -151,6 +160,23 @@ class TestTheBodyOfARefusal:
 
     def test_at_the_deadline_nothing_more_is_read(self, clock):
         assert body(clock, b"403 No", b"rea", 10.0, b"son", b"late") == (b"reason", 4)
+
+    def test_each_read_has_the_time_that_is_left(self, clock):
+        clock.now = 3.0
+        *_, transport = read(clock, b"HTTP/1.1 403 No\r\n\r\n", b"rea", 2, b"so", 4.5, b"n", b"", deadline=10.0)
+        assert [timeout for _, timeout in transport.reads] == [7, 7, 7, 7, 5, 5, 0.5]
+
+    def test_a_read_that_took_too_long_is_the_last(self, clock):
+        transport = Script(clock, b"HTTP/1.1 403 No\r\n\r\n", b"rea", b"son")
+        receive = transport.receive
+
+        def slow(size, timeout):
+            clock.now += 4
+            return receive(size, timeout)
+
+        transport.receive = slow
+        response, _ = read_response(transport, 1007.0, Limits())
+        assert response.body == b"rea"
 
     def test_16_kib_of_it_are_kept(self, clock):
         for head in (b"200 OK", b"403 No\r\nContent-Length: 99999"):
@@ -169,9 +195,12 @@ class TestTheBodyOfARefusal:
         assert body(clock, head, chunks) == (b"abc0123456789", 2)
         assert body(clock, head, chunks[:9], chunks[9:20], chunks[20:]) == (b"abc0123456789", 4)
         assert body(clock, head, chunks[:12], b"") == (b"abc", 3)
+        assert body(clock, head, b"1F\r\n" + b"x" * 31 + b"\r\n0\r\n\r\n") == (b"x" * 31, 2)
 
     def test_other_codings_are_kept_as_they_are(self, clock):
-        assert body(clock, b"403 No\r\nTransfer-Encoding: chunked, gzip", b"1\r\nx", b"") == (b"1\r\nx", 3)
+        for last in (b"gzip", b"br"):
+            head = b"403 No\r\nTransfer-Encoding: chunked, " + last
+            assert body(clock, head, b"1\r\nx", b"") == (b"1\r\nx", 3)
 
 
 class TestTurn:

@@ -62,8 +62,8 @@ class TestMutants:
     """tests/mutants.py"""
 
     def test_each_module_and_its_tests_exist(self):
-        for module, tests in mutants.TESTS.items():
-            assert (ROOT / mutants.path_of(module)).exists()
+        assert all((ROOT / mutants.path_of(module)).exists() for module in mutants.TESTS)
+        for tests in (*mutants.TESTS.values(), mutants.SLOW, mutants.ALWAYS):
             for file, *names in (test.split("::") for test in tests):
                 source = (ROOT / "tests" / file).read_text("utf-8")
                 assert all(re.search(rf"^ *(class|def) {name}\b", source, re.M) for name in names), (file, names)
@@ -80,6 +80,11 @@ class TestMutants:
         found = [lines[begin[0] - 1][begin[1] : end[1]] for begin, end in mutants.annotations(source)]
         assert sorted(found) == ["int | None", "int | None", "int | str"]
         ast.parse(source)
+
+    def test_a_protocol_is_no_code_at_run_time(self):
+        source = "class A(Protocol):\n    @property\n    def x(self): ...\nclass B(A):\n    y = 1\n"
+        places = mutants.annotations(source)
+        assert [any(begin <= (line, 4) < end for begin, end in places) for line in (2, 3, 5)] == [True, True, False]
 
     def test_a_change_is_its_lines_without_indent(self):
         diff = "--- mutation diff ---\n--- aa\n+++ bb\n@@ -1 +1 @@\n     x\n-    if a < b:\n+    if a <= b:\n"

@@ -100,6 +100,11 @@ class TestTake:
         frame = bytes(MAX_WRITE + 1)
         assert queue_of(frame, b"next").take(1 << 30) is frame
 
+    def test_a_part_of_a_large_frame_is_no_copy_either(self):
+        frame = b"12345678"
+        queue = queue_of(frame)
+        assert all(queue.take(4).obj is frame for _ in range(2))
+
     def test_a_frame_of_just_the_size_leaves_nothing_behind(self):
         queue = queue_of(b"12345")
         assert queue.take(5) == b"12345"

@@ -18,6 +18,7 @@ from rawclient import CLOSE, TEXT, close, connected, text, upgrade
 
 from wsref import Echo, HTTPError, Limits, Request, WebSocketHandler, WebSocketServer, connect, running
 from wsref.network.server import name_of
+from wsref.network.subclassing import OwnNames
 from wsref.protocol.http11 import Headers
 
 #: The names that a user of the handler may rely on.  A change here is a change of the API.
@@ -37,19 +38,22 @@ def subclass(**attributes: object) -> type[WebSocketHandler]:
     return type("Mine", (WebSocketHandler,), attributes)
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "complaint"),
-    [
-        ("_authorize", lambda self, request: None, "Mixin._authorize is wsref's own"),
-        ("_channel", None, "Mixin._channel is wsref's own"),
-        ("on_message", lambda self: None, "Mixin.on_message"),
-        ("paths", "/chat", "Mixin.paths is a list of str"),
-    ],
-)
-def test_a_mixin_is_checked_as_the_class_is(name, value, complaint):
-    """Python finds a mixin's methods first: here it would have taken away the check of the origin."""
-    with pytest.raises(TypeError, match=complaint):
-        type("Mine", (type("Mixin", (), {name: value}), WebSocketHandler), {})
+class TestMixins:
+    """A mixin is checked as the class is: Python finds its methods first"""
+
+    @pytest.mark.parametrize(
+        ("name", "value", "complaint"),
+        [
+            ("_authorize", lambda self, request: None, "Mixin._authorize is wsref's own"),
+            ("_channel", None, "Mixin._channel is wsref's own"),
+            ("on_message", lambda self: None, "Mixin.on_message"),
+            ("paths", "/chat", "Mixin.paths is a list of str"),
+        ],
+    )
+    def test_what_is_wrong_in_it_is_refused(self, name, value, complaint):
+        """The first would have taken away the check of the origin."""
+        with pytest.raises(TypeError, match=complaint):
+            type("Mine", (type("Mixin", (), {name: value}), WebSocketHandler), {})
 
 
 @pytest.mark.parametrize(
@@ -121,7 +125,8 @@ class TestNamesOfASubclass:
 
     @pytest.mark.parametrize("name", INTERNAL)
     def test_a_name_that_overrides_an_internal_is_refused(self, name):
-        with pytest.raises(TypeError, match=rf"Mine\.{name} is wsref's own: choose another name"):
+        instead = "; override on_open and on_close instead" if name in SOCKETSERVER else ""
+        with pytest.raises(TypeError, match=rf"Mine\.{name} is wsref's own: choose another name{instead}$"):
             subclass(**{name: lambda self: None})
 
     @pytest.mark.parametrize(
@@ -135,6 +140,19 @@ class TestNamesOfASubclass:
         with connected(serve(Mine)) as client:
             assert client.frame() == (CLOSE, struct.pack("!H", 1011))
         assert f"Mine.{name} is wsref's own" in log.text
+
+    def test_options_and_attributes_are_no_methods(self):
+        class Base:
+            option = None
+            only_annotated: str
+            _attribute = None
+
+            def call(self):
+                pass
+
+        options, attributes = {"option", "only_annotated"}, {"_attribute", "set_later"}
+        own = OwnNames(Base, hooks={}, calls={"call"}, options=options, attributes=attributes)
+        assert own.methods == {"call"}
 
     def test_who_knows_what_it_does_says_so(self):
         class Mine(WebSocketHandler, overrides_internals=True):
@@ -193,6 +211,19 @@ class TestHooks:
 
     def test_another_name_that_begins_so_is_free(self):
         subclass(on_join=lambda self: None, on_vote=lambda self: None, on_text=lambda self: None, online=True)
+
+    @pytest.mark.parametrize(
+        "hook",
+        [
+            print,
+            staticmethod(lambda message: None),
+            functools.singledispatchmethod(lambda self, message: None),
+            functools.partialmethod(lambda self, words, message: None, "got it"),
+        ],
+        ids=lambda hook: type(hook).__name__,
+    )
+    def test_a_callable_that_is_no_function_of_ours_is_left_to_its_call(self, hook):
+        assert subclass(on_message=hook).__dict__["on_message"] is hook
 
     @pytest.mark.parametrize("name", [*HOOKS, "send"])
     def test_not_a_function(self, name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import runpy
 import select
 import socket
 import sys
@@ -52,6 +53,11 @@ def seconds(run):
 
 class TestWait:
     """One socket"""
+
+    @pytest.mark.parametrize(("platform", "per_call"), [("linux", True), ("darwin", False), ("win32", False)])
+    def test_flags_bound_a_call_on_linux_alone(self, monkeypatch, platform, per_call):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert runpy.run_path(waiting.__file__)["PER_CALL"] is per_call
 
     def test_for_a_read(self, call, ends):
         ours, theirs = ends
@@ -125,12 +131,12 @@ class TestWaitForAny:
     @pytest.mark.parametrize(
         ("count", "timeout", "watched", "waits"),
         [
-            (2, None, 2, None),
-            (2, 5.0, 2, 5.0),
-            (3, None, 2, 0.01),
-            (3, 5.0, 2, 0.01),
-            (4, None, 2, 0.01),
-            (4, 0.001, 2, 0.001),
+            (3, None, 3, None),
+            (3, 5.0, 3, 5.0),
+            (4, None, 3, 0.01),
+            (4, 5.0, 3, 0.01),
+            (5, None, 3, 0.01),
+            (5, 0.001, 3, 0.001),
         ],
     )
     def test_select_watches_as_many_as_it_can_and_looks_at_the_others_soon(
@@ -139,7 +145,7 @@ class TestWaitForAny:
         calls = []
         monkeypatch.delattr(select, "poll", raising=False)
         monkeypatch.setattr(select, "select", lambda *arguments: calls.append(arguments))
-        monkeypatch.setattr(waiting, "MAX_SELECT", 3)
+        monkeypatch.setattr(waiting, "MAX_SELECT", 4)
         wait_for_any(ends[0], range(10, 10 + count), timeout)
         fds = list(range(10, 10 + watched))
         assert calls == [([ends[0]], fds, fds, waits)]

@@ -71,8 +71,8 @@ class Headers:
 
     def __init__(self, pairs: list[tuple[str, str]] | tuple[tuple[str, str], ...] = ()) -> None:
         self._pairs = tuple(pairs)
-        names = (name.lower() for name, _ in self._pairs)  # once: a handshake looks up some 15 names
-        self._names = [_SHARED.get(name, name) for name in names]
+        # Once: a handshake looks up some 15 names.
+        self._names = [_SHARED.get(lower := name.lower(), lower) for name, _ in self._pairs]
 
     def lines(self, name: str) -> list[str]:
         """Return the value of each line with that name, in order."""
@@ -348,7 +348,8 @@ def parse_header(line: bytes) -> tuple[str, str]:
     """
     text = line.decode("latin-1")
     if found := HEADER_LINE.fullmatch(text):
-        return _SHARED.get(found[1], found[1]), found[2].strip(" \t")
+        name, value = found.groups()
+        return _SHARED.get(name, name), value.strip(" \t")
     name, colon, value = text.partition(":")
     if text[:1] in (" ", "\t"):
         raise HTTPError(400, f"a header line begins with a blank: {quote_ascii(line)}", "RFC 9112 §5.2: obs-fold")

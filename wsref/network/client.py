@@ -53,7 +53,7 @@ from .tap import Tap
 #: Bytes that a kept message counts in addition to its own: an empty one takes memory, too.
 PER_MESSAGE = 64
 
-#: Reads after which a call ends at its deadline, though a frame is arriving: 512 bytes, 4 KiB, 32 KiB, then 256 KiB each.
+#: Reads after which a call ends at its deadline, though a frame is arriving: of 512 bytes, 4, 32, then 256 KiB.
 MAX_LATE_READS = 8
 
 Result = TypeVar("Result")

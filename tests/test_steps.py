@@ -320,9 +320,11 @@ class TestTheTable:
     @pytest.mark.parametrize("step", [10, 11])
     def test_a_member_of_the_chat_that_takes_no_more_is_cut_off(self, step):
         ours, theirs = socket.socketpair()
-        full = SimpleNamespace(
-            name="Ann", request=ours, send_message=lambda *message: ours.recv(1, socket.MSG_DONTWAIT)
-        )
+
+        def takes_no_more(*message):
+            raise BlockingIOError
+
+        full = SimpleNamespace(name="Ann", request=ours, send_message=takes_no_more)
         with ours, theirs, load(step).Server(("127.0.0.1", 0), None) as server:
             server.clients.append(full)
             server.tell("hello")

@@ -476,7 +476,7 @@ class _Run:
         listener = Peer(self._report.target, self._timeout)
         try:
             if jobs > 1 and self._report.capabilities.echo:
-                with contextlib.suppress(Failed):  # then nobody listens beside the cases
+                with contextlib.suppress(Failed):  # then the server is not watched beside the cases
                     listener.open()
             for verdict in self._play_in_threads(cases, jobs):
                 if not self._report.capabilities.unasked and any(

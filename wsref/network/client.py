@@ -396,7 +396,7 @@ class WebSocket:
             take: Called under the lock, after each event.
             deadline: Monotonic seconds.  What is there already is found after it, too.
         """
-        tried = 0  # reads
+        tried = 0  # reads, and waits for another thread that reads
         while True:
             with self._changed:
                 while True:

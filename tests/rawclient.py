@@ -12,7 +12,7 @@ import ssl
 import struct
 from collections.abc import Iterator
 
-from framing import BINARY, CLOSE, PING, PONG, TEXT, close, frame, text
+from framing import BINARY, CLOSE, PING, PONG, TEXT, ZERO, close, frame, text
 
 __all__ = [
     "ACCEPT",
@@ -22,6 +22,7 @@ __all__ = [
     "PING",
     "PONG",
     "TEXT",
+    "ZERO",
     "RawClient",
     "close",
     "connected",

@@ -34,7 +34,8 @@ class Redis:
 
     def start(self):
         self.process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        client = redis.Redis(port=self.port, socket_timeout=1)
+        once = redis.retry.Retry(redis.backoff.NoBackoff(), 0)  # its own default waits for seconds
+        client = redis.Redis(port=self.port, socket_timeout=1, retry=once)
         wait_until(lambda: self._answers(client))
         client.close()
 

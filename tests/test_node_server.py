@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import DEADLINE, found, require, wait_until
-from rawclient import ACCEPT, BINARY, KEY, PING, PONG, TEXT, RawClient, close, frame, text, upgrade
+from rawclient import ACCEPT, BINARY, KEY, PING, PONG, TEXT, ZERO, RawClient, close, frame, text, upgrade
 
 import wsref
 from wsref.check import Level, Outcome, grade, parse_target
@@ -259,7 +259,7 @@ class TestConversation:
             (bytes.fromhex("82ff0000000000000001") + bytes(5), 1002),
             (bytes.fromhex("82ff8000000000000000"), 1002),
             (bytes.fromhex("82ff0000000000100001"), 1009),
-            (frame(BINARY, bytes(1024 * 1024), fin=False) + frame(0, b"x"), 1009),
+            (frame(BINARY, bytes(1024 * 1024), fin=False, key=ZERO) + frame(0, b"x"), 1009),
             (frame(BINARY, fin=False) + frame(0, fin=False) * 10_000, 1008),
         ],
     )

@@ -63,7 +63,7 @@ class OtherCode(ThreeOnly):
         ("ThreeOnly", CountsAllClientsTogether, "the second client must get 'message 3', not Close 4000"),
         ("ThreeOnly", Answers, "the first client must get 'message 1', not '1 of 3'"),
         ("ThreeOnly", OtherCode, "must get Close 4000 'that was the third', not Close 1000"),
-        ("ThreeOnly", Silent, "the first client must get 'message 1', not nothing"),
+        pytest.param("ThreeOnly", Silent, "the first client must get 'message 1', not nothing", marks=pytest.mark.slow),
         ("ThreeOnly", Fails, "a hook of ThreeOnly raises KeyError: 'message 1'"),
     ],
 )

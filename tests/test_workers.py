@@ -12,10 +12,11 @@ import weakref
 import pytest
 from conftest import DEADLINE, wait_until
 
-from wsref import Limits
+from wsref import Echo, Limits, WebSocketServer
 from wsref.fast import threads as workers
 from wsref.fast.threads import MAX_IDLE, ReusedThreads
 from wsref.network import overload
+from wsref.network.backlog import BacklogWriter
 
 
 @pytest.fixture
@@ -251,6 +252,52 @@ class TestOfAServer:
         server.shutdown()
         server.server_close()
         wait_until(lambda: not thread.is_alive(), 5)
+
+
+class TestCtrlC:
+    """Ctrl-C while the main thread starts a thread.
+
+    CPython then raises RuntimeError ("release unlocked lock") in the place of KeyboardInterrupt if the signal comes
+    while ``Thread.start`` takes a lock again.  That is not the error of a system without threads: the thread runs.
+    """
+
+    @pytest.fixture(autouse=True)
+    def interrupted(self, monkeypatch):
+        start = threading.Thread.start
+
+        def begin(thread):
+            start(thread)
+            try:
+                raise KeyboardInterrupt
+            finally:
+                raise RuntimeError("release unlocked lock")
+
+        monkeypatch.setattr(threading.Thread, "start", begin)
+
+    @pytest.mark.parametrize("kind", [ReusedThreads, overload.ConnectionThreads])
+    def test_the_work_is_done_and_counted_once(self, kind):
+        workers, done = kind(10), threading.Event()
+        with pytest.raises(KeyboardInterrupt):
+            workers.start("work", done.set)
+        assert done.wait(DEADLINE)
+        assert workers.wait(DEADLINE)
+        assert len(workers) == 0
+        workers.end()
+
+    def test_the_backlog_writer_keeps_its_thread(self):
+        writer, ours = BacklogWriter(), set(threading.enumerate())
+        with pytest.raises(KeyboardInterrupt):
+            writer.add(object())
+        assert {writer._thread} == set(threading.enumerate()) - ours
+        writer.stop()
+        assert not writer._thread.is_alive()
+
+    def test_a_server_in_the_main_thread_ends(self, log):
+        with WebSocketServer(("127.0.0.1", 0), Echo) as server, socket.create_connection(server.server_address):
+            with pytest.raises(KeyboardInterrupt):
+                server.serve_forever()
+            assert server.counts.refused == 0
+        assert "unexpected" not in log.text
 
 
 class TestRefusedConnections:

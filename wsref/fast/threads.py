@@ -70,7 +70,9 @@ class ReusedThreads:
         first = [(name, work)]  # the thread takes it out of the list: Thread keeps its arguments
         try:
             threading.Thread(target=self._run, args=(first,), name=name, daemon=True).start()
-        except RuntimeError:  # "can't start new thread"
+        except RuntimeError as error:  # "can't start new thread"
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None  # Ctrl-C while it was starting: it runs
             with self._changed:
                 self._busy -= 1
             return False

@@ -83,12 +83,14 @@ class BacklogWriter:
     def _has_thread(self) -> bool:
         """Start the thread if it does not run yet; False: it cannot.  With the lock."""
         if self._thread is None and not self._stopped:
-            thread = threading.Thread(target=self._run, name="wsref backlog", daemon=True)
+            self._thread = threading.Thread(target=self._run, name="wsref backlog", daemon=True)
             try:
-                thread.start()
-            except RuntimeError:  # "can't start new thread": the next client tries again
+                self._thread.start()
+            except RuntimeError as error:  # "can't start new thread": the next client tries again
+                if isinstance(error.__context__, KeyboardInterrupt):
+                    raise error.__context__ from None  # Ctrl-C while it was starting: it runs
+                self._thread = None
                 return False
-            self._thread = thread
         return not self._stopped
 
     def _wake(self) -> None:

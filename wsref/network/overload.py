@@ -50,7 +50,9 @@ class ConnectionThreads:
             self._count += 1
         try:
             threading.Thread(target=self._run, args=(name, work), name=name, daemon=True).start()
-        except RuntimeError:  # "can't start new thread"
+        except RuntimeError as error:  # "can't start new thread"
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise error.__context__ from None  # Ctrl-C while it was starting: it runs
             self._done()
             return False
         return True

@@ -243,6 +243,10 @@ class TestChecking:
         [
             ("def join(frames:\n    pass\n", "exercise_07.py, line 1: '(' was never closed: def join(frames:"),
             ("x = 1\nreturn x\n", "exercise_07.py, line 2: 'return' outside function: return x"),
+            pytest.param(
+                "(" * 999, f"exercise_07.py, line 1: too many nested parentheses: {'(' * 100}", id="parentheses"
+            ),
+            pytest.param(f"x = {'-' * 100_000}1\n", "exercise_07.py is nested too deeply for Python", id="signs"),
         ],
     )
     def test_a_file_that_is_not_python_is_one_line(self, exercise_here, tmp_path, source, words):

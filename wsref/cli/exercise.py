@@ -124,8 +124,10 @@ def _results(chapter: int, timeout: float, *, quiet: bool = False) -> Iterator[r
     try:
         yield from runner.results(chapter, path, timeout=timeout, quiet=quiet)
     except SyntaxError as error:
-        text = f": {error.text.strip()}" if error.text else ""
+        text = f": {error.text.strip()[:100]}" if error.text else ""
         raise CommandError(f"{path}, line {error.lineno or 1}: {error.msg}{text}") from None
+    except (MemoryError, RecursionError):
+        raise CommandError(f"{path} is nested too deeply for Python") from None
     except OSError as error:
         raise CommandError(f"cannot read {path}: {error.strerror}") from None
 

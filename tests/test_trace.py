@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import socket
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -34,6 +35,19 @@ WRONG = {
 BROKEN = ["", "{}", "[]", "null", "1", '"x"', "[" * 100_000, '{"at":' * 100_000, "\x1b[31m", "1" * 5000]
 BROKEN += [json.dumps({**RECORD, name: wrong}) for name, values in WRONG.items() for wrong in values]
 BROKEN += [json.dumps(RECORD).replace("1.5", "1e999"), json.dumps(RECORD).replace('"at": 1.5, ', "")]
+
+
+#: What a client sends before it ends TCP, and what the trace says of it.
+CUT = {
+    "a line": (b"GET / HT", "GET / HT, the head is not complete"),
+    "a head": (b"GET /cut HTTP/1.1\r\nHost", "GET /cut HTTP/1.1, the head is not complete"),
+    "a header": (upgrade() + text("hello")[:1], "TEXT, FIN, the header is not complete"),
+    "a payload": (upgrade() + text("hello")[:7], "TEXT, FIN, masked, 5 bytes, 1 of them here: 'h'"),
+}
+
+#: The answer to ``upgrade()``.
+ANSWER = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+ANSWER += b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
 
 
 def talk(server, context=None):
@@ -252,6 +266,48 @@ class TestRecorder:
         for colour in (True, False):
             (record,) = replay([json.dumps({**RECORD, "peer": peer})])
             assert peer not in "".join(trace_lines(record, colour=colour))
+
+
+class TestWhatStaysIncomplete:
+    """A head or a frame that never ends: nothing that passed is lost silently."""
+
+    @pytest.mark.parametrize(("wire", "words"), CUT.values(), ids=CUT)
+    def test_the_end_of_tcp_tells_it(self, serve, wire, words):
+        stream, recording = io.StringIO(), io.StringIO()
+        for printer in (Printer(stream), Recorder(recording)):
+            server = serve(Echo, tap=printer.tap)
+            with connected(server, None) as client:
+                client.send(wire)
+                client.socket.shutdown(socket.SHUT_WR)
+                client.rest()
+            wait_until(lambda server=server: not server._connection_threads)
+        printed, recorded = stream.getvalue(), [json.loads(row) for row in recording.getvalue().splitlines()]
+        assert re.search(rf" got  .*{re.escape(words)}\n(    .*\n)*.* got  the end of TCP\n", printed), printed
+        assert [words in what for row in recorded if not row["data"] for what in row["what"]] == [True]
+        ends = [record for record in replay(recording.getvalue().splitlines()) if record.is_end]
+        assert [words in each.one_line for record in ends for each in record.descriptions] == [True]
+
+    @pytest.mark.parametrize(
+        ("sent", "by_server", "data", "words"),
+        [
+            (False, False, text("hello")[:7], "got  TEXT, FIN, masked, 5 bytes, 1 of them here: 'h'"),
+            (True, True, b"\x81\x05h", "sent TEXT, FIN, 5 bytes, 1 of them here: 'h'"),
+            (True, False, text("hello")[:7], "sent TEXT, FIN, masked, 5 bytes, 1 of them here: 'h'"),
+            (False, True, b"\x81\x05h", "got  TEXT, FIN, 5 bytes, 1 of them here: 'h'"),
+        ],
+    )
+    def test_a_recording_that_stops_in_it_tells_it(self, sent, by_server, data, words, tmp_path, capsys):
+        recorder_is_server = by_server is sent
+        rows = [(not recorder_is_server, False, upgrade()), (recorder_is_server, True, ANSWER), (sent, by_server, data)]
+        if by_server:
+            rows += rows[:2]  # the port is used again: another connection
+        lines = [{**RECORD, "sent": sent, "by_server": by_server, "data": data.hex()} for sent, by_server, data in rows]
+        (tmp_path / "trace").write_text("\n".join(map(json.dumps, lines)))
+        assert main(["decode", "--replay", str(tmp_path / "trace")]) == 0
+        out = capsys.readouterr().out
+        assert out.count(words) == 1, out
+        assert "not here yet: 4 more bytes of payload" in out
+        assert "the end of TCP" not in out
 
 
 class TestWire:

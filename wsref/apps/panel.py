@@ -65,8 +65,6 @@ class Subscription:
 
     def _send_record(self, connection: dict[str, object], record: Record) -> None:
         line = {**connection, "at": round(record.at * 1000), "sent": record.sent}  # milliseconds, as in JavaScript
-        if record.is_end:
-            self._send({**line, "what": "the end of TCP"})
         for description in record.descriptions:
             shown = without_token(description, self._token)
             with self._lock:
@@ -74,6 +72,8 @@ class Subscription:
                 self._kept.append((number, shown))
             about = {"what": shown.one_line, "wrong": bool(shown.problems), "data": is_data(shown)}
             self._send({**line, "number": number, **about})
+        if record.is_end:
+            self._send({**line, "what": "the end of TCP"})
 
     def send_picture(self, number: int) -> None:
         """Send the picture of the head or frame of this number, if it is still kept."""

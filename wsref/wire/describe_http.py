@@ -87,6 +87,8 @@ class _Head:
             more = f" and {len(self.problems) - 1} more" if len(self.problems) > 1 else ""
             line += f"; WRONG: {self.problems[0].text} ({self.problems[0].section}){more}"
         missing = "" if self.complete or self.problems else "the rest of the head; an empty line ends it"
+        if missing:
+            line += ", the head is not complete"
         return Description(
             kind=self.kind,
             title=f"{self.title}: {count(len(self.raw), 'byte')}",

@@ -39,13 +39,9 @@ class Record:
     peer: str  # host:port
     sent: bool  # by us; else received
     by_server: bool  # else by the client
-    data: bytes  # received b"" is the end of TCP
-    descriptions: tuple[Description, ...]  # empty: the bytes complete nothing
-
-    @property
-    def is_end(self) -> bool:
-        """Whether the peer ended TCP."""
-        return not self.data and not self.sent
+    data: bytes
+    descriptions: tuple[Description, ...]  # empty: the bytes complete nothing; without bytes: what stays incomplete
+    is_end: bool = False  # the peer ended TCP
 
 
 class TraceTap:
@@ -64,6 +60,7 @@ class TraceTap:
         self._client = Explainer(masked=True, opening=True)
         self._server = Explainer(masked=False, opening=True)
         self._is_server = is_server
+        self._is_over = False  # the peer ended TCP
 
     def __call__(self, sent: bool, data: bytes, at: float | None = None) -> None:
         """Explain bytes.
@@ -82,12 +79,27 @@ class TraceTap:
                 self._client.deflate = self._server.deflate
         else:
             self._server.key = self._client.key
+        is_end = not data and not sent
+        if is_end and (rest := self.pending(sent=False)) is not None:
+            descriptions = [rest]
+        self._is_over = self._is_over or is_end
         at = time.time() if at is None else at
-        self._on_record(Record(at, self._peer, sent, by_server, data, tuple(descriptions)))
+        self._on_record(Record(at, self._peer, sent, by_server, data, tuple(descriptions), is_end))
 
     def pending(self, *, sent: bool) -> Description | None:
-        """Return the incomplete head or frame of one direction; None: nothing is incomplete."""
+        """Return the incomplete head or frame of one direction.
+
+        None: nothing is incomplete; or the peer ended TCP, and the record of that has it.
+        """
+        if self._is_over and not sent:
+            return None
         return (self._server if sent is self._is_server else self._client).pending()
+
+    def unfinished(self, at: float) -> Iterator[Record]:
+        """Yield a record for each direction in which a head or frame is incomplete; ``at``: seconds since 1970."""
+        for sent in (True, False):
+            if (rest := self.pending(sent=sent)) is not None:
+                yield Record(at, self._peer, sent, sent is self._is_server, b"", (rest,))
 
 
 # -- On a terminal ------------------------------------------------------------------
@@ -102,14 +114,14 @@ def trace_lines(record: Record, *, colour: bool = False) -> Iterator[str]:
     begin = f"{clock} {peer} {verb} "
     if colour:
         begin = f"\x1b[2m{clock} {peer}\x1b[0m \x1b[{_SENT if record.sent else _GOT}m{verb}\x1b[0m "
-    if record.is_end:
-        yield begin + "the end of TCP"
     for description in record.descriptions:
         line = description.one_line
         yield begin + (f"\x1b[31m{line}\x1b[0m" if colour and description.problems else line)
         for label, pieces in _details(description):
             octets = " ".join(_painted(text, kind) if colour else text for kind, text in pieces if text)
             yield f"    {label} {octets}"
+    if record.is_end:
+        yield begin + "the end of TCP"
 
 
 #: How a terminal writes the two directions: bold and blue, bold.
@@ -220,7 +232,7 @@ def replay(rows: Iterable[str]) -> Iterator[Record]:
             # The port may be used again.  A connection that was reset has no recorded end.
             begins = recognise(data) == "request" and taps[peer].pending(sent=sent) is None
             if begins or peer in ended:
-                del taps[peer]
+                yield from taps.pop(peer).unfinished(at)
                 ended.discard(peer)
         tap = taps.setdefault(peer, TraceTap(peer, records.append, is_server=by_server is sent))
         tap(sent, data, at)
@@ -228,6 +240,8 @@ def replay(rows: Iterable[str]) -> Iterator[Record]:
             ended.add(peer)
         yield from records
         records.clear()
+    for tap in taps.values():
+        yield from tap.unfinished(at)
 
 
 def _lines(rows: Iterable[str]) -> Iterator[str]:

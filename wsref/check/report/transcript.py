@@ -25,7 +25,7 @@ def described(chunks: list[tuple[bool, bytes]], *, is_server: bool = False) -> l
 
     def add(event: trace.Record) -> None:
         seen.extend((event.sent, description) for description in event.descriptions)
-        if not event.sent and not event.data:
+        if event.is_end:
             seen.append((False, None))
 
     watcher = trace.TraceTap("", add, is_server=is_server)
@@ -33,8 +33,7 @@ def described(chunks: list[tuple[bool, bytes]], *, is_server: bool = False) -> l
         watcher(sent, data)
     for sent in (True, False):
         if (cut := watcher.pending(sent=sent)) is not None:
-            at = len(seen) if sent or not seen or seen[-1][1] is not None else len(seen) - 1
-            seen.insert(at, (sent, cut))
+            seen.append((sent, cut))
     return seen
 
 

@@ -194,6 +194,39 @@ class TestDocstrings:
         assert list(undocumented(ast.parse(source))) == ["A.b", "d"]
 
 
+def attributes(node: ast.ClassDef) -> set[str]:
+    """What the methods of a class set on ``self``."""
+    stored = (
+        child for child in ast.walk(node) if isinstance(child, ast.Attribute) and isinstance(child.ctx, ast.Store)
+    )
+    return {child.attr for child in stored if isinstance(child.value, ast.Name) and child.value.id == "self"}
+
+
+class TestSizes:
+    """A class that is larger than most says why"""
+
+    WHY = re.compile(r"more\s+attributes than most classes|Its attributes are those of the browser")
+
+    @staticmethod
+    def large(source: str) -> Iterator[ast.ClassDef]:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ClassDef) and len(attributes(node)) > 8:
+                yield node
+
+    def test_a_class_of_more_than_eight_attributes_says_why(self):
+        sources = {file: path.read_text() for file, path in SOURCES.items() if not file.startswith("steps")}
+        large = [(file, node) for file, source in sources.items() for node in self.large(source)]
+        assert [f"{file}: {one.name}" for file, one in large if not self.WHY.search(ast.get_docstring(one) or "")] == []
+
+    def test_this_very_test_sees_a_large_class(self):
+        source = (
+            "class A:\n    def b(self):\n        (self.a, self.b), self.c = self.d = x\n        self.e: int = self.z\n"
+        )
+        assert attributes(ast.parse(source).body[0]) == set("abcde")
+        assert not list(self.large(source))
+        assert list(self.large(f"{source}        self.f = self.g = self.h = self.i = 1\n"))
+
+
 class TestSignatures:
     """The protocol and the network: what holds for every function and for every dataclass"""
 

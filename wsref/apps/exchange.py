@@ -144,7 +144,8 @@ class RedisExchange(Exchange):
 
     One thread reads, for all clients of this process.
 
-    The inherited names are those of this server's clients.
+    The inherited names are those of this server's clients.  It has more attributes than most classes here: its
+    options, the client of Redis, and the place in the stream.
 
     Args:
         url: ``redis://[[user]:password@]host:port/database``, or ``rediss://`` for TLS.

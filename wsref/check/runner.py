@@ -436,6 +436,8 @@ class _Run:
 
     If the server ends, only the cases of that moment can be the reason.  One case is blamed; of several,
     none is judged, and the report names them.
+
+    It has more attributes than most classes here: what was asked for, how the run stands, and what may be to blame.
     """
 
     def __init__(

@@ -285,6 +285,8 @@ class Peer:
 class Wire:
     """One TCP connection to the server.
 
+    It has more attributes than most classes here: the protocol's state, and the record for the report.
+
     Attributes:
         timeout: Seconds to wait for each answer.
         recorded: The chunks that passed, in order: whether the grader sent the chunk, and its bytes.
@@ -316,7 +318,6 @@ class Wire:
         self._got_close = False
         self.was_reset = False
         self._beside = ""  # in words, the last frame that answers nothing
-        # More than 8 attributes: the protocol's state of one connection, and the record for the report.
         self._ping_payloads: set[bytes] = set()  # of the Pings and Pongs from the grader
 
     # -- Sending ------------------------------------------------------------------

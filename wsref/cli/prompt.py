@@ -167,7 +167,10 @@ class Terminal(Conversation):
 
 
 class Prompt(Terminal):
-    """Draws the line that is being typed again, below each message."""
+    """Draws the line that is being typed again, below each message.
+
+    It has more attributes than most classes here: the line shares the terminal with messages and signals.
+    """
 
     def __init__(self, ws: WebSocket, options: argparse.Namespace, deadline: float = math.inf) -> None:
         super().__init__(ws, options, deadline)

@@ -35,6 +35,8 @@ class MessageReader:
     Attributes:
         failed: A receiver has failed the connection.
         closed: A Close was received.
+
+    It has more attributes than most classes here: those of the connection, and of the message that is arriving.
     """
 
     def __init__(self, receiver: Role, from_start: bool) -> None:

@@ -54,6 +54,8 @@ PROBE = ClientCase(
 class Session:
     """The run of one client.
 
+    It has more attributes than most classes here: its options, its results, and which cases are under way.
+
     Args:
         cases: The cases of the run, in the order of the report.
         echo: Whether the client echoes messages; None: the first connection shows it.

@@ -84,6 +84,8 @@ class Plan:
 class Grader:
     """Listens, and plays cases with the clients that connect.
 
+    It has more attributes than most classes here: its address in the forms in which clients and reports need it.
+
     Args:
         port: 0: any free port.
     Raises:

@@ -42,6 +42,8 @@ class Disconnected(Exception):
 class ReferenceClient:
     """A correct echo client: it sends each message back until the connection ends.
 
+    It has more attributes than most classes here: it is all of a client, in one class to be broken by subclasses.
+
     Attributes:
         symptom: The complaint of the users of a broken client.
         bug: The bug of a broken client.

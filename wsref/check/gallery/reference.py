@@ -80,6 +80,8 @@ class Request:
 class ReferenceServer(socketserver.BaseRequestHandler):
     """A correct echo server.
 
+    It has more attributes than most classes here: it is all of a server, in one class to be broken by subclasses.
+
     Attributes:
         symptom: The complaint of the users of a broken server.
         bug: The bug of a broken server, which is the solution of the exercise.

@@ -322,7 +322,7 @@ class Handler(socketserver.BaseRequestHandler):
 
     def receive(self):
         """Wait for the next bytes and add them to ``self.received``."""
-        tls, sock = self.server.context, self.request  # one thread at a time in TLS: wait unlocked
+        tls, sock = self.server.context, self.request  # in TLS one thread at a time: wait without the lock
         if tls and not sock.pending() and not select.select([sock], [], [], sock.gettimeout())[0]:
             raise TimeoutError("timed out")
         with self.sending if tls else contextlib.nullcontext():
@@ -353,7 +353,7 @@ class Handler(socketserver.BaseRequestHandler):
             self.respond(error.status, reasons, "Sec-WebSocket-Version: 13, 8")
 
     def finish(self):
-        """End TCP in two stages: closing with unread bytes makes the client lose our answer."""
+        """End TCP in two stages: closing with unread bytes can make the client lose our answer."""
         with contextlib.suppress(OSError):
             self.request.shutdown(socket.SHUT_WR)
             self.request.settimeout(1)

@@ -322,7 +322,7 @@ class Handler(socketserver.BaseRequestHandler):
 
     def receive(self):
         """Wait for the next bytes and add them to ``self.received``."""
-        tls, sock = self.server.context, self.request  # in TLS one thread at a time: wait without the lock
+        tls, sock = self.server.context, self.request  # one thread at a time in TLS: wait unlocked
         if tls and not sock.pending() and not select.select([sock], [], [], sock.gettimeout())[0]:
             raise TimeoutError("timed out")
         with self.sending if tls else contextlib.nullcontext():

@@ -270,6 +270,21 @@ class TestTheTable:
                 client.send(text("hi"))
                 assert client.frame()[1] == (b"hi" if step < 10 else b"* Ann has joined")
 
+    @pytest.mark.parametrize(
+        ("target", "code"),
+        [
+            ("http://x", 426),
+            ("HTTP://x/echo?a=b", 426),
+            ("//echo", 404),
+            ("//[", 404),
+            ("http://[", 426),
+            ("nowhere", 404),
+        ],
+    )
+    @pytest.mark.parametrize("step", [10, 11])
+    def test_a_strange_target_is_not_a_mistake_in_the_program(self, at, step, target, code):
+        assert status(at(step).server_address, f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode()) == code
+
     @pytest.mark.parametrize(("step", "tls"), [(10, False), (11, False), (11, True)])
     def test_silence(self, step, tls, certificate):
         contexts = [server_context(certificate)] if tls else []

@@ -71,7 +71,7 @@ class Client:
         self.socket.sendall("\r\n".join(lines).encode())
 
     def read_response(self):
-        """Read the head of the response; what follows it are frames."""
+        """Read the head of the response.  The bytes behind it are frames: ``received`` keeps them."""
         self.status = 100
         while 100 <= self.status < 200 and self.status != 101:  # RFC 9110 section 15.2
             while b"\r\n\r\n" not in self.received:
@@ -99,7 +99,7 @@ class Client:
         return [element.strip(" \t") for element in elements if element.strip(" \t")]
 
     def validate(self):
-        """Section 4.1: only this answer opens a WebSocket.  accept: the server has read the key."""
+        """Section 4.1: only such an answer opens a WebSocket.  Its accept value answers our key."""
         accept = base64.b64encode(hashlib.sha1((self.key + GUID).encode()).digest()).decode()
         checks = [
             (self.status == 101, f"the status must be 101, not {self.status}"),

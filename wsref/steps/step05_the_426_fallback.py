@@ -147,7 +147,7 @@ class Handler(socketserver.BaseRequestHandler):
             self.respond(error.status, reasons, "Sec-WebSocket-Version: 13, 8")
 
     def finish(self):
-        """End TCP in two stages: closing with unread bytes makes the client lose our answer."""
+        """End TCP in two stages: closing with unread bytes can make the client lose our answer."""
         with contextlib.suppress(OSError):
             self.request.shutdown(socket.SHUT_WR)
             self.request.settimeout(1)

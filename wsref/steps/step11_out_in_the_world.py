@@ -15,7 +15,7 @@ import traceback
 import zlib
 from email.utils import formatdate
 from http import HTTPStatus
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 ADDRESS = ("127.0.0.1", 8765)
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
@@ -77,13 +77,13 @@ class Handler(socketserver.BaseRequestHandler):
             if self.server.context:  # not where the server accepts: a handshake takes time
                 self.request = self.server.context.wrap_socket(self.request, server_side=True)
             self.read_request()
-            url = urlsplit(self.target)
-            if url.path not in ("", "/", "/echo", "/chat"):
+            path, _, query = re.sub("^[A-Za-z]+://[^/?]*", "", self.target).partition("?")
+            if path not in ("", "/", "/echo", "/chat"):
                 raise HTTPError(404, "there is / and /echo, an echo, and /chat, a chat")
             if self.wants_upgrade():
                 self.validate()
                 self.check_origin()
-                self.name = parse_qs(url.query).get("name", ["guest"])[0] if url.path == "/chat" else ""
+                self.name = parse_qs(query).get("name", ["guest"])[0] if path == "/chat" else ""
                 self.complete_upgrade()
                 self.converse()
             else:
@@ -353,7 +353,7 @@ class Handler(socketserver.BaseRequestHandler):
             self.respond(error.status, reasons, "Sec-WebSocket-Version: 13, 8")
 
     def finish(self):
-        """End TCP in two stages: closing with unread bytes makes the client lose our answer."""
+        """End TCP in two stages: closing with unread bytes can make the client lose our answer."""
         with contextlib.suppress(OSError):
             self.request.shutdown(socket.SHUT_WR)
             self.request.settimeout(1)

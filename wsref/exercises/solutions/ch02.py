@@ -23,10 +23,10 @@ def misses() -> list[str]:
 
 
 def forward(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the headers that a proxy passes on if it knows nothing of WebSocket.
+    """Return the headers that a proxy passes on if it knows nothing of upgrades.
 
-    RFC 9110 §7.6.1: it removes Connection, and each header that Connection names.  The case of names
-    does not matter.  The remaining headers keep their order and their case.
+    It does what it MUST by RFC 9110 §7.6.1, and no more: it removes Connection, and each header that
+    Connection names.  The case of names does not matter.  The remaining headers keep their order and their case.
 
     >>> forward([("Host", "a"), ("Connection", "close, X-Mine"), ("x-mine", "1")])
     [('Host', 'a')]

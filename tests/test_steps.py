@@ -255,6 +255,29 @@ class TestTheTable:
                 assert zlib.decompressobj(-15).decompress(client.take(length) + TAIL) == b"Hello"
 
     @pytest.mark.parametrize("step", range(9, 12))
+    @pytest.mark.parametrize("block", [b"\x03\x00", b"\x4b\x04\x00"], ids=["empty", "of one byte"])
+    def test_final_blocks_without_end_cost_what_their_bytes_cost(self, step, block, monkeypatch):
+        """zlib copies all that follows a final block: with a whole message as the rest that is quadratic."""
+        module, given = load(step), []
+
+        class Inflater:
+            def __init__(self, wbits):
+                self.real = zlib.decompressobj(wbits)
+
+            def __getattr__(self, name):
+                return getattr(self.real, name)
+
+            def decompress(self, data, room):
+                given.append(len(data))
+                return self.real.decompress(data, room)
+
+        monkeypatch.setattr(module, "zlib", SimpleNamespace(decompressobj=Inflater, error=zlib.error))
+        _, data = object.__new__(module.Handler).inflate(Inflater(-15), block * 10_000, 1 << 20)
+        assert data in (b"", b"a" * 10_000)
+        assert len(given) == 10_000
+        assert max(given) <= 1024
+
+    @pytest.mark.parametrize("step", range(9, 12))
     def test_a_message_that_cannot_be_decompressed(self, at, step):
         with connected(at(step), None) as client:
             client.open(Sec_WebSocket_Extensions="permessage-deflate")

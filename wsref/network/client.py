@@ -229,8 +229,8 @@ class WebSocket:
     def send(self, message: str | bytes | bytearray | memoryview, *, compress: bool = True) -> None:
         """Send one message: text for a ``str``, else binary.
 
-        When it returns, the kernel has all of it.  It waits while the server does not read, at
-        most for ``limits.send_timeout``.
+        When it returns, the kernel has all of it.  It waits while the server does not read; if it
+        reads less than 64 KiB in ``limits.send_timeout``, the connection is aborted.
 
         Args:
             message: To send.

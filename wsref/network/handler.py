@@ -110,7 +110,8 @@ class WebSocketHandler(socketserver.BaseRequestHandler):
 
         When it returns, the kernel has all of it.  One exception: in a hook, while more messages
         of this client are already here, replies are gathered and leave in one write, 2 ms late
-        at most.  It waits while the client does not read, at most for ``limits.send_timeout``.
+        at most.  It waits while the client does not read; one that reads less than 64 KiB in
+        ``limits.send_timeout`` is aborted.
 
         Args:
             message: To send.

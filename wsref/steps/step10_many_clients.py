@@ -216,14 +216,14 @@ class Handler(socketserver.BaseRequestHandler):
 
     def inflate(self, inflater, payload, room):
         """Decompress a piece of a message, to at most ``room`` bytes.  RFC 7692 section 7.2.2."""
-        data = b""
-        while payload:
-            try:
-                data += inflater.decompress(payload, room + 1 - len(data))
+        data, at = bytearray(), 0
+        while at < len(payload):
+            try:  # a short piece, because zlib copies what follows a final block
+                data += inflater.decompress(payload[at : at + 1024], room + 1 - len(data))
             except zlib.error:
                 raise ProtocolError("it cannot be decompressed (section 7.4.1)", 1007) from None
             require(len(data) <= room, f"more than {MAX_MESSAGE} bytes (section 10.4)", 1009)
-            payload = inflater.unused_data
+            at = min(at + 1024, len(payload)) - len(inflater.unused_data)
             if inflater.eof:  # a final block, which zlib takes for the end: more blocks may follow
                 inflater = zlib.decompressobj(-15)
         return inflater, data

@@ -8,10 +8,12 @@ import importlib.util
 import json
 import re
 import subprocess
+import symtable
 import sys
 import threading
 import time
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,30 @@ class TestTheFile:
             for call in ast.walk(tree):
                 if isinstance(call, ast.Call) and ast.unparse(call.func) == "lab.plot":
                     assert {"x", "y"} <= {keyword.arg for keyword in call.keywords}, name
+
+    def test_reads_no_name_that_several_other_cells_assign(self, path):
+        """A learner runs cells again, in any order: then such a name has the value of the wrong cell."""
+
+        def tables(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
+            yield table
+            for child in table.get_children():
+                yield from tables(child)
+
+        assigned, read = {}, {}
+        for cell in cells_of(path):
+            if cell["cell_type"] == "code":
+                top = symtable.symtable(run.source_of(cell), cell["id"], "exec")
+                assigned[cell["id"]] = {s.get_name() for s in top.get_symbols() if s.is_assigned()}
+                read[cell["id"]] = {
+                    symbol.get_name()
+                    for table in tables(top)
+                    for symbol in table.get_symbols()
+                    if symbol.is_referenced() and (table is top or symbol.is_global())
+                }
+        every = [name for names in assigned.values() for name in names]
+        several = {name for name in every if every.count(name) > 1}
+        wrong = {cell: found for cell in read if (found := (read[cell] - assigned[cell]) & several)}
+        assert not wrong
 
     def test_leaves_no_server_running_when_a_cell_fails(self, path):
         """A ``with`` block opens everything that needs an end."""

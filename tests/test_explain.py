@@ -543,7 +543,22 @@ class TestHandshakes:
         assert not description.problems
         assert "400 Bad Request is not a 101" in description.notes[0]
         assert "400 Bad Request." in description.text()
-        assert explain_response(b"HTTP/1.1 426 Upgrade Required\r\n\r\n").problems[0].section == "RFC 9110 §15.5.22"
+
+    @pytest.mark.parametrize(
+        ("lines", "section"),
+        [
+            (b"426 Upgrade Required\r\n", "RFC 9110 §15.5.22"),
+            (b"426 Upgrade Required\r\nUpgrade: websocket\r\n", "RFC 9110 §7.8"),
+            (b"426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: close\r\n", "RFC 9110 §7.8"),
+            (b"426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: close, UPGRADE\r\n", None),
+            (b"426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: close\r\nConnection: upgrade\r\n", None),
+            (b"200 OK\r\nUpgrade: h2c\r\n", "RFC 9110 §7.8"),
+            (b"200 OK\r\n", None),
+        ],
+    )
+    def test_a_refusal_is_judged_by_what_it_says_of_other_protocols(self, lines, section):
+        problems = explain_response(b"HTTP/1.1 " + lines + b"\r\n").problems
+        assert [problem.section for problem in problems] == [section] * (section is not None)
 
     def test_an_invalid_head_names_the_rule(self):
         description = explain_request(b"GET / HTTP/1.1\r\nHost : x\r\n\r\n")

@@ -285,6 +285,11 @@ def _judge_refusal(head: _Head, response: Response, body: bytes) -> None:
     if response.status == 426 and "Upgrade" not in response.headers:
         text = "a 426 must have an Upgrade header"
         head.problems.append(Problem(text, "RFC 9110 §15.5.22", int(CloseCode.ABNORMAL)))
+    options = [option.lower() for option in response.headers.elements("Connection")]
+    if "Upgrade" in response.headers and "upgrade" not in options:
+        text = "an Upgrade header must be named in Connection"
+        fields = head.fields_named("upgrade", "connection")
+        head.problems.append(Problem(text, "RFC 9110 §7.8", int(CloseCode.ABNORMAL), fields))
     if body:
         first, last = (body, b"") if len(body) <= FIRST + LAST else (body[:FIRST], body[-LAST:])
         head.payload = Payload(len(body), len(body), b"", first, first, last, last)

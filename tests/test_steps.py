@@ -72,6 +72,15 @@ def serving(step, *arguments, Handler=(), **changed):  # noqa: N803
             server.shutdown()
 
 
+def alone(step, *pieces):
+    """A step's handler without a server: its socket receives these pieces, and what it sends goes nowhere."""
+    program, arriving = load(step, log=[].append), iter(pieces)
+    handler = object.__new__(program.Handler)
+    handler.request = SimpleNamespace(recv=lambda size: next(arriving, b""), sendall=len)
+    handler.server, handler.received, handler.window_bits = SimpleNamespace(context=None), bytearray(), 0
+    return program, handler
+
+
 def rest_of(address, request: bytes) -> bytes:
     """The whole answer to a request."""
     client = RawClient(address)
@@ -387,6 +396,47 @@ class TestTheTable:
     def test_tls_before_its_chapter_is_an_error(self, certificate):
         with pytest.raises(ValueError, match="TLS comes in chapter 11"):
             StepServer(10, ssl_context=ssl.create_default_context())
+
+
+class TestCosts:
+    """What the bytes of a client may cost: as much in small pieces as in large ones"""
+
+    PIECES = staticmethod(lambda data, size: [data[at : at + size] for at in range(0, len(data), size)])
+
+    @pytest.mark.parametrize("size", [1, 1000, 1 << 16])
+    def test_the_limit_of_a_head_does_not_depend_on_its_pieces(self, step, size):
+        beginning = PLAIN.removesuffix(b"\r\n") + b"X: "
+        for head in (16384, 16385):
+            data = beginning + b"x" * (head - len(beginning) - 4) + b"\r\n\r\n"
+            program, handler = alone(step, *self.PIECES(data + b"frames" * (size > 1000), size))
+            if head <= program.MAX_HEAD:
+                handler.read_request()
+                assert handler.received == b"frames" * (size > 1000)
+            else:
+                with pytest.raises(program.HTTPError, match="larger than 16384 bytes"):
+                    handler.read_request()
+
+    def test_no_pattern_searches_an_unfinished_head_for_each_piece(self, step):
+        """16 KiB in pieces of one byte took 1.4 s."""
+        program, handler = alone(step, *self.PIECES(PLAIN, 1))
+        program.re = None
+        handler.read_request()
+        assert handler.target == "/"
+
+    @pytest.mark.parametrize("step", range(6, 12))
+    def test_bytes_that_arrive_are_added_and_removed_in_place(self, step):
+        """As new objects, a frame of n bytes in pieces of one copies n² / 2 bytes."""
+        _, handler = alone(step, *self.PIECES(text("hello") * 2, 1))
+        received = handler.received
+        for _ in range(2):
+            assert handler.read_frame(*[99] * (step > 6))[-1] == b"hello"
+            assert handler.received is received
+
+    @pytest.mark.parametrize("step", range(7, 12))
+    def test_fragments_are_joined_in_place(self, step):
+        _, handler = alone(step, frame(TEXT, b"a", fin=False) + frame(0, b"b"))
+        kind, data = handler.read_message()
+        assert (kind, data, type(data)) == (TEXT, b"ab", bytearray)
 
 
 class TestAMistakeInTheProgram:

@@ -78,6 +78,7 @@ def alone(step, *pieces):
     handler = object.__new__(program.Handler)
     handler.request = SimpleNamespace(recv=lambda size: next(arriving, b""), sendall=len)
     handler.server, handler.received, handler.window_bits = SimpleNamespace(context=None), bytearray(), 0
+    handler.sending, handler.writable = threading.Lock(), True
     return program, handler
 
 
@@ -383,7 +384,7 @@ class TestTheTable:
         endless = SimpleNamespace(
             shutdown=lambda how: None, settimeout=lambda seconds: None, recv=lambda size: next(pieces), close=list
         )
-        load(step).Handler.finish(SimpleNamespace(request=endless))
+        load(step).Handler.finish(SimpleNamespace(request=endless, sending=threading.Lock()))
         assert len([*pieces]) == 900
 
     def test_tls_in_step_11(self, certificate):
@@ -437,6 +438,72 @@ class TestCosts:
         _, handler = alone(step, frame(TEXT, b"a", fin=False) + frame(0, b"b"))
         kind, data = handler.read_message()
         assert (kind, data, type(data)) == (TEXT, b"ab", bytearray)
+
+
+class TestTwoThreads:
+    """In a chat a client's own thread closes, while that of another member has a line for it"""
+
+    @pytest.mark.parametrize("step", [10, 11])
+    def test_no_frame_follows_a_close(self, step):
+        """RFC 6455 §5.5.1.  A line that waited for a slow member came after it, and so did a second Close."""
+        _, handler = alone(step)
+        handler.request.sendall = (sent := []).append
+        handler.close(1001, "x")
+        handler.send_message(TEXT, b"late")
+        handler.close(1000)
+        assert sent == [b"\x88\x03\x03\xe9x"]
+
+    @pytest.mark.parametrize("step", [10, 11])
+    def test_no_frame_follows_a_part_of_one(self, step):
+        _, handler = alone(step)
+        sent = []
+
+        def takes_a_part(data):
+            sent.append(data[:1])
+            raise TimeoutError
+
+        handler.request.sendall = takes_a_part
+        with pytest.raises(TimeoutError):
+            handler.send_message(TEXT, b"hello")
+        handler.send_message(TEXT, b"late")
+        assert sent == [b"\x81"]
+
+    def test_the_end_of_tls_waits_for_a_frame_that_is_being_sent(self):
+        """SSLSocket.shutdown first forgets TLS: what another thread sends until it is done would be plain."""
+        _, handler = alone(11)
+        locked = []
+        handler.request = SimpleNamespace(
+            shutdown=lambda how: locked.append(handler.sending.locked()),
+            settimeout=lambda seconds: locked.append(handler.sending.locked()),
+            recv=lambda size: b"",
+            close=list,
+        )
+        handler.finish()
+        assert locked == [True, False]
+
+    def test_tls_waits_on_a_socket_of_any_number(self):
+        """select takes no descriptor from 1024 on: there each TLS client got a 500."""
+        fcntl, resource = pytest.importorskip("fcntl"), pytest.importorskip("resource")
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if 0 <= hard < 2048:
+            pytest.skip("this process may not have so many open files")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+        ours, theirs = socket.socketpair()
+        try:
+            high = type("OfTLS", (socket.socket,), {"pending": lambda self: 0})(
+                fileno=fcntl.fcntl(ours, fcntl.F_DUPFD, 1024)
+            )
+            _, handler = alone(11)
+            with ours, theirs, high:
+                handler.request, handler.server.context = high, True
+                theirs.sendall(b"x")
+                handler.receive()
+                assert handler.received == b"x"
+                high.settimeout(0.01)
+                with pytest.raises(TimeoutError):
+                    handler.receive()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class TestAMistakeInTheProgram:

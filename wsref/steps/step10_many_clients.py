@@ -67,7 +67,7 @@ class Handler(socketserver.BaseRequestHandler):
         self.request.settimeout(TIMEOUT)
         self.received = bytearray()  # bytes that arrived and are not used yet
         self.method = ""
-        self.sending = threading.Lock()  # two threads must not mix the bytes of their frames
+        self.sending, self.writable = threading.Lock(), True  # one frame at a time, none after Close
         try:
             self.read_request()
             path, _, query = re.sub("^[A-Za-z]+://[^/?]*", "", self.target).partition("?")
@@ -286,7 +286,10 @@ class Handler(socketserver.BaseRequestHandler):
         else:
             head = bytes([127]) + length.to_bytes(8, "big")
         with self.sending:
-            self.request.sendall(bytes([0x80 | rsv | opcode]) + head + payload)
+            if self.writable:
+                self.writable = False  # for ever, if only a part of the frame leaves
+                self.request.sendall(bytes([0x80 | rsv | opcode]) + head + payload)
+                self.writable = opcode != CLOSE  # no frame may follow it (section 5.5.1)
 
     def read(self, count):
         """Return the next ``count`` bytes."""

@@ -6,7 +6,6 @@ import codecs
 import contextlib
 import hashlib
 import re
-import select
 import socket
 import socketserver
 import ssl
@@ -72,7 +71,7 @@ class Handler(socketserver.BaseRequestHandler):
         self.request.settimeout(TIMEOUT)
         self.received = bytearray()  # bytes that arrived and are not used yet
         self.method = ""
-        self.sending = threading.Lock()  # two threads must not mix the bytes of their frames
+        self.sending, self.writable = threading.Lock(), True  # one frame at a time, none after Close
         try:
             if self.server.context:  # not where the server accepts: a handshake takes time
                 self.request = self.server.context.wrap_socket(self.request, server_side=True)
@@ -306,7 +305,10 @@ class Handler(socketserver.BaseRequestHandler):
         else:
             head = bytes([127]) + length.to_bytes(8, "big")
         with self.sending:
-            self.request.sendall(bytes([0x80 | rsv | opcode]) + head + payload)
+            if self.writable:
+                self.writable = False  # for ever, if only a part of the frame leaves
+                self.request.sendall(bytes([0x80 | rsv | opcode]) + head + payload)
+                self.writable = opcode != CLOSE  # no frame may follow it (section 5.5.1)
 
     def read(self, count):
         """Return the next ``count`` bytes."""
@@ -321,11 +323,10 @@ class Handler(socketserver.BaseRequestHandler):
 
     def receive(self):
         """Wait for the next bytes and add them to ``self.received``."""
-        tls, sock = self.server.context, self.request  # one thread at a time in TLS: wait unlocked
-        if tls and not sock.pending() and not select.select([sock], [], [], sock.gettimeout())[0]:
-            raise TimeoutError("timed out")
-        with self.sending if tls else contextlib.nullcontext():
-            data = sock.recv(64 * 1024)
+        if self.server.context and not self.request.pending():  # one thread at a time in TLS:
+            socket.socket.recv(self.request, 1, socket.MSG_PEEK)  # wait below it, without the lock
+        with self.sending if self.server.context else contextlib.nullcontext():
+            data = self.request.recv(64 * 1024)
         if not data:
             raise ConnectionError("the client has ended TCP")
         self.received += data
@@ -354,7 +355,8 @@ class Handler(socketserver.BaseRequestHandler):
     def finish(self):
         """End TCP in two stages: closing with unread bytes can make the client lose our answer."""
         with contextlib.suppress(OSError):
-            self.request.shutdown(socket.SHUT_WR)
+            with self.sending:  # it ends TLS first: another thread would send in plain
+                self.request.shutdown(socket.SHUT_WR)
             self.request.settimeout(1)
             for _ in range(100):
                 if not self.request.recv(64 * 1024):
@@ -411,8 +413,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--certfile", help="certificate chain and private key, PEM: speak TLS")
     certfile = parser.parse_args().certfile
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if certfile else None
-    if context:
+    if context := certfile and ssl.create_default_context(ssl.Purpose.CLIENT_AUTH):
         context.load_cert_chain(certfile)
     with Server(ADDRESS, Handler, context) as server, contextlib.suppress(KeyboardInterrupt):
         print("Open http{}://{}:{}/ in a browser.  Ctrl-C ends it.".format("s" * bool(context), *ADDRESS), flush=True)

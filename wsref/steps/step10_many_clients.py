@@ -67,7 +67,7 @@ class Handler(socketserver.BaseRequestHandler):
         self.request.settimeout(TIMEOUT)
         self.received = bytearray()  # bytes that arrived and are not used yet
         self.method = ""
-        self.sending, self.writable = threading.Lock(), True  # one frame at a time, none after Close
+        self.sending, self.writable = threading.Lock(), True  # whole frames, none after a Close
         try:
             self.read_request()
             path, _, query = re.sub("^[A-Za-z]+://[^/?]*", "", self.target).partition("?")

@@ -71,7 +71,7 @@ class Handler(socketserver.BaseRequestHandler):
         self.request.settimeout(TIMEOUT)
         self.received = bytearray()  # bytes that arrived and are not used yet
         self.method = ""
-        self.sending, self.writable = threading.Lock(), True  # one frame at a time, none after Close
+        self.sending, self.writable = threading.Lock(), True  # whole frames, none after a Close
         try:
             if self.server.context:  # not where the server accepts: a handshake takes time
                 self.request = self.server.context.wrap_socket(self.request, server_side=True)

@@ -17,7 +17,7 @@ from conftest import DEADLINE, free_port, wait_until
 
 from wsref import ConnectionClosed, connect
 from wsref.apps.exchange import Exchange, ExchangeError, Gap, Line, RedisExchange
-from wsref.apps.shared_chat import as_text, with_exchange
+from wsref.apps.shared_chat import MAX_LINE, as_text, with_exchange
 
 redis = pytest.importorskip("redis")
 if shutil.which("redis-server") is None and not os.environ.get("CI"):
@@ -224,6 +224,17 @@ class TestSharedChat:
         wait_until(lambda: back.has("line 9"))
         assert back.got[0] == "* some lines are missing here"
         assert len(places(back.got)) >= 5
+
+    def test_a_line_that_is_too_long_is_not_published(self, exchange, serve, clients):
+        """Each server remembers 1,000 lines."""
+        demo = with_exchange(exchange)
+        ann = clients(serve(demo), "Ann")
+        longest = MAX_LINE - len("Ann: ")
+        for size in (longest + 1, longest):
+            ann.ws.send("x" * size)
+        wait_until(lambda: ann.has("Ann: x"))
+        assert any(line.startswith("* not sent: a line has at most 16384 characters") for line in ann.got)
+        assert max(len(line.text) for line in demo.rooms.room("/chat")._items) == MAX_LINE
 
     def test_a_gap_is_told_to_everyone(self, serve, clients):
         exchange = Exchange()

@@ -22,6 +22,9 @@ REMEMBERED = 1000
 #: Of these, what a newcomer gets.
 HISTORY = 50
 
+#: Characters of a line.  With lines of a megabyte, the remembered ones would fill a gigabyte of each server.
+MAX_LINE = 16 * 1024
+
 
 class Room:
     """The members and the recent lines of a room, on this server.
@@ -121,7 +124,9 @@ class SharedChat(Chat):
             self.close(CloseCode.TRY_AGAIN_LATER, "the chat's exchange does not answer")
 
     def say(self, line: str) -> None:
-        """Publish a line, or tell this client that it may be lost."""
+        """Publish a line, or tell this client that it is too long, or may be lost."""
+        if len(line) > MAX_LINE:
+            return self.send(f"* not sent: a line has at most {MAX_LINE} characters, your name included")
         try:
             self.rooms.exchange.publish(self.request.path, line)
         except ExchangeError as error:

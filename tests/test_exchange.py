@@ -17,7 +17,7 @@ from conftest import DEADLINE, free_port, wait_until
 
 from wsref import ConnectionClosed, connect
 from wsref.apps.exchange import Exchange, ExchangeError, Gap, Line, RedisExchange
-from wsref.apps.shared_chat import MAX_LINE, as_text, with_exchange
+from wsref.apps.shared_chat import as_text, with_exchange
 
 redis = pytest.importorskip("redis")
 if shutil.which("redis-server") is None and not os.environ.get("CI"):
@@ -229,12 +229,12 @@ class TestSharedChat:
         """Each server remembers 1,000 lines."""
         demo = with_exchange(exchange)
         ann = clients(serve(demo), "Ann")
-        longest = MAX_LINE - len("Ann: ")
+        longest = demo.MAX_LINE
         for size in (longest + 1, longest):
             ann.ws.send("x" * size)
         wait_until(lambda: ann.has("Ann: x"))
         assert any(line.startswith("* not sent: a line has at most 16384 characters") for line in ann.got)
-        assert max(len(line.text) for line in demo.rooms.room("/chat")._items) == MAX_LINE
+        assert max(len(line.text) for line in demo.rooms.room("/chat")._items) == longest + len("Ann: ")
 
     def test_a_gap_is_told_to_everyone(self, serve, clients):
         exchange = Exchange()

@@ -22,9 +22,6 @@ REMEMBERED = 1000
 #: Of these, what a newcomer gets.
 HISTORY = 50
 
-#: Characters of a line.  With lines of a megabyte, the remembered ones would fill a gigabyte of each server.
-MAX_LINE = 16 * 1024
-
 
 class Room:
     """The members and the recent lines of a room, on this server.
@@ -102,6 +99,8 @@ class SharedChat(Chat):
     and when it comes back with the last one, ``/chat?name=Ann&since=7-12``, the lines that it missed.
     """
 
+    MAX_LINE = 16 * 1024  # of a megabyte each, the remembered lines would fill a gigabyte
+
     rooms: ClassVar[Rooms]
 
     numbered = False  # each line with its place
@@ -124,9 +123,7 @@ class SharedChat(Chat):
             self.close(CloseCode.TRY_AGAIN_LATER, "the chat's exchange does not answer")
 
     def say(self, line: str) -> None:
-        """Publish a line, or tell this client that it is too long, or may be lost."""
-        if len(line) > MAX_LINE:
-            return self.send(f"* not sent: a line has at most {MAX_LINE} characters, your name included")
+        """Publish a line, or tell this client that it may be lost."""
         try:
             self.rooms.exchange.publish(self.request.path, line)
         except ExchangeError as error:

@@ -16,7 +16,7 @@ import pytest
 from conftest import DEADLINE, free_port, wait_until
 
 from wsref import ConnectionClosed, connect
-from wsref.apps.exchange import Exchange, ExchangeError, Gap, Line, RedisExchange
+from wsref.apps.exchange import KEEP, Exchange, ExchangeError, Gap, Line, RedisExchange
 from wsref.apps.shared_chat import as_text, with_exchange
 
 redis = pytest.importorskip("redis")
@@ -251,6 +251,15 @@ class TestManyServers:
     """Redis, three servers, and what fails"""
 
     @pytest.fixture
+    def test_any_number_of_names_whose_servers_are_gone_come_free(self, redis_server, exchanges):
+        """Lua's unpack takes some thousands: with more, no name could be kept any more."""
+        exchange = exchanges(redis_server().url)
+        key = exchange._names_key("/chat")
+        exchange._redis.zadd(key, {f"guest {n}": 1 for n in range(9000)})
+        gone = [name for _ in range(10) for name in exchange._redis.eval(KEEP, 1, key, 15, "Ann")]
+        assert len(set(gone)) == len(gone) == 9000
+        assert exchange.names("/chat") == ["Ann"]
+
     def three(self, redis_server, exchanges, serve):
         """Redis and three servers; Redis keeps each line on disk before it answers."""
         server = redis_server("--appendonly", "yes", "--appendfsync", "always")

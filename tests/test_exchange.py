@@ -250,7 +250,6 @@ class TestSharedChat:
 class TestManyServers:
     """Redis, three servers, and what fails"""
 
-    @pytest.fixture
     def test_any_number_of_names_whose_servers_are_gone_come_free(self, redis_server, exchanges):
         """Lua's unpack takes some thousands: with more, no name could be kept any more."""
         exchange = exchanges(redis_server().url)
@@ -260,6 +259,7 @@ class TestManyServers:
         assert len(set(gone)) == len(gone) == 9000
         assert exchange.names("/chat") == ["Ann"]
 
+    @pytest.fixture
     def three(self, redis_server, exchanges, serve):
         """Redis and three servers; Redis keeps each line on disk before it answers."""
         server = redis_server("--appendonly", "yes", "--appendfsync", "always")

@@ -538,7 +538,7 @@ def test_a_piece_of_a_change_names_its_place():
     heads = [
         steps.with_place(hunk, step).partition("\n")[0] for step in range(2, LAST + 1) for hunk in steps.hunks(step)
     ]
-    assert heads[:3] == ["@@ -1,3 +1,3 @@", "@@ -37,4 +37,6 @@ in Handler.handle", "@@ -69,4 +71,13 @@ in Handler"]
+    assert heads[:3] == ["@@ -1,3 +1,3 @@", "@@ -37,4 +37,6 @@ in Handler.handle", "@@ -68,4 +70,13 @@ in Handler"]
     assert [head for head in heads if head.endswith(("in ", "@@ in"))] == []
 
 

@@ -16,7 +16,7 @@ import pytest
 from conftest import DEADLINE, free_port, wait_until
 
 from wsref import ConnectionClosed, connect
-from wsref.apps.exchange import Exchange, ExchangeError, Gap, Line, RedisExchange
+from wsref.apps.exchange import KEEP, Exchange, ExchangeError, Gap, Line, RedisExchange
 from wsref.apps.shared_chat import as_text, with_exchange
 
 redis = pytest.importorskip("redis")
@@ -225,6 +225,17 @@ class TestSharedChat:
         assert back.got[0] == "* some lines are missing here"
         assert len(places(back.got)) >= 5
 
+    def test_a_line_that_is_too_long_is_not_published(self, exchange, serve, clients):
+        """Each server remembers 1,000 lines."""
+        demo = with_exchange(exchange)
+        ann = clients(serve(demo), "Ann")
+        longest = demo.MAX_LINE
+        for size in (longest + 1, longest):
+            ann.ws.send("x" * size)
+        wait_until(lambda: ann.has("Ann: x"))
+        assert any(line.startswith("* not sent: a line has at most 16384 characters") for line in ann.got)
+        assert max(len(line.text) for line in demo.rooms.room("/chat")._items) == longest + len("Ann: ")
+
     def test_a_gap_is_told_to_everyone(self, serve, clients):
         exchange = Exchange()
         server = serve(with_exchange(exchange))
@@ -238,6 +249,15 @@ class TestSharedChat:
 
 class TestManyServers:
     """Redis, three servers, and what fails"""
+
+    def test_any_number_of_names_whose_servers_are_gone_come_free(self, redis_server, exchanges):
+        """Lua's unpack takes some thousands: with more, no name could be kept any more."""
+        exchange = exchanges(redis_server().url)
+        key = exchange._names_key("/chat")
+        exchange._redis.zadd(key, {f"guest {n}": 1 for n in range(9000)})
+        gone = [name for _ in range(10) for name in exchange._redis.eval(KEEP, 1, key, 15, "Ann")]
+        assert len(set(gone)) == len(gone) == 9000
+        assert exchange.names("/chat") == ["Ann"]
 
     @pytest.fixture
     def three(self, redis_server, exchanges, serve):

@@ -72,6 +72,16 @@ def serving(step, *arguments, Handler=(), **changed):  # noqa: N803
             server.shutdown()
 
 
+def alone(step, *pieces):
+    """A step's handler without a server: its socket receives these pieces, and what it sends goes nowhere."""
+    program, arriving = load(step, log=[].append), iter(pieces)
+    handler = object.__new__(program.Handler)
+    handler.request = SimpleNamespace(recv=lambda size: next(arriving, b""), sendall=len)
+    handler.server, handler.received, handler.window_bits = SimpleNamespace(context=None), bytearray(), 0
+    handler.sending, handler.writable = threading.Lock(), True
+    return program, handler
+
+
 def rest_of(address, request: bytes) -> bytes:
     """The whole answer to a request."""
     client = RawClient(address)
@@ -374,7 +384,7 @@ class TestTheTable:
         endless = SimpleNamespace(
             shutdown=lambda how: None, settimeout=lambda seconds: None, recv=lambda size: next(pieces), close=list
         )
-        load(step).Handler.finish(SimpleNamespace(request=endless))
+        load(step).Handler.finish(SimpleNamespace(request=endless, sending=threading.Lock()))
         assert len([*pieces]) == 900
 
     def test_tls_in_step_11(self, certificate):
@@ -387,6 +397,113 @@ class TestTheTable:
     def test_tls_before_its_chapter_is_an_error(self, certificate):
         with pytest.raises(ValueError, match="TLS comes in chapter 11"):
             StepServer(10, ssl_context=ssl.create_default_context())
+
+
+class TestCosts:
+    """What the bytes of a client may cost: as much in small pieces as in large ones"""
+
+    PIECES = staticmethod(lambda data, size: [data[at : at + size] for at in range(0, len(data), size)])
+
+    @pytest.mark.parametrize("size", [1, 1000, 1 << 16])
+    def test_the_limit_of_a_head_does_not_depend_on_its_pieces(self, step, size):
+        beginning = PLAIN.removesuffix(b"\r\n") + b"X: "
+        for head in (16384, 16385):
+            data = beginning + b"x" * (head - len(beginning) - 4) + b"\r\n\r\n"
+            program, handler = alone(step, *self.PIECES(data + b"frames" * (size > 1000), size))
+            if head <= program.MAX_HEAD:
+                handler.read_request()
+                assert handler.received == b"frames" * (size > 1000)
+            else:
+                with pytest.raises(program.HTTPError, match="larger than 16384 bytes"):
+                    handler.read_request()
+
+    def test_no_pattern_searches_an_unfinished_head_for_each_piece(self, step):
+        """16 KiB in pieces of one byte took 1.4 s."""
+        program, handler = alone(step, *self.PIECES(PLAIN, 1))
+        program.re = None
+        handler.read_request()
+        assert handler.target == "/"
+
+    @pytest.mark.parametrize("step", range(6, 12))
+    def test_bytes_that_arrive_are_added_and_removed_in_place(self, step):
+        """As new objects, a frame of n bytes in pieces of one copies n² / 2 bytes."""
+        _, handler = alone(step, *self.PIECES(text("hello") * 2, 1))
+        received = handler.received
+        for _ in range(2):
+            assert handler.read_frame(*[99] * (step > 6))[-1] == b"hello"
+            assert handler.received is received
+
+    @pytest.mark.parametrize("step", range(7, 12))
+    def test_fragments_are_joined_in_place(self, step):
+        _, handler = alone(step, frame(TEXT, b"a", fin=False) + frame(0, b"b"))
+        kind, data = handler.read_message()
+        assert (kind, data, type(data)) == (TEXT, b"ab", bytearray)
+
+
+class TestTwoThreads:
+    """In a chat a client's own thread closes, while that of another member has a line for it"""
+
+    @pytest.mark.parametrize("step", [10, 11])
+    def test_no_frame_follows_a_close(self, step):
+        """RFC 6455 §5.5.1.  A line that waited for a slow member came after it, and so did a second Close."""
+        _, handler = alone(step)
+        handler.request.sendall = (sent := []).append
+        handler.close(1001, "x")
+        handler.send_message(TEXT, b"late")
+        handler.close(1000)
+        assert sent == [b"\x88\x03\x03\xe9x"]
+
+    @pytest.mark.parametrize("step", [10, 11])
+    def test_no_frame_follows_a_part_of_one(self, step):
+        _, handler = alone(step)
+        sent = []
+
+        def takes_a_part(data):
+            sent.append(data[:1])
+            raise TimeoutError
+
+        handler.request.sendall = takes_a_part
+        with pytest.raises(TimeoutError):
+            handler.send_message(TEXT, b"hello")
+        handler.send_message(TEXT, b"late")
+        assert sent == [b"\x81"]
+
+    def test_the_end_of_tls_waits_for_a_frame_that_is_being_sent(self):
+        """SSLSocket.shutdown first forgets TLS: what another thread sends until it is done would be plain."""
+        _, handler = alone(11)
+        locked = []
+        handler.request = SimpleNamespace(
+            shutdown=lambda how: locked.append(handler.sending.locked()),
+            settimeout=lambda seconds: locked.append(handler.sending.locked()),
+            recv=lambda size: b"",
+            close=list,
+        )
+        handler.finish()
+        assert locked == [True, False]
+
+    def test_tls_waits_on_a_socket_of_any_number(self):
+        """select takes no descriptor from 1024 on: there each TLS client got a 500."""
+        fcntl, resource = pytest.importorskip("fcntl"), pytest.importorskip("resource")
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if 0 <= hard < 2048:
+            pytest.skip("this process may not have so many open files")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (2048, hard))
+        ours, theirs = socket.socketpair()
+        try:
+            high = type("OfTLS", (socket.socket,), {"pending": lambda self: 0})(
+                fileno=fcntl.fcntl(ours, fcntl.F_DUPFD, 1024)
+            )
+            _, handler = alone(11)
+            with ours, theirs, high:
+                handler.request, handler.server.context = high, True
+                theirs.sendall(b"x")
+                handler.receive()
+                assert handler.received == b"x"
+                high.settimeout(0.01)
+                with pytest.raises(TimeoutError):
+                    handler.receive()
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class TestAMistakeInTheProgram:

@@ -131,6 +131,7 @@ class TestResponses:
             ([*ANSWER, ACCEPT, b"Sec-WebSocket-Extensions: permessage-deflate"], "extension"),
             ([*ANSWER, b" folded", ACCEPT], "NAME: VALUE"),
             ([*ANSWER, b"X: " + b"x" * program.MAX_HEAD * 5], "larger than"),
+            ([*ANSWER, b"X: " + b"x" * program.MAX_HEAD], "larger than"),
         ],
     )
     def test_a_bad_one_is_refused(self, pair, lines, words):

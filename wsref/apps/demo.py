@@ -34,6 +34,7 @@ class Chat(WebSocketHandler):
     """
 
     MAX_NAME = 32  # characters
+    MAX_LINE = 128 * 1024  # characters: a member may accept no message of more than a megabyte
 
     nick = ""
     _members: ClassVar[list[Chat]] = []  # of all chats in this process, in the order of their arrival
@@ -54,6 +55,8 @@ class Chat(WebSocketHandler):
         """Tell everyone what the client said."""
         if isinstance(message, bytes):
             self.close(CloseCode.UNSUPPORTED_DATA, "the chat is text")
+        elif len(message) > self.MAX_LINE:
+            self.send(f"* not sent: a line has at most {self.MAX_LINE} characters")
         else:
             self.say(f"{self.nick}: {' '.join(message.splitlines())}")
 

@@ -129,11 +129,12 @@ redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 return 1
 """
 
-#: Keeps the names of a server that lives, and returns those whose server does not: each to one caller only.
+#: Keeps the names of a server that lives, and returns those whose server does not: each to one caller only, and at
+#: most 1,000 at once, as Lua's ``unpack`` takes some thousands only.
 KEEP = """
 local now = tonumber(redis.call('TIME')[1])
 for i = 2, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[i]) end
-local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)
+local gone = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, 1000)
 if #gone > 0 then redis.call('ZREM', KEYS[1], unpack(gone)) end
 return gone
 """

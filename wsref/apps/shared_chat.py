@@ -99,6 +99,8 @@ class SharedChat(Chat):
     and when it comes back with the last one, ``/chat?name=Ann&since=7-12``, the lines that it missed.
     """
 
+    MAX_LINE = 16 * 1024  # of a megabyte each, the remembered lines would fill a gigabyte
+
     rooms: ClassVar[Rooms]
 
     numbered = False  # each line with its place

@@ -51,7 +51,7 @@ class Client:
         self.address = (parts.hostname, parts.port or 80)
         self.host = parts.netloc.rpartition("@")[2]
         self.target = (parts.path or "/") + ("?" + parts.query if parts.query else "")
-        self.received = b""  # bytes that arrived and are not used yet
+        self.received = bytearray()  # bytes that arrived and are not used yet
 
     def run(self):
         """Open the connection, echo until it ends, and end TCP."""
@@ -74,7 +74,7 @@ class Client:
         """Read the head of the response.  The bytes behind it are frames: ``received`` keeps them."""
         self.status = 100
         while 100 <= self.status < 200 and self.status != 101:  # RFC 9110 section 15.2
-            while b"\r\n\r\n" not in self.received:
+            while b"\r\n\r\n" not in self.received[:MAX_HEAD]:
                 if len(self.received) > MAX_HEAD:
                     raise HandshakeError(f"the response's head is larger than {MAX_HEAD} bytes")
                 self.receive()
@@ -128,7 +128,7 @@ class Client:
 
     def read_message(self):
         """Read one whole message: opcode and data; None after a Close.  RFC 6455 section 5.4."""
-        kind, data = None, b""
+        kind, data = None, bytearray()
         while True:
             fin, opcode, payload = self.read_frame(MAX_MESSAGE - len(data))
             if opcode == CLOSE:
@@ -211,7 +211,7 @@ class Client:
         """Return the next ``count`` bytes."""
         while len(self.received) < count:
             self.receive()
-        data, self.received = self.received[:count], self.received[count:]
+        data, self.received[:count] = self.received[:count], b""
         return data
 
     def receive(self):

@@ -54,7 +54,7 @@ class Handler(socketserver.BaseRequestHandler):
     def handle(self):
         """Read one request and answer it.  (socketserver calls the socket ``self.request``.)"""
         self.request.settimeout(TIMEOUT)
-        self.received = b""  # bytes that arrived and are not used yet
+        self.received = bytearray()  # bytes that arrived and are not used yet
         self.method = ""
         try:
             self.read_request()
@@ -74,18 +74,17 @@ class Handler(socketserver.BaseRequestHandler):
 
     def read_request(self):
         """Read a request's head: method, target, version, headers (RFC 9112 sections 3 and 5)."""
-        while b"\r\n\r\n" not in self.received:  # TCP is a stream: a head arrives in pieces
+        while b"\r\n\r\n" not in self.received[:MAX_HEAD]:  # TCP is a stream: it comes in pieces
             if len(self.received) > MAX_HEAD:
                 raise HTTPError(431, f"the request's head is larger than {MAX_HEAD} bytes")
-            if re.search(rb"(?<!\r)\n", self.received):
+            if self.received.count(b"\n") > self.received.count(b"\r\n"):
                 raise HTTPError(400, "each line must end in CRLF")
             self.receive()
         head, _, self.received = self.received.partition(b"\r\n\r\n")
         first, *lines = head.removeprefix(b"\r\n").split(b"\r\n")
         if not (found := REQUEST_LINE.fullmatch(first)):
             raise HTTPError(400, "the first line must be METHOD TARGET HTTP/1.1")
-        self.method, self.target = found[1].decode(), found[2].decode()
-        self.minor_version = int(found[3])
+        self.method, self.target, self.minor_version = found[1].decode(), found[2].decode(), int(found[3])
         self.headers = {}  # name in lower case: the values of its lines
         for line in lines:
             if not (found := HEADER_LINE.fullmatch(line)):  # no blank before the colon, no folding
@@ -149,7 +148,7 @@ class Handler(socketserver.BaseRequestHandler):
 
     def read_message(self):
         """Read one whole message: opcode and data; None after a Close.  RFC 6455 section 5.4."""
-        kind, data = None, b""
+        kind, data = None, bytearray()
         while True:
             fin, opcode, payload = self.read_frame(MAX_MESSAGE - len(data))
             if opcode == CLOSE:
@@ -207,7 +206,7 @@ class Handler(socketserver.BaseRequestHandler):
         """Return the next ``count`` bytes."""
         while len(self.received) < count:
             self.receive()
-        data, self.received = self.received[:count], self.received[count:]
+        data, self.received[:count] = self.received[:count], b""
         return data
 
     def receive(self):

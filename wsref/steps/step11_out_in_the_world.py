@@ -6,7 +6,6 @@ import codecs
 import contextlib
 import hashlib
 import re
-import select
 import socket
 import socketserver
 import ssl
@@ -70,9 +69,9 @@ class Handler(socketserver.BaseRequestHandler):
     def handle(self):
         """Read one request and answer it.  (socketserver calls the socket ``self.request``.)"""
         self.request.settimeout(TIMEOUT)
-        self.received = b""  # bytes that arrived and are not used yet
+        self.received = bytearray()  # bytes that arrived and are not used yet
         self.method = ""
-        self.sending = threading.Lock()  # two threads must not mix the bytes of their frames
+        self.sending, self.writable = threading.Lock(), True  # whole frames, none after a Close
         try:
             if self.server.context:  # not where the server accepts: a handshake takes time
                 self.request = self.server.context.wrap_socket(self.request, server_side=True)
@@ -98,18 +97,17 @@ class Handler(socketserver.BaseRequestHandler):
 
     def read_request(self):
         """Read a request's head: method, target, version, headers (RFC 9112 sections 3 and 5)."""
-        while b"\r\n\r\n" not in self.received:  # TCP is a stream: a head arrives in pieces
+        while b"\r\n\r\n" not in self.received[:MAX_HEAD]:  # TCP is a stream: it comes in pieces
             if len(self.received) > MAX_HEAD:
                 raise HTTPError(431, f"the request's head is larger than {MAX_HEAD} bytes")
-            if re.search(rb"(?<!\r)\n", self.received):
+            if self.received.count(b"\n") > self.received.count(b"\r\n"):
                 raise HTTPError(400, "each line must end in CRLF")
             self.receive()
         head, _, self.received = self.received.partition(b"\r\n\r\n")
         first, *lines = head.removeprefix(b"\r\n").split(b"\r\n")
         if not (found := REQUEST_LINE.fullmatch(first)):
             raise HTTPError(400, "the first line must be METHOD TARGET HTTP/1.1")
-        self.method, self.target = found[1].decode(), found[2].decode()
-        self.minor_version = int(found[3])
+        self.method, self.target, self.minor_version = found[1].decode(), found[2].decode(), int(found[3])
         self.headers = {}  # name in lower case: the values of its lines
         for line in lines:
             if not (found := HEADER_LINE.fullmatch(line)):  # no blank before the colon, no folding
@@ -209,7 +207,7 @@ class Handler(socketserver.BaseRequestHandler):
 
     def read_message(self):
         """Read one whole message: opcode and data; None after a Close.  RFC 6455 section 5.4."""
-        kind, data, empty = None, b"", 0
+        kind, data, empty = None, bytearray(), 0
         while True:
             fin, compressed, opcode, payload = self.read_frame(MAX_MESSAGE - len(data))
             if opcode == CLOSE:
@@ -307,7 +305,10 @@ class Handler(socketserver.BaseRequestHandler):
         else:
             head = bytes([127]) + length.to_bytes(8, "big")
         with self.sending:
-            self.request.sendall(bytes([0x80 | rsv | opcode]) + head + payload)
+            if self.writable:
+                self.writable = False  # for ever, if only a part of the frame leaves
+                self.request.sendall(bytes([0x80 | rsv | opcode]) + head + payload)
+                self.writable = opcode != CLOSE  # no frame may follow it (section 5.5.1)
 
     def read(self, count):
         """Return the next ``count`` bytes."""
@@ -317,16 +318,15 @@ class Handler(socketserver.BaseRequestHandler):
             except TimeoutError:  # silence: ask, and wait once more
                 self.send_frame(PING, b"")
                 self.receive()
-        data, self.received = self.received[:count], self.received[count:]
+        data, self.received[:count] = self.received[:count], b""
         return data
 
     def receive(self):
         """Wait for the next bytes and add them to ``self.received``."""
-        tls, sock = self.server.context, self.request  # one thread at a time in TLS: wait unlocked
-        if tls and not sock.pending() and not select.select([sock], [], [], sock.gettimeout())[0]:
-            raise TimeoutError("timed out")
-        with self.sending if tls else contextlib.nullcontext():
-            data = sock.recv(64 * 1024)
+        if self.server.context and not self.request.pending():  # one thread at a time in TLS:
+            socket.socket.recv(self.request, 1, socket.MSG_PEEK)  # wait below it, without the lock
+        with self.sending if self.server.context else contextlib.nullcontext():
+            data = self.request.recv(64 * 1024)
         if not data:
             raise ConnectionError("the client has ended TCP")
         self.received += data
@@ -355,7 +355,8 @@ class Handler(socketserver.BaseRequestHandler):
     def finish(self):
         """End TCP in two stages: closing with unread bytes can make the client lose our answer."""
         with contextlib.suppress(OSError):
-            self.request.shutdown(socket.SHUT_WR)
+            with self.sending:  # it ends TLS first: another thread would send in plain
+                self.request.shutdown(socket.SHUT_WR)
             self.request.settimeout(1)
             for _ in range(100):
                 if not self.request.recv(64 * 1024):
@@ -412,8 +413,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--certfile", help="certificate chain and private key, PEM: speak TLS")
     certfile = parser.parse_args().certfile
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH) if certfile else None
-    if context:
+    if context := certfile and ssl.create_default_context(ssl.Purpose.CLIENT_AUTH):
         context.load_cert_chain(certfile)
     with Server(ADDRESS, Handler, context) as server, contextlib.suppress(KeyboardInterrupt):
         print("Open http{}://{}:{}/ in a browser.  Ctrl-C ends it.".format("s" * bool(context), *ADDRESS), flush=True)

@@ -21,7 +21,7 @@ def hunks(step: int) -> list[str]:
     """Return the pieces of a chapter's change, each with its place and two unchanged lines around it.
 
     >>> [piece.partition(" @@")[0] for piece in hunks(2)]
-    ['@@ -1,3 +1,3', '@@ -37,4 +37,6', '@@ -69,4 +71,13']
+    ['@@ -1,3 +1,3', '@@ -37,4 +37,6', '@@ -68,4 +70,13']
     """
     from wsref.steps import diff_of
 

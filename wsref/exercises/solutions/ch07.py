@@ -17,15 +17,15 @@ def join(frames: Iterable[tuple[bool, int, bytes]]) -> list[tuple[int, bytes]]:
     [(1, b'Hello')]
     """
     messages = []
-    kind, data = 0, b""
+    kind, data = 0, bytearray()
     for fin, opcode, payload in frames:
         if opcode >= 8:
             continue
         if opcode:  # not a continuation: a message begins
-            kind, data = opcode, b""
+            kind, data = opcode, bytearray()
         data += payload
         if fin:
-            messages.append((kind, data))
+            messages.append((kind, bytes(data)))
     return messages
 
 

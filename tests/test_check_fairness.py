@@ -341,6 +341,40 @@ def test_a_server_that_limits_the_connections_is_graded_by_one_case_at_a_time():
     assert {outcome for outcome, _ in found.values()} == {Outcome.PASS}
 
 
+def test_a_case_that_the_server_answers_by_429_is_skipped():
+    class LimitsRequests(ReferenceServer):
+        number = 0
+
+        def open(self):
+            LimitsRequests.number += 1
+            if LimitsRequests.number > 12:
+                self.read_head()
+                self.answer("429 Too Many Requests", "Content-Length: 0", "Connection: close")
+                raise Disconnected
+            return super().open()
+
+    with serving_a(LimitsRequests) as url:
+        report = grade(parse_target(url), select(only=["2.connection.*", "6.length.*", "1.header.*"]), jobs=1)
+    assert report.failed == []
+    assert "429 Too Many Requests" in {v.case.id: v.why for v in report.verdicts}["6.length.126"]
+
+
+def test_a_slow_body_is_played_again_alone():
+    class SlowOnce(ReferenceServer):
+        slow = threading.Event()
+
+        def refuse(self, refusal):
+            if SlowOnce.slow.is_set():
+                return super().refuse(refusal)
+            SlowOnce.slow.set()
+            self.answer("426 Upgrade Required", "Upgrade: websocket", "Connection: Upgrade", "Content-Length: 5")
+            time.sleep(2.0)
+            self.send(b"slow\n")
+            return None
+
+    assert outcomes(SlowOnce, "1.answer.length", timeout=1.0)["1.answer.length"][0] is Outcome.PASS
+
+
 def test_a_server_that_closes_after_one_message_is_no_echo_server_and_the_report_says_so():
     with serving_a(ClosesAfterOneMessage) as url:
         report = grade(parse_target(url), select(only=["6.echo.hello", "6.length.1"]))

@@ -36,6 +36,11 @@ ENOUGH_REPLAYS = 4
 #: The reasons why the caller ends a run before its last case.
 FIRST, OUT_OF_TIME = "--first: a case failed", "--max-time: the time is over"
 
+#: The reason to skip a case that the server answers by 429, but not each handshake.
+LIMITED = (
+    "it limits the number of requests (429 Too Many Requests), which is legal: --jobs 1 sends fewer, or raise its limit"
+)
+
 #: The reason for no echo if the caller did not want the server to get a message.
 NO_ECHO_FLAG = "--no-echo"
 
@@ -275,7 +280,7 @@ def _serves_many(peer: Peer, baseline_status: int) -> bool:
 
 
 def _serves_as_many(target: Target, count: int, timeout: float) -> bool:
-    """Return whether the server takes this number of clients at once; it may have a limit for each address."""
+    """Return whether this number of clients at once get the same status; a server may limit them for each address."""
     peer = Peer(target, timeout)
     try:
         statuses = set()
@@ -315,9 +320,16 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
         judge(verdict, run)
     finally:
         peer.close()
+    if verdict.outcome is Outcome.FAIL and capabilities.baseline_status != 429 and any(map(_says_429, peer.wires)):
+        verdict.outcome, verdict.why = Outcome.SKIP, LIMITED
+        verdict.expected, verdict.unanswered = "", False
     verdict.cut_off = any(wire.cut_off for wire in peer.wires)
     verdict.recorded = [without_secrets(wire.recorded, target.secrets) for wire in peer.wires]
     return verdict
+
+
+def _says_429(wire: Wire) -> bool:
+    return re.match(rb"HTTP/1\.[01] 429 ", wire.received()) is not None
 
 
 def judge(verdict: Verdict, run: Callable[[], None]) -> None:
@@ -401,7 +413,7 @@ def grade(
     Args:
         cases: The cases, in the order of the report.
         timeout: Seconds to wait for each answer.
-        jobs: The number of cases at a time; 1 if the server serves one client at a time.
+        jobs: The number of cases at a time; 1 if the server does not serve twice as many clients at once.
         echo: Whether to test for an echo server; if not, cases that need an echo are skipped.
         max_time: Seconds after which no further case begins.
         is_enough: Whether no further case begins after this verdict.  It is called in several threads.
@@ -419,7 +431,9 @@ def grade(
     report = Report(target, capabilities)
     run = _Run(report, timeout, on_verdict, began + max_time, is_enough)
     with stopping_at_ctrl_c(run.interrupt, on_ctrl_c):
-        if jobs > 1 and not (capabilities.concurrent and _serves_as_many(target, 2 * jobs, timeout)):
+        if not capabilities.concurrent or (
+            jobs > 1 and not capabilities.no_head and not _serves_as_many(target, 2 * jobs, timeout)
+        ):
             jobs = 1
         run.play_together([case for case in cases if not case.play.alone], jobs)
         run.replay()

@@ -284,7 +284,7 @@ def serving_a(kind):
 
 GOOD = [Greets, Ticks, TicksOnly, TellsAll, RefusesSubprotocols, WantsASubprotocol, TextOnly, IgnoresBadHandshakes]
 GOOD += [WaitsForARealHead, SpeaksH2c, Page, SmallLimit, NeverSends, NotAllowed, Demo, SmallDevice, LimitsConnections]
-GOOD += [ClosesAfterOneMessage, SaysWhy, WaitsForTheAnswer, MembersOnly, WantsTLS, CutsAFrame, RefusesForeignReferers]
+GOOD += [ClosesAfterOneMessage, SaysWhy, WaitsForTheAnswer, MembersOnly, WantsTLS, RefusesForeignReferers]
 GOOD += [RedirectsQueries]
 
 
@@ -320,6 +320,7 @@ LEGAL = [
     (LimitsConnections, {"11.limits.survives"}),
     (ClosesAfterOneMessage, {"6.mask.every-size", "6.stream.one-packet"}),
     (SaysWhy, {"6.mask.missing", "6.rsv.1", "7.utf8.f5", "7.fragments.text-in-text", "9.rsv1.ping"}),
+    (SaysWhy, {"6.length.low-half-of-64", "8.failing.nothing-more"}),
     (WaitsForTheAnswer, {"9.rsv1.own"}),
     (MembersOnly, {"3.version.told"}),
     (WantsTLS, {"5.plain.says-to-what"}),

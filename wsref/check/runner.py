@@ -279,8 +279,10 @@ def _serves_many(peer: Peer, baseline_status: int) -> bool:
     return (answer.status if answer else 0) == baseline_status  # a server with a limit for each address may say 503
 
 
-def _serves_as_many(target: Target, count: int, timeout: float) -> bool:
+def _serves_as_many(target: Target, can: Capabilities, count: int, timeout: float) -> bool:
     """Return whether this number of clients at once get the same status; a server may limit them for each address."""
+    if count <= 2 or can.no_head:
+        return True
     peer = Peer(target, timeout)
     try:
         statuses = set()
@@ -431,9 +433,7 @@ def grade(
     report = Report(target, capabilities)
     run = _Run(report, timeout, on_verdict, began + max_time, is_enough)
     with stopping_at_ctrl_c(run.interrupt, on_ctrl_c):
-        if not capabilities.concurrent or (
-            jobs > 1 and not capabilities.no_head and not _serves_as_many(target, 2 * jobs, timeout)
-        ):
+        if not capabilities.concurrent or not _serves_as_many(target, capabilities, 2 * jobs, timeout):
             jobs = 1
         run.play_together([case for case in cases if not case.play.alone], jobs)
         run.replay()

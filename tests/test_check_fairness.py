@@ -7,6 +7,7 @@ import itertools
 import socket
 import threading
 import time
+from typing import ClassVar
 
 import pytest
 
@@ -14,7 +15,7 @@ from wsref import HTTPError, WebSocketHandler, running
 from wsref.apps.demo import Demo
 from wsref.check import CASES, Level, Outcome, grade, parse_target, runner
 from wsref.check.cases import select
-from wsref.check.codec import TEXT, frame
+from wsref.check.codec import PING, PONG, TEXT, frame
 from wsref.check.gallery import BROKEN
 from wsref.check.gallery.reference import Disconnected, Failure, ReferenceServer, Refusal, serving
 from wsref.check.report.summary import capabilities_line
@@ -205,6 +206,14 @@ class SaysWhy(ReferenceServer):
         super().fail(failure)
 
 
+class PingsAtEachMessage(ReferenceServer):
+    """Sends a Ping before each echo, and expects the Pong in order."""
+
+    def on_message(self, opcode, message):
+        self.send_frame(PING, b"still there?!")
+        super().on_message(opcode, message)
+
+
 class WaitsForTheAnswer(ReferenceServer):
     """Closes with 1009 above 16 KiB, and waits some seconds for the client's Close."""
 
@@ -285,7 +294,7 @@ def serving_a(kind):
 GOOD = [Greets, Ticks, TicksOnly, TellsAll, RefusesSubprotocols, WantsASubprotocol, TextOnly, IgnoresBadHandshakes]
 GOOD += [WaitsForARealHead, SpeaksH2c, Page, SmallLimit, NeverSends, NotAllowed, Demo, SmallDevice, LimitsConnections]
 GOOD += [ClosesAfterOneMessage, SaysWhy, WaitsForTheAnswer, MembersOnly, WantsTLS, RefusesForeignReferers]
-GOOD += [RedirectsQueries]
+GOOD += [RedirectsQueries, PingsAtEachMessage]
 
 
 @pytest.mark.slow
@@ -321,6 +330,7 @@ LEGAL = [
     (ClosesAfterOneMessage, {"6.mask.every-size", "6.stream.one-packet"}),
     (SaysWhy, {"6.mask.missing", "6.rsv.1", "7.utf8.f5", "7.fragments.text-in-text", "9.rsv1.ping"}),
     (SaysWhy, {"6.length.low-half-of-64", "8.failing.nothing-more"}),
+    (PingsAtEachMessage, {"6.stream.one-and-a-half", "6.stream.half-a-header"}),
     (WaitsForTheAnswer, {"9.rsv1.own"}),
     (MembersOnly, {"3.version.told"}),
     (WantsTLS, {"5.plain.says-to-what"}),
@@ -335,6 +345,32 @@ def test_a_good_server_does_not_fail_the_case_that_its_behaviour_is_about(kind, 
     found = outcomes(kind, *sorted(names), timeout=1.5)
     assert {name: why for name, (outcome, why) in found.items() if outcome is Outcome.FAIL} == {}
     assert set(found) == names
+
+
+def test_a_ping_inside_a_frame_of_the_grader_is_answered_after_this_frame():
+    class WantsPongs(PingsAtEachMessage):
+        pongs: ClassVar[list[bytes]] = []
+
+        def on_frame(self, fin, rsv, opcode, payload):
+            if opcode == PONG:
+                self.pongs.append(payload)
+            return super().on_frame(fin, rsv, opcode, payload)
+
+    with serving_a(WantsPongs) as url:
+        peer = Peer(parse_target(url))
+        wire = peer.open()
+        data = frame(TEXT, b"x" * 300)
+        for cut in (1, 3, 7, 20):
+            wire.send(frame(TEXT, b"one") + data[:cut])
+            wire.expect(TEXT, b"one")
+            wire.send(data[cut:])
+            wire.expect(TEXT, b"x" * 300)
+            wire.send(frame(TEXT, b"last"))
+            wire.expect(TEXT, b"last")
+        wire.send(frame(PING, b"end"))
+        wire.expect(PONG, b"end")
+        peer.close()
+    assert WantsPongs.pongs == [b"still there?!"] * 12
 
 
 def test_a_server_that_limits_the_connections_is_graded_by_one_case_at_a_time():

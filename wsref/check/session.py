@@ -31,7 +31,9 @@ from .codec import (
     TEXT,
     Answer,
     Frame,
+    declared_length,
     frame,
+    header_size,
     hex_and_text,
     parse_answer,
     parse_frame,
@@ -324,6 +326,8 @@ class Wire:
         self.was_reset = False
         self._beside = ""  # in words, the last frame that answers nothing
         self._ping_payloads: set[bytes] = set()  # of the Pings and Pongs from the grader
+        self._header, self._missing = b"", 0  # of the frame in progress: its incomplete header, its missing bytes
+        self._due_pongs: list[bytes] = []  # to send after this frame
         self._payloads: set[bytes] = set()  # of its short frames, and of its messages in fragments
 
     # -- Sending ------------------------------------------------------------------
@@ -343,6 +347,7 @@ class Wire:
         data = self._filled_in(data)
         self._record(True, data)
         self._note_control(data)
+        self._note_frame_in_progress(data)
         rest = memoryview(data)
         self._socket.setblocking(False)
         deadline = self.deadline_for()
@@ -358,6 +363,30 @@ class Wire:
             except OSError:  # EPIPE, ECONNRESET
                 self.was_reset = True
                 return
+        if self._due_pongs and not self._is_in_frame:
+            pongs, self._due_pongs = b"".join(self._due_pongs), []
+            self.send(pongs)
+
+    @property
+    def _is_in_frame(self) -> bool:
+        """Whether the grader has sent only a part of a frame: a Pong would become a part of it."""
+        return bool(self._header or self._missing)
+
+    def _note_frame_in_progress(self, data: bytes) -> None:
+        """Follow the frames that the grader sends, each by its header."""
+        at = 0 if self.opening is not None else len(data)
+        while at < len(data):
+            if self._missing:
+                step = min(self._missing, len(data) - at)
+                self._missing -= step
+                at += step
+                continue
+            size = header_size(self._header)
+            piece = data[at : at + size - len(self._header)]
+            self._header += piece
+            at += len(piece)
+            if len(self._header) == header_size(self._header):
+                self._missing, self._header = declared_length(self._header), b""
 
     def control(self, opcode: int, payload: bytes) -> bytes:
         """Return a valid control frame of the grader: with a mask, unless the grader is the server."""
@@ -615,7 +644,11 @@ class Wire:
         deadline = deadline or self.deadline_for()
         while (received := self._frame(deadline)) is not None:
             if received.opcode == PING:
-                self.send(self.control(PONG, received.payload))
+                pong = self.control(PONG, received.payload)
+                if self._is_in_frame:
+                    self._due_pongs.append(pong)
+                else:
+                    self.send(pong)
             elif received.opcode != PONG or received.payload in self._ping_payloads or received.faults:
                 yield received
             else:

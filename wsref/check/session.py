@@ -63,6 +63,10 @@ MAX_NOTED = 4096
 #: Seconds after a first packet, so that the network does not join it with the next one.
 FIRST_PACKET_ALONE = 0.1
 
+#: Seconds after a refusal of an ordinary handshake, before the next one: a server that limits the number of clients
+#: may still count those that have just left.
+PAUSES = (0.1, 0.4)
+
 #: The payload of a Ping that tests whether the server has failed the connection.
 LIVENESS_PAYLOAD = b"still there?"
 
@@ -275,13 +279,18 @@ class Peer:
         Raises:
             Failed: The answer is not 101.
         """
-        wire = self.connect()
-        wire.send(request or upgrade())
-        answer = wire.answer()
-        if answer is None or answer.status != 101:
-            raise Failed(f"the handshake was answered with {answer or 'the end of TCP'}", "101 Switching Protocols")
-        wire.opening = answer
-        return wire
+        for pause in (*PAUSES, 0.0):
+            wire = self.connect()
+            wire.send(request or upgrade())
+            answer = wire.answer()
+            if answer is not None and answer.status == 101:
+                wire.opening = answer
+                return wire
+            if answer is None or request is not None or self.baseline_status != 101:
+                break
+            wire.close()
+            time.sleep(pause)
+        raise Failed(f"the handshake was answered with {answer or 'the end of TCP'}", "101 Switching Protocols")
 
     def close(self) -> None:
         """Close all connections."""
@@ -770,7 +779,7 @@ class Wire:
                 elif (received.opcode, received.payload) in before or self.answers_nothing(received):
                     continue  # a server that does not fail the connection sends no Close in time
                 elif received.opcode >= 8 or received.fin:  # unless it echoes fragments before it sees the fault
-                    if said or received.opcode != TEXT or received.payload in self._payloads:
+                    if said or received.opcode != TEXT or self._may_be_an_echo(received.payload):
                         raise Failed(
                             f"the connection stays open: it sent {said or received}", "Close, or the end of TCP"
                         )
@@ -789,6 +798,10 @@ class Wire:
                 raise Silence(f"{how} {failure.got}", "Close, or the end of TCP") from None
             raise
         return None
+
+    def _may_be_an_echo(self, payload: bytes) -> bool:
+        """Return whether the grader sent these bytes, perhaps among others: a broken server may cut a message."""
+        return any(payload in sent for sent in self._payloads)
 
 
 #: ``epoll`` would need a file of its own for each wait; ``select`` is all that Windows has.

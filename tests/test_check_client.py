@@ -248,6 +248,30 @@ class CountsPackets(ReferenceClient):
         return super().read_head()
 
 
+class SaysWhy(ReferenceClient):
+    """Sends the reason as a text, then fails the connection."""
+
+    def fail(self, failure: Failure) -> None:
+        self.send_frame(TEXT, f"error: {failure}".encode())
+        super().fail(failure)
+
+
+class AnswersAfterTheClose(ReferenceClient):
+    """Answers a Ping or a Close that arrives after its own Close: only data frames are forbidden (§5.5.1)."""
+
+    def on_close(self, payload: bytes) -> None:
+        super().on_close(payload)
+        if self.buffer[:1] in (b"\x88", b"\x89"):
+            _, _, opcode, late = self.read_frame()
+            self.send_frame(PONG if opcode == PING else 8, late)
+
+
+class OffersMore(ReferenceClient):
+    """Offers a parameter that only some servers know, and then the offer without it."""
+
+    OFFER = "permessage-deflate; x-level=9, permessage-deflate; client_max_window_bits"
+
+
 class ManyHeaders(ReferenceClient):
     def request_headers(self) -> dict[str, str]:
         more = {"Origin": "http://a.example", "Cookie": "a=b", "Connection": "keep-alive, Upgrade"}
@@ -257,7 +281,7 @@ class ManyHeaders(ReferenceClient):
 LEGAL = [
     *(EndsTcpAtAFault, LastPing, Greets, NeverEchoes, Listener, NoDeflate, DemandsOfDeflate, Subprotocols),
     *(SmallLimit, Fragments, PlainEcho, EmptyClose, ClosesWithReason, AbsoluteTarget, OneToken),
-    *(CountsPackets, ManyHeaders),
+    *(CountsPackets, ManyHeaders, SaysWhy, AnswersAfterTheClose, OffersMore),
 ]
 
 
@@ -270,6 +294,17 @@ class TestFairness:
         report = graded(client, CLIENT_CASES)
         assert failures(report, Level.MUST) == {}
         assert not any(verdict.grader_failed for verdict in report.verdicts)
+
+    @pytest.mark.parametrize(
+        ("client", "names"),
+        [
+            (SaysWhy, ["c6.masked.text", "c6.rsv.text-001", "c7.utf-8.bad-ff", "c9.rsv.ping"]),
+            (AnswersAfterTheClose, ["c8.after", "c8.close.1000"]),
+            (OffersMore, ["c3.extensions", "c9.message.hello"]),
+        ],
+    )
+    def test_a_legal_client_does_not_fail_the_must_that_its_behaviour_is_about(self, client, names):
+        assert failures(graded(client, select(only=names)), Level.MUST) == {}
 
     def test_a_client_without_echo_is_graded_on_the_rest(self):
         report = graded(NeverEchoes, select(only=["c6.length", "c7.ping", "c6.masked"]))

@@ -7,6 +7,7 @@ import itertools
 import socket
 import threading
 import time
+from typing import ClassVar
 
 import pytest
 
@@ -14,9 +15,9 @@ from wsref import HTTPError, WebSocketHandler, running
 from wsref.apps.demo import Demo
 from wsref.check import CASES, Level, Outcome, grade, parse_target, runner
 from wsref.check.cases import select
-from wsref.check.codec import TEXT
+from wsref.check.codec import PING, PONG, TEXT, frame
 from wsref.check.gallery import BROKEN
-from wsref.check.gallery.reference import Disconnected, ReferenceServer, Refusal, serving
+from wsref.check.gallery.reference import Disconnected, Failure, ReferenceServer, Refusal, serving
 from wsref.check.report.summary import capabilities_line
 from wsref.check.runner import Capabilities
 from wsref.check.session import Peer
@@ -161,6 +162,117 @@ class NeverSends(WebSocketHandler):
     """Takes messages, and answers none."""
 
 
+class SmallDevice(ReferenceServer):
+    """Takes messages of up to 4 KiB."""
+
+    MAX_MESSAGE = 4 << 10
+
+
+class LimitsConnections(ReferenceServer):
+    """Serves four clients at once, and refuses more."""
+
+    LIMIT = 4
+    clients = 0
+    lock = threading.Lock()
+
+    def handle(self):
+        with self.lock:
+            LimitsConnections.clients += 1
+        try:
+            super().handle()
+        finally:
+            with self.lock:
+                LimitsConnections.clients -= 1
+
+    def validate(self, request):
+        if self.clients > self.LIMIT:
+            raise Refusal(403, "too many connections")
+        super().validate(request)
+
+
+class ClosesAfterOneMessage(ReferenceServer):
+    """Answers one message, and closes the connection."""
+
+    def on_message(self, opcode, message):
+        super().on_message(opcode, message)
+        raise Failure(1000, "that was it")
+
+
+class SaysWhy(ReferenceServer):
+    """Sends the reason as a text, then fails the connection."""
+
+    def fail(self, failure):
+        self.send_frame(TEXT, f"error: {failure}".encode())
+        super().fail(failure)
+
+
+class PingsAtEachMessage(ReferenceServer):
+    """Sends a Ping before each echo, and expects the Pong in order."""
+
+    def on_message(self, opcode, message):
+        self.send_frame(PING, b"still there?!")
+        super().on_message(opcode, message)
+
+
+class WaitsForTheAnswer(ReferenceServer):
+    """Closes with 1009 above 16 KiB, and waits some seconds for the client's Close."""
+
+    MAX_MESSAGE = 16 << 10
+
+    def fail(self, failure):
+        super().fail(failure)
+        if failure.code == 1009:
+            self.wait_for_the_end(8.0)
+
+
+class MembersOnly(ReferenceServer):
+    """Refuses a client without a cookie before it looks at the rest of the handshake."""
+
+    def validate(self, request):
+        raise Refusal(403, "a member's cookie is required")
+
+
+class WantsTLS(ReferenceServer):
+    """Requires another protocol than websocket for a plain request: RFC 2817 §4.2."""
+
+    def fallback(self, request):
+        raise Refusal(426, "TLS is required", "Upgrade: TLS/1.2, HTTP/1.1")
+
+
+class CutsAFrame(ReferenceServer):
+    """Sends a long greeting, and ends TCP inside it when the client ends TCP."""
+
+    def serve_frames(self):
+        self.send(frame(TEXT, b"x" * 1000, key=None)[:500])
+        with contextlib.suppress(TimeoutError):
+            self.request.settimeout(0.2)
+            self.receive()
+        self.request.settimeout(None)
+        self.send(frame(TEXT, b"x" * 1000, key=None)[500:])
+        super().serve_frames()
+
+
+class RefusesForeignReferers(ReferenceServer):
+    """Serves its page only to clients that come from its own pages."""
+
+    def fallback(self, request):
+        if request.lines("referer"):
+            raise Refusal(403, "no hot links")
+        super().fallback(request)
+
+
+class RedirectsQueries(ReferenceServer):
+    """Has one page, and redirects a plain request with a query to it."""
+
+    MAX_HEAD = 1 << 20
+
+    def fallback(self, request):
+        if "?" in request.target:
+            self.answer("308 Permanent Redirect", "Location: /", "Content-Length: 0", "Connection: close")
+            raise Disconnected
+        super().fallback(request)
+
+
 class NotAllowed(WebSocketHandler):
     """Lets nobody in."""
 
@@ -180,7 +292,9 @@ def serving_a(kind):
 
 
 GOOD = [Greets, Ticks, TicksOnly, TellsAll, RefusesSubprotocols, WantsASubprotocol, TextOnly, IgnoresBadHandshakes]
-GOOD += [WaitsForARealHead, SpeaksH2c, Page, SmallLimit, NeverSends, NotAllowed, Demo]
+GOOD += [WaitsForARealHead, SpeaksH2c, Page, SmallLimit, NeverSends, NotAllowed, Demo, SmallDevice, LimitsConnections]
+GOOD += [ClosesAfterOneMessage, SaysWhy, WaitsForTheAnswer, MembersOnly, WantsTLS, RefusesForeignReferers]
+GOOD += [RedirectsQueries, PingsAtEachMessage]
 
 
 @pytest.mark.slow
@@ -208,6 +322,147 @@ def test_a_connection_beside_the_cases_that_is_refused_ends_nothing(monkeypatch)
     with serving_a(ReferenceServer) as url:
         report = grade(parse_target(url), select(only=["2.plain.get"]))
     assert [v.outcome for v in report.verdicts] == [Outcome.PASS]
+
+
+LEGAL = [
+    (SmallDevice, {"10.packets.500", "9.window.server-11"}),
+    (LimitsConnections, {"11.limits.survives"}),
+    (ClosesAfterOneMessage, {"6.mask.every-size", "6.stream.one-packet"}),
+    (SaysWhy, {"6.mask.missing", "6.rsv.1", "7.utf8.f5", "7.fragments.text-in-text", "9.rsv1.ping"}),
+    (SaysWhy, {"6.length.low-half-of-64", "8.failing.nothing-more"}),
+    (PingsAtEachMessage, {"6.stream.one-and-a-half", "6.stream.half-a-header"}),
+    (WaitsForTheAnswer, {"9.rsv1.own"}),
+    (MembersOnly, {"3.version.told"}),
+    (WantsTLS, {"5.plain.says-to-what"}),
+    (CutsAFrame, {"4.answer.nothing-follows"}),
+    (RefusesForeignReferers, {"1.header.colon-in-value"}),
+    (RedirectsQueries, {"1.target.long"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "names"), LEGAL, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_good_server_does_not_fail_the_case_that_its_behaviour_is_about(kind, names):
+    found = outcomes(kind, *sorted(names), timeout=1.5)
+    assert {name: why for name, (outcome, why) in found.items() if outcome is Outcome.FAIL} == {}
+    assert set(found) == names
+
+
+def test_a_ping_inside_a_frame_of_the_grader_is_answered_after_this_frame():
+    class WantsPongs(PingsAtEachMessage):
+        pongs: ClassVar[list[bytes]] = []
+
+        def on_frame(self, fin, rsv, opcode, payload):
+            if opcode == PONG:
+                self.pongs.append(payload)
+            return super().on_frame(fin, rsv, opcode, payload)
+
+    with serving_a(WantsPongs) as url:
+        peer = Peer(parse_target(url))
+        wire = peer.open()
+        data = frame(TEXT, b"x" * 300)
+        for cut in (1, 3, 7, 20):
+            wire.send(frame(TEXT, b"one") + data[:cut])
+            wire.expect(TEXT, b"one")
+            wire.send(data[cut:])
+            wire.expect(TEXT, b"x" * 300)
+            wire.send(frame(TEXT, b"last"))
+            wire.expect(TEXT, b"last")
+        wire.send(frame(PING, b"end"))
+        wire.expect(PONG, b"end")
+        peer.close()
+    assert WantsPongs.pongs == [b"still there?!"] * 12
+
+
+def test_a_server_that_limits_the_connections_is_graded_by_one_case_at_a_time():
+    found = outcomes(LimitsConnections, "6.length.*", "6.rsv.*")
+    assert {outcome for outcome, _ in found.values()} == {Outcome.PASS}
+
+
+def test_a_case_that_the_server_answers_by_429_is_skipped():
+    class LimitsRequests(ReferenceServer):
+        number = 0
+
+        def open(self):
+            LimitsRequests.number += 1
+            if LimitsRequests.number > 12:
+                self.read_head()
+                self.answer("429 Too Many Requests", "Content-Length: 0", "Connection: close")
+                raise Disconnected
+            return super().open()
+
+    with serving_a(LimitsRequests) as url:
+        report = grade(parse_target(url), select(only=["2.connection.*", "6.length.*", "1.header.*"]), jobs=1)
+    assert report.failed == []
+    assert "429 Too Many Requests" in {v.case.id: v.why for v in report.verdicts}["6.length.126"]
+
+
+def test_a_slow_body_is_played_again_alone():
+    class SlowOnce(ReferenceServer):
+        slow = threading.Event()
+
+        def refuse(self, refusal):
+            if SlowOnce.slow.is_set():
+                return super().refuse(refusal)
+            SlowOnce.slow.set()
+            self.answer("426 Upgrade Required", "Upgrade: websocket", "Connection: Upgrade", "Content-Length: 5")
+            time.sleep(2.0)
+            self.send(b"slow\n")
+            return None
+
+    assert outcomes(SlowOnce, "1.answer.length", timeout=1.0)["1.answer.length"][0] is Outcome.PASS
+
+
+def test_a_server_that_closes_after_one_message_is_no_echo_server_and_the_report_says_so():
+    with serving_a(ClosesAfterOneMessage) as url:
+        report = grade(parse_target(url), select(only=["6.echo.hello", "6.length.1"]))
+    assert "it answers one text, and then closes the connection, which is legal: CLOSE 1000" in capabilities_line(
+        report
+    )
+
+
+def test_a_text_before_the_close_does_not_excuse_a_server_that_stays_open():
+    class Complains(ReferenceServer):
+        def check_first_byte(self, fin, rsv, opcode):
+            if rsv:
+                self.send_frame(TEXT, b"error: RSV bits")
+
+    found = outcomes(Complains, "6.rsv.2", "6.rsv.1-ping", timeout=1.5)
+    assert {outcome for outcome, _ in found.values()} == {Outcome.FAIL}
+    assert "it sent TEXT of 15 bytes: b'error: RSV bits'" in found["6.rsv.2"][1]
+
+
+def test_the_echo_of_an_invalid_message_before_the_close_is_a_failure():
+    class EchoesThenCloses(ReferenceServer):
+        def check_first_byte(self, fin, rsv, opcode):
+            if rsv:
+                self.send_frame(TEXT, b"Hello")
+            super().check_first_byte(fin, rsv, opcode)
+
+    assert outcomes(EchoesThenCloses, "6.rsv.2")["6.rsv.2"][0] is Outcome.FAIL
+
+
+@pytest.mark.parametrize("rubbish", [b"\n", b"hello", b"\r\n", b"\t", b"\x0bhi"])
+def test_bytes_after_the_101_that_begin_no_frame_are_a_failure(rubbish):
+    class Rubbish(ReferenceServer):
+        def complete_upgrade(self, request):
+            super().complete_upgrade(request)
+            self.send(rubbish)
+
+    assert outcomes(Rubbish, "4.answer.nothing-follows")["4.answer.nothing-follows"][0] is Outcome.FAIL
+
+
+def test_a_5xx_for_a_long_target_or_a_426_without_a_protocol_is_a_failure():
+    class Breaks(ReferenceServer):
+        MAX_HEAD = 1 << 20
+
+        def fallback(self, request):
+            if "?" in request.target:
+                self.answer("500 Internal Server Error", "Content-Length: 0", "Connection: close")
+                raise Disconnected
+            raise Refusal(426, "another protocol", "Upgrade: ")
+
+    found = outcomes(Breaks, "1.target.long", "5.plain.says-to-what")
+    assert {outcome for outcome, _ in found.values()} == {Outcome.FAIL}
 
 
 class TestUnaskedMessages:

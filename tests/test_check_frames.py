@@ -604,7 +604,7 @@ class TestLimits:
         assert {"6.length.0", "6.length.256"} & set(skipped) == set()
 
     @pytest.mark.parametrize("how", ["the end of TCP", 1008, 1009])
-    def test_a_limit_below_8_kib_is_a_failure(self, how):
+    def test_a_limit_below_1_kib_is_a_failure(self, how):
         class Tiny(ReferenceServer):
             MAX_MESSAGE = 200
 

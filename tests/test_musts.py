@@ -293,7 +293,6 @@ OUTSIDE_THE_TABLES = {
     "status-code = 3DIGIT": "RFC 9112 §4: a line of the grammar",
     "Sec-WebSocket-Extensions = extension-list": "RFC 6455 §9.1: a line of the grammar",
     "The masking key is a 32-bit value chosen at random by the client.": "RFC 6455 §5.3: a definition",
-    "This serves as a unidirectional heartbeat.": "RFC 6455 §5.5.3: an explanation",
     "The _Extensions In Use_ is defined to be": "RFC 6455 §4.1: a definition",
 }
 

@@ -223,6 +223,27 @@ def frame(
     return head + payload if key is None else head + key + mask(payload, key)
 
 
+def header_size(begun: bytes) -> int:
+    """Return the size of the header that begins with these bytes, as far as they tell.
+
+    >>> [header_size(bytes.fromhex(begun)) for begun in ("", "81", "81 85", "81 fe", "81 7f")]
+    [2, 2, 6, 8, 10]
+    """
+    if len(begun) < 2:
+        return 2
+    return 2 + {126: 2, 127: 8}.get(begun[1] & 0x7F, 0) + 4 * (begun[1] >> 7)
+
+
+def declared_length(header: bytes) -> int:
+    """Return the length of the payload that a header declares.
+
+    >>> declared_length(bytes.fromhex("81 fe 01 00 37 fa 21 3d"))
+    256
+    """
+    short = header[1] & 0x7F
+    return int.from_bytes(header[2:4] if short == 126 else header[2:10], "big") if short > 125 else short
+
+
 def text(message: str, **how: bool | int) -> bytes:
     """Build a text message in one frame.
 

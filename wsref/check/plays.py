@@ -104,13 +104,13 @@ def not_upgraded(request: bytes, *, in_time: bool = False) -> Play:
             return
         if answer is not None and answer.status == 101 and answer.is_websocket:
             raise Failed(str(answer), "any answer but a 101 to a WebSocket")
-        _must_differ(peer, answer)
+        must_differ(peer, answer)
 
     accepts = "any status but 101 to a WebSocket, or the end of TCP" if in_time else "anything but a 101 to a WebSocket"
     return Play(in_words(request), accepts, run)
 
 
-def _must_differ(peer: Peer, answer: Answer | None) -> None:
+def must_differ(peer: Peer, answer: Answer | None) -> None:
     """Skip the case if a good handshake gets the same refusal, so that this one proves nothing.
 
     RFC 9110 §7.8: "A server MAY ignore a received Upgrade header field if it wishes to continue using the

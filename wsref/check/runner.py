@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .case import Case, Needs, Verdict
-from .codec import BINARY, TEXT, frame, text, upgrade
+from .codec import BINARY, CLOSE, TEXT, Frame, frame, text, upgrade
 from .session import NoConnection, Peer, Silence, Target, Wire, without_secrets
 from .verdict import Failed, Level, Outcome, Skipped
 
@@ -35,6 +35,11 @@ ENOUGH_REPLAYS = 4
 
 #: The reasons why the caller ends a run before its last case.
 FIRST, OUT_OF_TIME = "--first: a case failed", "--max-time: the time is over"
+
+#: The reason to skip a case that the server answers by 429, but not each handshake.
+LIMITED = (
+    "it limits the number of requests (429 Too Many Requests), which is legal: --jobs 1 sends fewer, or raise its limit"
+)
 
 #: The reason for no echo if the caller did not want the server to get a message.
 NO_ECHO_FLAG = "--no-echo"
@@ -227,7 +232,7 @@ def _answers_http(peer: Peer) -> bool:
 
 
 def _why_no_echo(wire: Wire) -> str:
-    """Send a message, and return the reason why no echo arrived; "": the echo arrived.
+    """Send two messages, and return the reason why no echo arrived; "": the first echo arrived, and no Close.
 
     No server sends this message by itself, as its greeting.
     """
@@ -237,6 +242,13 @@ def _why_no_echo(wire: Wire) -> str:
         wire.expect(TEXT, message.encode())
     except Failed as failure:
         return f"the answer to the text {message!r} was: {failure.got}"
+    again = Frame(TEXT, f"{message} again".encode())
+    wire.send(frame(TEXT, again.payload))
+    with contextlib.suppress(Failed):  # cases test that
+        while wire.answers_nothing(received := wire.message(), again):
+            pass
+        if received.opcode == CLOSE and received.code in (1000, 1001):
+            return f"it answers one text, and then closes the connection, which is legal: {received}"
     return ""
 
 
@@ -267,6 +279,30 @@ def _serves_many(peer: Peer, baseline_status: int) -> bool:
     return (answer.status if answer else 0) == baseline_status  # a server with a limit for each address may say 503
 
 
+def _serves_as_many(target: Target, can: Capabilities, count: int, timeout: float) -> bool:
+    """Return whether this number of clients at once get the same status; a server may limit them for each address."""
+    if count <= 2 or can.no_head:
+        return True
+    peer = Peer(target, timeout)
+    try:
+        statuses = set()
+        for _ in range(count):
+            wire = peer.connect()
+            wire.send(upgrade())
+            answer = wire.answer()
+            statuses.add(answer.status if answer else 0)
+    except Failed:
+        statuses = set()
+    finally:
+        peer.close()
+    if len(statuses) != 1:
+        peer.baseline_status = can.baseline_status
+        with contextlib.suppress(Failed):
+            peer.open()  # which waits until the server has noticed that these clients left
+        peer.close()
+    return len(statuses) == 1
+
+
 # -- The run ---------------------------------------------------------------------------------
 
 
@@ -291,9 +327,16 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
         judge(verdict, run)
     finally:
         peer.close()
+    if verdict.outcome is Outcome.FAIL and capabilities.baseline_status != 429 and any(map(_says_429, peer.wires)):
+        verdict.outcome, verdict.why = Outcome.SKIP, LIMITED
+        verdict.expected, verdict.unanswered = "", False
     verdict.cut_off = any(wire.cut_off for wire in peer.wires)
     verdict.recorded = [without_secrets(wire.recorded, target.secrets) for wire in peer.wires]
     return verdict
+
+
+def _says_429(wire: Wire) -> bool:
+    return re.match(rb"HTTP/1\.[01] 429 ", wire.received()) is not None
 
 
 def judge(verdict: Verdict, run: Callable[[], None]) -> None:
@@ -377,7 +420,7 @@ def grade(
     Args:
         cases: The cases, in the order of the report.
         timeout: Seconds to wait for each answer.
-        jobs: The number of cases at a time; 1 if the server serves one client at a time.
+        jobs: The number of cases at a time; 1 if the server does not serve twice as many clients at once.
         echo: Whether to test for an echo server; if not, cases that need an echo are skipped.
         max_time: Seconds after which no further case begins.
         is_enough: Whether no further case begins after this verdict.  It is called in several threads.
@@ -395,7 +438,9 @@ def grade(
     report = Report(target, capabilities)
     run = _Run(report, timeout, on_verdict, began + max_time, is_enough)
     with stopping_at_ctrl_c(run.interrupt, on_ctrl_c):
-        run.play_together([case for case in cases if not case.play.alone], jobs if capabilities.concurrent else 1)
+        if not capabilities.concurrent or not _serves_as_many(target, capabilities, 2 * jobs, timeout):
+            jobs = 1
+        run.play_together([case for case in cases if not case.play.alone], jobs)
         run.replay()
         run.play_alone([case for case in cases if case.play.alone])
     report.verdicts = [run.done.get(case.id) or Verdict(case, Outcome.UNPLAYED, report.stopped) for case in cases]

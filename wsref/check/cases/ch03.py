@@ -14,7 +14,7 @@ import base64
 
 from ..case import Needs, Play
 from ..codec import KEY, TEXT, Answer, Frame, text, upgrade
-from ..plays import answered, ask, in_words, not_upgraded, refused
+from ..plays import answered, ask, in_words, must_differ, not_upgraded, refused
 from ..rule import Rule, cases_of
 from ..session import Peer
 from ..verdict import Failed, Skipped
@@ -51,6 +51,8 @@ def _allow(peer: Peer, answer: Answer) -> None:
 def _lists_versions(peer: Peer, answer: Answer) -> None:
     if answer.status < 400:
         raise Skipped(f"{answer}, which is no refusal; 3.refusal.status tests that")
+    if peer.baseline_status != 501:  # the 501 of chapter 2 is about the upgrade; another refusal has another reason
+        must_differ(peer, answer)
     if "13" not in answer.tokens("Sec-WebSocket-Version"):
         raise Failed(
             f"{answer}, with {answer.shown('Sec-WebSocket-Version')}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 from collections.abc import Callable
 
@@ -50,19 +51,19 @@ def _as_written(peer: Peer) -> None:
         )
 
 
+def _begins_a_frame(byte: int) -> bool:
+    """Return whether a frame may begin with this byte: no RSV bits, a known opcode, and FIN in a control frame."""
+    return not byte & 0x70 and byte & 15 in OPCODE_NAMES and (byte & 15 < 8 or byte >= 0x80)
+
+
 def _nothing_follows(peer: Peer) -> None:
     wire = peer.open()
     wire.send_fin()
-    fault = ""
-    try:
+    with contextlib.suppress(Failed):  # a server may end TCP inside a frame, as it received FIN
         for _ in wire.frames():
             pass
-    except Failed as failure:
-        rest = wire.rest(0)
-        if "inside a frame" in failure.got:
-            fault = failure.got
-        elif rest and (rest[0] & 0x70 or rest[0] & 15 not in OPCODE_NAMES):
-            fault = f"they begin with {hex_and_text(rest[:40])}"  # and then silence
+    rest = wire.rest(0)
+    fault = f"they begin with {hex_and_text(rest[:40])}" if rest and not _begins_a_frame(rest[0]) else ""
     fault = fault or next((fault for fault in wire.faults if "reserved" in fault or "RSV" in fault), "")
     if fault:
         raise Failed(f"the bytes after the 101 are not frames: {fault}", "frames, or nothing")

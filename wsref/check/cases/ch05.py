@@ -16,7 +16,7 @@ def _is_426(peer: Peer, answer: Answer) -> None:
 
 
 def _says_to_what(peer: Peer, answer: Answer) -> None:
-    if answer.status == 426 and "websocket" not in answer.tokens("Upgrade"):
+    if answer.status == 426 and not answer.tokens("Upgrade"):  # it may also require TLS (RFC 2817 §4.2)
         raise Failed(f"426, with {answer.shown('Upgrade')}", "Upgrade: websocket")
 
 
@@ -39,7 +39,7 @@ CASES = cases_of(
     Rule(MUST, "RFC 9110 §15.5.22",
          "The server MUST send an Upgrade header field in a 426 response to indicate the required protocol(s)"),
     ("5.plain.says-to-what", "If a plain request gets 426, the answer names the protocol",
-     answered(plain(), "Upgrade: websocket, if it is a 426", _says_to_what),
+     answered(plain(), "an Upgrade header that names a protocol, if it is a 426", _says_to_what),
      "Add Upgrade: websocket, and Connection: Upgrade, which must name it."),
 
     Rule(MUST, "RFC 9110 §7.8",

@@ -120,7 +120,8 @@ CLIENT_CASES = cases_of(
 
     Rule(INTEROP, "RFC 6455 §1.1", APART),
     ("10.clients.many", "The server serves 32 clients at once",
-     Play("one message each on 32 connections", "each message on its connection", _many, Needs.ECHO),
+     Play("one message each on 32 connections", "each message on its connection", _many, Needs.ECHO,
+          alone=True),
      "Accept connections in a loop, and serve each one in a thread or a task."),
 
     Rule(INTEROP, "RFC 6455 §1.1",

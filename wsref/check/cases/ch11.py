@@ -95,11 +95,20 @@ def _endless_fragments(peer: Peer) -> None:
 
 def _ten_times_two_gib(peer: Peer) -> None:
     for _ in range(10):
-        wire = peer.open()
+        try:
+            wire = peer.open()
+        except Failed:  # a server may limit the connections of one address
+            peer.close()
+            wire = peer.open()
         wire.send(frame(BINARY, letters(1000), form=64, declared=1 << 31))
         if not peer.concurrent:
             wire.close()
-    works(peer, peer.open())
+    try:
+        wire = peer.open()
+    except Failed:
+        peer.close()
+        wire = peer.open()
+    works(peer, wire)
 
 
 # Half a character at the end of the first packet, and an invalid byte in the second, of a frame of 1,000 bytes.
@@ -137,7 +146,7 @@ LIMIT_CASES = cases_of(
     Rule(MUST, "RFC 6455 §10.4", LIMITS),
     ("11.limits.survives", "Ten clients that each declare 2 GiB do the server no harm",
      Play("on ten connections, a frame that declares 2 GiB, and its first 1,000 bytes",
-          "the next connection works", _ten_times_two_gib, Needs.OPEN),
+          "the next connection works", _ten_times_two_gib, Needs.OPEN, alone=True),
      "Allocate memory for received bytes, not for the declared length."),
 )  # fmt: skip
 

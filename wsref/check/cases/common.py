@@ -7,7 +7,7 @@ import re
 from ..case import Play
 from ..codec import BINARY, PONG, TEXT, Answer, Frame, plain
 from ..plays import answered, ask, in_words
-from ..session import MAX_BODY, Peer, Wire
+from ..session import MAX_BODY, Peer, Silence, Wire
 from ..verdict import Failed, Level, Skipped
 
 MUST, SHOULD, INTEROP = Level
@@ -92,6 +92,8 @@ def right_length(request: bytes) -> Play:
         if len(answer.body) >= MAX_BODY:
             raise Skipped(f"the grader reads only {MAX_BODY >> 20} MiB of a body")
         size = len(answer.body) + len(peer.wires[-1].rest(0.3))
+        if lengths and size < int(next(iter(lengths))) and not peer.wires[-1].ended(0):
+            raise Silence(f"{size} bytes of the body, then nothing", f"{lengths.pop()} bytes, as Content-Length says")
         if lengths and int(next(iter(lengths))) != size:
             raise Failed(f"a body of {size} bytes", f"a body of {lengths.pop()} bytes, as Content-Length says")
 

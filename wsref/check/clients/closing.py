@@ -219,8 +219,16 @@ CASES = client_cases_of(
 
     ClientRule(MUST, "RFC 6455 §5.5.1", NO_MORE, "After the Close, read no further frame, and send none."),
     ("c8.after.text", "A text after the Close gets no answer", _quiet_after(as_server(TEXT, b"late"), "a text")),
+
+    ClientRule(SHOULD, "RFC 6455 §1.4",
+        "after receiving a control frame indicating the connection should be closed, a peer discards any further data "
+        "received.",
+        "After the Close, read no further frame.  (The rule against frames after a Close names data frames only, so "
+        "this is no MUST.)"),
     ("c8.after.ping", "A Ping after the Close gets no answer", _quiet_after(as_server(PING, b"late"), "a Ping")),
     ("c8.after.close", "A second Close gets no second answer", _quiet_after(close(), "another Close")),
+
+    ClientRule(MUST, "RFC 6455 §5.5.1", NO_MORE, "After the Close, read no further frame, and send none."),
     ("c8.after.fragment", "A fragmented text after the Close gets no answer",
      _quiet_after(as_server(TEXT, b"a", fin=False) + as_server(CONTINUATION, b"b"), "a text in two fragments")),
 

@@ -6,7 +6,7 @@ from ..case import Play
 from ..codec import BINARY, CONTINUATION, PING, PONG, TEXT
 from ..verdict import Failed
 from .frames import letters, pattern
-from .plays import MUST, SHOULD, ClientRule, client_cases_of, echoes, fails, fails_with, pongs, take_pongs
+from .plays import INTEROP, MUST, SHOULD, ClientRule, client_cases_of, echoes, fails, fails_with, pongs, take_pongs
 from .session import Client, as_server
 
 
@@ -107,7 +107,7 @@ CONTROL = client_cases_of(
     ("c7.ping.flood", "A thousand Pings are answered, at least the last, or end the connection",
      Play("1000 Pings", "PONG with b'999'; or Close, or the end of TCP", _flood)),
 
-    ClientRule(MUST, "RFC 6455 §5.5.3",
+    ClientRule(INTEROP, "RFC 6455 §5.5.3",
         "A Pong frame MAY be sent unsolicited.  This serves as a unidirectional heartbeat.  A response to an "
         "unsolicited Pong frame is not expected.", "Ignore a Pong that answers no Ping."),
     ("c7.pong.unsolicited", "A Pong that answers nothing is ignored",

@@ -244,10 +244,12 @@ HANDSHAKE = client_cases_of(
         "Write NAME; PARAMETER=VALUE, NAME; without an extension, send no header."),
     ("c3.extensions.grammar", "Offered extensions follow the grammar", request("the grammar of §9.1", _extensions)),
 
-    ClientRule(MUST, "RFC 7692 §7",
+    ClientRule(SHOULD, "RFC 7692 §7",
         "A server MUST decline an extension negotiation offer for this extension if ... The negotiation offer contains "
         "an extension parameter not defined for use in an offer.",
-        "Offer only the four parameters of RFC 7692, each one once, with a value from 8 to 15 where there is one."),
+        "Offer only the four parameters of RFC 7692, each one once, with a value from 8 to 15 where there is one.  "
+        "(The rule binds the server, so this is no MUST: a client may add an offer that only some servers "
+        "understand.)"),
     ("c3.extensions.deflate", "An offer of permessage-deflate has only valid parameters",
      request("a valid offer", _offer)),
 )  # fmt: skip

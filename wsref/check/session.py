@@ -17,6 +17,7 @@ import socket
 import ssl
 import struct
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -671,7 +672,7 @@ class Wire:
             sent, size = parsed
             if is_short:
                 joined += sent.payload
-                self._payloads |= {sent.payload, joined}
+                self._payloads |= {sent.payload, joined, begin_of_inflated(sent.payload), begin_of_inflated(joined)}
             if sent.opcode in (PING, PONG):
                 self._ping_payloads.add(sent.payload)
             data = data[size:]
@@ -779,7 +780,7 @@ class Wire:
                 elif (received.opcode, received.payload) in before or self.answers_nothing(received):
                     continue  # a server that does not fail the connection sends no Close in time
                 elif received.opcode >= 8 or received.fin:  # unless it echoes fragments before it sees the fault
-                    if said or received.opcode != TEXT or self._may_be_an_echo(received.payload):
+                    if said or not self._may_be_a_reason(received):
                         raise Failed(
                             f"the connection stays open: it sent {said or received}", "Close, or the end of TCP"
                         )
@@ -799,9 +800,27 @@ class Wire:
             raise
         return None
 
-    def _may_be_an_echo(self, payload: bytes) -> bool:
-        """Return whether the grader sent these bytes, perhaps among others: a broken server may cut a message."""
-        return any(payload in sent for sent in self._payloads)
+    def _may_be_a_reason(self, received: Frame) -> bool:
+        """Return whether a frame may say in words why the server closes.
+
+        It may not be an echo of what the grader sent, not even of a part of it: a broken server may cut or spoil
+        a message.
+        """
+        words = begin_of_inflated(received.payload) if received.rsv & 4 else received.payload
+        if received.opcode != TEXT or any(words in sent for sent in self._payloads):
+            return False
+        return all(letter.isprintable() or letter.isspace() for letter in words.decode(errors="replace"))
+
+
+def begin_of_inflated(payload: bytes) -> bytes:
+    """Return the first bytes of a compressed message, or of a part of it; b"": it is not compressed.
+
+    >>> begin_of_inflated(bytes.fromhex("f2 48 cd c9")), begin_of_inflated(b"Hello")
+    (b'Hel', b'')
+    """
+    with contextlib.suppress(zlib.error):
+        return zlib.decompressobj(-15).decompress(payload, MAX_NOTED)
+    return b""
 
 
 #: ``epoll`` would need a file of its own for each wait; ``select`` is all that Windows has.

@@ -276,14 +276,15 @@ class TestSend:
             channel.send_fragments(pieces)
         assert transport.sent == b""
 
-    def test_pieces_that_fail_close_with_1011(self, make):
+    @pytest.mark.parametrize("error", [KeyError("no more"), ConnectionClosed("another one"), KeyboardInterrupt()])
+    def test_pieces_that_fail_close_with_1011(self, make, error):
         channel, transport = make()
 
         def pieces():
             yield "a"
-            raise KeyError("no more")
+            raise error
 
-        with pytest.raises(KeyError):
+        with pytest.raises(type(error)):
             channel.send_fragments(pieces())
         assert unframe(transport.sent) == [(1, b"a"), (0x88, b"\x03\xf3the message cannot be completed")]
 

@@ -12,7 +12,7 @@ from vectors import KEY, close, text, unframe
 from wsref.network import channel as module
 from wsref.network.channel import Channel, make_connection
 from wsref.protocol.connection import Closed, Message
-from wsref.protocol.deflate import Compression, DeflateParameters
+from wsref.protocol.deflate import Compression, DeflateParameters, Inflater
 from wsref.protocol.errors import ConnectionClosed
 from wsref.protocol.limits import Limits
 from wsref.protocol.spec import Role, State
@@ -232,6 +232,23 @@ class TestSend:
         channel.send_fragments(["x" * size], False)
         first = [first for first, _ in unframe(transport.sent)]
         assert first == [0xC1 if compressed else 0x81, 0x81, 0xC1, 1, 0x80]
+
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+    def test_no_message_refers_to_one_that_was_compressed_and_not_sent(self, make, monkeypatch, error):
+        channel, transport = make()
+        channel.connection = make_connection(Role.SERVER, LIMITS, parameters=DeflateParameters())
+
+        def interrupted(*_):
+            raise error
+
+        with monkeypatch.context() as patch, pytest.raises(error):
+            patch.setattr(transport, "send", interrupted)
+            channel.send("The quick brown fox jumps over the lazy dog. " * 2)
+        channel.send("The quick brown fox jumps over the lazy cat. " * 2)
+        ((_, payload),) = unframe(transport.sent)
+        inflater = Inflater(DeflateParameters(), Role.CLIENT)
+        assert inflater.inflate_message(payload, 1000) == b"The quick brown fox jumps over the lazy cat. " * 2
+        assert not transport.write_lock.locked()
 
     def test_after_our_close_nothing_is_sent(self, make):
         channel, transport = make()

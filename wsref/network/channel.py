@@ -112,6 +112,9 @@ class Channel:
         try:
             start, rest = self.connection.send_parts(message, compress=compress)
             transport.send(start, rest)
+        except BaseException:  # a KeyboardInterrupt, say, before the first byte was written
+            self.connection.restart_compression()
+            raise
         finally:
             transport.write_lock.release()
 

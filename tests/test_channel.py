@@ -12,7 +12,7 @@ from vectors import KEY, close, text, unframe
 from wsref.network import channel as module
 from wsref.network.channel import Channel, make_connection
 from wsref.protocol.connection import Closed, Message
-from wsref.protocol.deflate import Compression, DeflateParameters
+from wsref.protocol.deflate import Compression, DeflateParameters, Inflater
 from wsref.protocol.errors import ConnectionClosed
 from wsref.protocol.limits import Limits
 from wsref.protocol.spec import Role, State
@@ -233,6 +233,23 @@ class TestSend:
         first = [first for first, _ in unframe(transport.sent)]
         assert first == [0xC1 if compressed else 0x81, 0x81, 0xC1, 1, 0x80]
 
+    @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+    def test_no_message_refers_to_one_that_was_compressed_and_not_sent(self, make, monkeypatch, error):
+        channel, transport = make()
+        channel.connection = make_connection(Role.SERVER, LIMITS, parameters=DeflateParameters())
+
+        def interrupted(*_):
+            raise error
+
+        with monkeypatch.context() as patch, pytest.raises(error):
+            patch.setattr(transport, "send", interrupted)
+            channel.send("The quick brown fox jumps over the lazy dog. " * 2)
+        channel.send("The quick brown fox jumps over the lazy cat. " * 2)
+        ((_, payload),) = unframe(transport.sent)
+        inflater = Inflater(DeflateParameters(), Role.CLIENT)
+        assert inflater.inflate_message(payload, 1000) == b"The quick brown fox jumps over the lazy cat. " * 2
+        assert not transport.write_lock.locked()
+
     def test_after_our_close_nothing_is_sent(self, make):
         channel, transport = make()
         channel.close()
@@ -276,14 +293,15 @@ class TestSend:
             channel.send_fragments(pieces)
         assert transport.sent == b""
 
-    def test_pieces_that_fail_close_with_1011(self, make):
+    @pytest.mark.parametrize("error", [KeyError("no more"), ConnectionClosed("another one"), KeyboardInterrupt()])
+    def test_pieces_that_fail_close_with_1011(self, make, error):
         channel, transport = make()
 
         def pieces():
             yield "a"
-            raise KeyError("no more")
+            raise error
 
-        with pytest.raises(KeyError):
+        with pytest.raises(type(error)):
             channel.send_fragments(pieces())
         assert unframe(transport.sent) == [(1, b"a"), (0x88, b"\x03\xf3the message cannot be completed")]
 

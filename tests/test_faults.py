@@ -19,7 +19,7 @@ import threading
 import time
 
 import pytest
-from conftest import wait_until
+from conftest import DEADLINE, wait_until
 from rawclient import BINARY, CLOSE, PONG, TEXT, ZERO, RawClient, close, connected, frame, text, upgrade
 
 from wsref import ConnectionClosed, Echo, Limits, WebSocketHandler, connect
@@ -384,6 +384,34 @@ class TestInterrupted:
         ws.close()  # returns
         assert ws.closed is not None
         assert ws._channel.transport.fileno() == -1
+
+    def test_a_signal_handler_may_close_the_connection_from_which_its_thread_receives(self, serve):
+        """It is called in the middle of the read, and does not wait for itself."""
+        ws = connect(serve().url, limits=Limits(close_timeout=DEADLINE))
+        signal.signal(signal.SIGALRM, lambda *_: ws.close())
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        try:
+            with pytest.raises(ConnectionClosed):
+                ws.recv(DEADLINE)
+        finally:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        assert ws.closed.was_clean
+
+    def test_a_read_that_was_interrupted_keeps_no_other_from_reading(self, serve, monkeypatch):
+        ws = connect(serve().url)
+        notify_all = ws._changed.notify_all
+
+        def interrupted():
+            monkeypatch.setattr(ws._changed, "notify_all", notify_all)
+            ws._reading = threading.get_ident()  # as if it came one instruction earlier
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(ws._changed, "notify_all", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ws.recv(0)
+        ws.send("hi")
+        assert ws.recv(DEADLINE) == "hi"
+        ws.close()
 
     def test_signals_do_not_start_a_timeout_again(self, serve):
         """The kernel would: SO_RCVTIMEO counts from the call, and Python calls again (PEP 475)."""

@@ -345,6 +345,15 @@ class TestTheEnd:
         with pytest.raises(RuntimeError, match="running already"):
             server.start()
 
+    def test_where_no_thread_can_be_started_it_can_be_stopped_all_the_same(self, server, monkeypatch):
+        def no_thread(thread):
+            raise RuntimeError("can't start new thread")
+
+        with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="new thread"):
+            patch.setattr(threading.Thread, "start", no_thread)
+            server.start()
+        server.stop()
+
     def test_while_another_thread_serves_start_is_an_error(self, server):
         server._serving = 1
         with pytest.raises(RuntimeError, match="running already"):

@@ -543,6 +543,35 @@ class TestCallsOfTheKernel:
             transport.send(b"more")
         assert kernel.sent == [b"ab"]
 
+    def test_a_frame_that_is_interrupted_without_waiting_is_the_last(self, clock, monkeypatch):
+        """The kernel may have a part of it, and the Close of a server that ends must not follow that."""
+        transport, kernel = self.open(KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            transport.send_nowait(b"abc")
+        with pytest.raises(ConnectionClosed, match="sending was interrupted"):
+            transport.send(b"more", last=True)
+        assert (kernel.sent, transport.write_lock.locked()) == ([], False)
+
+    @pytest.mark.parametrize("send", ["drain", "send_nowait"])
+    def test_after_a_queued_frame_that_is_lost_nothing_is_sent(self, clock, monkeypatch, send):
+        """Where two frames are joined there may be no memory for both."""
+        transport, kernel = self.open(0)
+        assert not transport.send_nowait(b"a")
+        with transport.write_lock:
+            assert not transport.send_nowait(b"b")
+
+        def no_memory(max_size):
+            transport.queue.items.clear()
+            raise MemoryError
+
+        transport._unsent = memoryview(b"")
+        monkeypatch.setattr(transport.queue, "take", no_memory)
+        with pytest.raises(MemoryError):
+            getattr(transport, send)(*([b"c"] if send == "send_nowait" else []))
+        with pytest.raises(ConnectionClosed, match="sending was interrupted"):
+            transport.send(b"more")
+        assert kernel.sent == []
+
     def test_a_header_and_its_payload_are_one_call(self, clock, monkeypatch):
         monkeypatch.setattr(module, "PER_CALL", True)
         monkeypatch.setattr(socket, "MSG_DONTWAIT", 64, raising=False)

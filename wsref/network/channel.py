@@ -112,6 +112,9 @@ class Channel:
         try:
             start, rest = self.connection.send_parts(message, compress=compress)
             transport.send(start, rest)
+        except BaseException:  # a KeyboardInterrupt, say, before the first byte was written
+            self.connection.restart_compression()
+            raise
         finally:
             transport.write_lock.release()
 
@@ -128,10 +131,9 @@ class Channel:
                     self.transport.send_in_one_turn(self.connection.send_fragments(pieces, compress=compress))
                 finally:
                     self._fragmenting = 0
-        except ConnectionClosed:
-            raise
-        except BaseException:  # §5.4: nothing but the rest of the message may follow
-            self.close(CloseCode.INTERNAL_ERROR, "the message cannot be completed")
+        except BaseException:  # also the ConnectionClosed of another connection, from which the pieces come
+            if self.can_send:  # §5.4: nothing but the rest of the message may follow
+                self.close(CloseCode.INTERNAL_ERROR, "the message cannot be completed")
             raise
 
     def refuse_reentry(self) -> None:

@@ -184,7 +184,7 @@ class WebSocket:
         self._sending = 0  # bytes that a send is waiting to write
 
         self._changed = threading.Condition()  # guards the rest, and ``closed``
-        self._reading = False  # whether a thread reads
+        self._reading = 0  # the thread that reads; 0: none
         self._inbox: deque[Message] = deque()  # messages for recv
         self._inbox_size = 0  # characters or bytes in it, and PER_MESSAGE for each
         self._pings: list[_PendingPing] = []  # in the order in which they were sent
@@ -396,6 +396,7 @@ class WebSocket:
             take: Called under the lock, after each event.
             deadline: Monotonic seconds.  What is there already is found after it, too.
         """
+        me = threading.get_ident()
         tried = 0  # reads, and waits for another thread that reads
         while True:
             with self._changed:
@@ -404,13 +405,14 @@ class WebSocket:
                     if result is not None or self.closed is not None:
                         return result
                     left = deadline - time.monotonic()
-                    if not self._reading:
+                    # By this thread: its read was interrupted, by Ctrl-C or a signal handler that calls us.
+                    if self._reading in (0, me):
                         break
                     if tried and left <= 0:
                         return None
                     tried += 1
                     self._changed.wait(min(max(left, 0.0), threading.TIMEOUT_MAX))
-                self._reading = True
+                self._reading = me
             try:
                 if not self._take_event():
                     # After the deadline: read once, or to the end of a frame that has begun to arrive.
@@ -420,7 +422,7 @@ class WebSocket:
                     tried += 1
             finally:
                 with self._changed:
-                    self._reading = False
+                    self._reading = 0
                     self._changed.notify_all()
 
     def _take_event(self) -> bool:

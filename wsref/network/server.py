@@ -251,8 +251,9 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
                 raise RuntimeError("the server was stopped, and its port is free again: make another server")
             if self._background is not None or self._serving is not None:
                 raise RuntimeError("the server is running already")
-        self._background = threading.Thread(target=self.serve_forever, args=(0.02,), name="wsref accepts", daemon=True)
-        self._background.start()
+        thread = threading.Thread(target=self.serve_forever, args=(0.02,), name="wsref accepts", daemon=True)
+        thread.start()  # "can't start new thread": then stop() must not wait for it
+        self._background = thread
         return self
 
     def stop(self) -> None:

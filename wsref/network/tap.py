@@ -12,7 +12,7 @@ from .tls import TLSTransport
 from .transport import Transport
 
 #: Called with bytes as the protocol sees them, in order: whether we sent them, and the bytes.
-#: b"" received means the end of TCP.
+#: b"" received means the end of TCP.  It may not use the connection: a sender that calls it holds the write lock.
 Tap = Callable[[bool, bytes], None]
 
 

@@ -186,21 +186,21 @@ class Transport:
         if self.abort_reason:
             raise ConnectionClosed(self.abort_reason)
         queued = self.queue.size  # now: threads that go on queueing must not hold up the sender
-        if self._unsent:
-            rest, self._unsent = self._unsent, NOTHING
-            try:
+        try:
+            if self._unsent:
+                rest, self._unsent = self._unsent, NOTHING
                 self._write_sealed(rest)
-            except ConnectionClosed:
-                raise
-            except BaseException:  # as in _write: a part of it is on the wire
-                self.abort("sending was interrupted")
-                raise
-        if self._batch:
-            self._write(self._take_batch())
-        while queued > 0:
-            data = self.queue.take(self.max_record)
-            queued -= len(data)
-            self._write(data)
+            if self._batch:
+                self._write(self._take_batch())
+            while queued > 0:
+                data = self.queue.take(self.max_record)
+                queued -= len(data)
+                self._write(data)
+        except ConnectionClosed:
+            raise
+        except BaseException:  # as in _write: a part of it is on the wire, or was taken and is lost
+            self.abort("sending was interrupted")
+            raise
         self.last_sent = self.queue.closed and not self.queue.items
 
     def _write(self, data: bytes | memoryview, more: bytes = b"") -> None:
@@ -327,6 +327,11 @@ class Transport:
                 waiting = self.queue.size + len(self._unsent)
                 raise self.abort(f"the peer does not read: {waiting} bytes of broadcasts wait for it", reset=True)
             return locked and self.flush()
+        except ConnectionClosed:
+            raise
+        except BaseException:  # as in _write
+            self.abort("sending was interrupted")
+            raise
         finally:
             if locked:
                 self.write_lock.release()

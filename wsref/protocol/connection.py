@@ -372,6 +372,14 @@ class Connection:
             return opcode, self._deflater.compress(payload), RSV1
         return opcode, payload, 0
 
+    def restart_compression(self) -> None:
+        """Forget the messages that were compressed: the last one was perhaps not sent.
+
+        The peer could not follow a reference to it, or would take other bytes for it (RFC 7692 §7.2.3.2).
+        """
+        if self._deflater is not None:
+            self._deflater.restart()
+
     def ping(self, data: bytes = b"") -> bytes:
         """Return the bytes of a Ping; the peer answers with a Pong that has the same data.
 

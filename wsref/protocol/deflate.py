@@ -309,6 +309,10 @@ class Deflater:
             self._zlib = None
         return data[: -len(TAIL)] or b"\0"  # §7.2.3.6: an empty message; zlib does not flush twice without input
 
+    def restart(self) -> None:
+        """Refer to no message so far, for one that was compressed and perhaps not sent."""
+        self._zlib = None
+
 
 class Inflater:
     """Decompresses the messages that we receive, as they arrive.

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import ssl
 import threading
@@ -154,7 +155,8 @@ class Grader:
 
     def _route(self, wire: ClientWire, request: Request) -> None:
         path, query = request.path, request.query
-        name = printable(query.get("agent", "") or self.unnamed)[:MAX_NAME]
+        given = query.get("agent", "")
+        name = printable(given)[:MAX_NAME] if given else self.unnamed
         if path.startswith("/case/"):
             found = [case for case in (*self.plan.cases, PROBE) if case.id == path.removeprefix("/case/")]
             self._play_if(wire, request, self.session(name), found[0] if found else None)
@@ -192,7 +194,7 @@ class Grader:
             return next(iter(choose(self.numbered(), [named])), None)
         number = query.get("case", "")
         cases = self.numbered()
-        if not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) <= len(cases):
+        if not re.fullmatch("[0-9]{1,9}", number) or not 1 <= int(number) <= len(cases):
             return None
         return cases[int(number) - 1]
 

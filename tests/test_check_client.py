@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -33,7 +34,7 @@ from wsref.check.clients.autobahn import SAME, behaviour, parse_spec, same_as
 from wsref.check.clients.cases import CLIENT_CASES, select
 from wsref.check.clients.command import ENOUGH_REPLAYS, CommandRun, parse_command
 from wsref.check.clients.gallery import BROKEN_CLIENTS
-from wsref.check.clients.grader import Grader, Listeners, Plan
+from wsref.check.clients.grader import MAX_CONNECTIONS, Grader, Listeners, Plan
 from wsref.check.clients.plays import ClientCase
 from wsref.check.clients.reference import Failure, NotOpened, ReferenceClient
 from wsref.check.clients.session import parse_request
@@ -462,6 +463,30 @@ class TestServer:
             with urllib.request.urlopen(f"{base}/report?agent=x", timeout=DEADLINE) as answer:
                 assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
                 assert answer.read() == b"<p>0 failed"
+        finally:
+            grader.close()
+
+    def test_an_error_of_accept_ends_nothing(self, monkeypatch):
+        monkeypatch.setattr("wsref.check.clients.grader.ACCEPT_AGAIN", 0.001)
+        grader = Grader(Plan(select(only=["c7.ping.text"])))
+
+        class Fails:
+            def __init__(self, sock, errors):
+                self._socket, self._errors = sock, errors
+
+            def accept(self):
+                if self._errors:
+                    raise OSError(self._errors.pop(), "the client has gone, or too many open files")
+                return self._socket.accept()
+
+            def __getattr__(self, name):
+                return getattr(self._socket, name)
+
+        grader._socket = Fails(grader._socket, [errno.EMFILE, errno.ECONNABORTED] * MAX_CONNECTIONS)
+        grader.start()
+        try:
+            with wsref.connect(f"{grader.url}/getCaseCount") as ws:
+                assert ws.recv() == "1"
         finally:
             grader.close()
 

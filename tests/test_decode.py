@@ -368,9 +368,7 @@ class TestPastes:
     def test_the_stars_of_a_dump_may_not_fill_the_memory(self):
         row, size = "  " + " ".join(["00"] * 16), 1 << 19
         paste = "\n*\n".join(f"{at:08x}{row}" for at in range(0, 8 * size, size))
-        with pytest.raises(
-            PasteError, match=r"line 7: the '\*' up to it stand for more than 1048576 bytes: print them"
-        ):
+        with pytest.raises(PasteError, match=r"line 7: the '\*' up to it stand for more than 1048576 bytes"):
             read_text(paste)
         assert len(read_text("\n".join(paste.split("\n")[:5])).data) == 2 * size + 16
 

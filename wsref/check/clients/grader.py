@@ -19,6 +19,7 @@ import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -44,6 +45,9 @@ MAX_NAME = 200
 
 #: Seconds for a client to send its request.
 REQUEST_TIMEOUT = 10.0
+
+#: Seconds after an error of accept(2): the client has gone, or there are no more descriptors for a while.
+ACCEPT_AGAIN = 0.05
 
 
 @dataclass
@@ -108,6 +112,7 @@ class Grader:
         self.url = self.target.url.removesuffix("/")
         self._room = threading.Semaphore(MAX_CONNECTIONS)
         self._lock = threading.Lock()
+        self._is_closed = False
 
     # -- Connections --------------------------------------------------------------------------
 
@@ -117,6 +122,7 @@ class Grader:
 
     def close(self) -> None:
         """Accept no further connection."""
+        self._is_closed = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -126,8 +132,12 @@ class Grader:
             self._room.acquire()
             try:
                 sock, _ = self._socket.accept()
-            except OSError:  # closed
-                return
+            except OSError:
+                if self._is_closed:
+                    return
+                self._room.release()
+                time.sleep(ACCEPT_AGAIN)
+                continue
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:

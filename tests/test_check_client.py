@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -33,7 +34,7 @@ from wsref.check.clients.autobahn import SAME, behaviour, parse_spec, same_as
 from wsref.check.clients.cases import CLIENT_CASES, select
 from wsref.check.clients.command import ENOUGH_REPLAYS, CommandRun, parse_command
 from wsref.check.clients.gallery import BROKEN_CLIENTS
-from wsref.check.clients.grader import Grader, Listeners, Plan
+from wsref.check.clients.grader import MAX_CONNECTIONS, Grader, Listeners, Plan
 from wsref.check.clients.plays import ClientCase
 from wsref.check.clients.reference import Failure, NotOpened, ReferenceClient
 from wsref.check.clients.session import parse_request
@@ -469,6 +470,23 @@ class TestServer:
             with urllib.request.urlopen(f"{base}/status?agent=x", timeout=DEADLINE) as answer:
                 assert json.load(answer) == {"all": 1, "played": 1, "failed": [], "over": True}
 
+    @pytest.mark.parametrize("number", ["0", "2", "-1", "x", "0000000011", "00000000199", "9" * 5000, "\u0661"])
+    def test_a_number_of_no_case_gets_404(self, number):
+        with grading(select(only=["c7.ping.text"])) as grader:
+            with pytest.raises(wsref.HandshakeFailed) as refused:
+                wsref.connect(f"{grader.url}/runCase?case={quote(number)}&agent=x")
+            assert refused.value.status == 404
+
+    def test_a_request_that_plays_no_case_gets_no_report(self):
+        with serving("--once", "--idle", "0.3", *only("c7.ping.text")) as (process, url):
+            with pytest.raises(urllib.error.HTTPError):
+                urllib.request.urlopen(url.replace("ws", "http", 1) + "/next?agent=passer-by", timeout=DEADLINE)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(1)
+            drive(f"{url}/next?agent=x")
+            out, _ = process.communicate(timeout=DEADLINE)
+        assert process.returncode == 0 and "passer-by" not in out
+
     def test_the_report_on_a_client_is_a_page(self):
         grader = Grader(
             Plan(select(only=["c7.ping.text"])), Listeners(page=lambda report: f"<p>{len(report.failed)} failed")
@@ -480,6 +498,30 @@ class TestServer:
             with urllib.request.urlopen(f"{base}/report?agent=x", timeout=DEADLINE) as answer:
                 assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
                 assert answer.read() == b"<p>0 failed"
+        finally:
+            grader.close()
+
+    def test_an_error_of_accept_ends_nothing(self, monkeypatch):
+        monkeypatch.setattr("wsref.check.clients.grader.ACCEPT_AGAIN", 0.001)
+        grader = Grader(Plan(select(only=["c7.ping.text"])))
+
+        class Fails:
+            def __init__(self, sock, errors):
+                self._socket, self._errors = sock, errors
+
+            def accept(self):
+                if self._errors:
+                    raise OSError(self._errors.pop(), "the client has gone, or too many open files")
+                return self._socket.accept()
+
+            def __getattr__(self, name):
+                return getattr(self._socket, name)
+
+        grader._socket = Fails(grader._socket, [errno.EMFILE, errno.ECONNABORTED] * MAX_CONNECTIONS)
+        grader.start()
+        try:
+            with wsref.connect(f"{grader.url}/getCaseCount") as ws:
+                assert ws.recv() == "1"
         finally:
             grader.close()
 
@@ -621,6 +663,11 @@ class TestCommandLine:
         assert code == 1
         assert "RFC 6455 §4.1" in out
         assert "MUST _Fail the WebSocket Connection_" in " ".join(out.split())
+
+    def test_a_command_may_be_longer_than_the_name_of_another_client(self, capsys, client):
+        code, out, _ = check(capsys, "--run", f"{client} {'x' * 300} '\x1b[31m'", *only("c7.ping.text"))
+        assert code == 0
+        assert r"\x1b[31m" in out and "\x1b" not in out
 
     def test_no_echo_sends_no_message(self, capsys, client):
         code, out, _ = check(capsys, "--run", client, "--no-echo", *only("c6.length.126", "c7.ping.text"))

@@ -27,7 +27,7 @@ from wsref.check.codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Fra
 from wsref.check.gallery import BROKEN
 from wsref.check.gallery.reference import Failure, ReferenceServer, Refusal, serving
 from wsref.check.runner import play, probe
-from wsref.check.session import Wire
+from wsref.check.session import Deadline, Silence, Wire
 from wsref.check.verdict import Failed, Skipped
 
 HERE = [case for case in CASES if 6 <= case.chapter <= 11]
@@ -360,6 +360,16 @@ def wire_that_receives(data: bytes):
         finally:
             wire.close()
             theirs.close()
+
+
+def test_a_wait_ends_at_its_deadline_in_the_middle_of_a_flood_of_pings():
+    with wire_that_receives(b"\x89\x00" * 1000) as (wire, _):
+        wire.send(b"")
+        while len(wire._buffer) < 2000:
+            wire._receive_more(Deadline(DEADLINE))
+        with pytest.raises(Silence, match="nothing for 0 s but Pings"):
+            wire.message(Deadline(0))
+        assert len(wire._buffer) == 1998
 
 
 def served(*frames: bytes) -> bytes:

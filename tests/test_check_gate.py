@@ -11,6 +11,7 @@ import runpy
 import shlex
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ import wsref
 from wsref.check import CASES, Level, Outcome, Verdict, grade, parse_target
 from wsref.check.baseline import as_lines, parse
 from wsref.check.cases import select
+from wsref.check.clients.session import parse_request
 from wsref.check.codec import parse_answer
 from wsref.check.gallery.reference import ReferenceServer, serving
 from wsref.check.report import Ansi, as_junit, as_markdown, as_text, transcript
@@ -35,7 +37,7 @@ from wsref.check.runner import Capabilities, Report
 from wsref.check.session import with_headers, without_secrets
 from wsref.check.verdict import Failed, Skipped
 from wsref.cli.main import build_parser
-from wsref.cli.report_files import AutobahnFolder, Progress, write_whole
+from wsref.cli.report_files import AutobahnFolder, Progress, ReportFiles, write_whole
 
 ROOT = Path(__file__).parents[1]
 LENGTHS = len(select(only=["6.length"]))
@@ -393,6 +395,10 @@ class TestExcept:
         assert "cases not played: --except 6.length.1?" in (tmp_path / "markdown").read_text()
         assert "(not played: --except 6.length.1?*)" in (tmp_path / "html").read_text()
 
+    def test_list_leaves_them_out(self, capsys):
+        code, out, _ = run(capsys, "--list", "--only", "4.accept", "--except", "4.accept.[fou]*")
+        assert (code, [line.split()[0] for line in out.splitlines()]) == (0, ["4.accept.value"])
+
     @pytest.mark.parametrize(
         "arguments, complaint",
         [(["--except", "6.nothing"], "no case is called"), (["--only", "6.length", "--except", "6"], "leaves no case")],
@@ -467,6 +473,27 @@ class TestHeaders:
         code, _, err = run(capsys, "ws://127.0.0.1:1/", "--header", header)
         assert code == 2
         assert complaint in err
+
+    @pytest.mark.parametrize("status, body", [(b"200 4711-abc", b""), (b"401 No", b"no such token: 4711-abc")])
+    def test_a_secret_that_the_server_repeats_is_hidden(self, capsys, tmp_path, status, body):
+        class Repeats(socketserver.StreamRequestHandler):
+            def handle(self):
+                while self.rfile.readline().strip():
+                    pass
+                self.wfile.write(b"HTTP/1.1 %b\r\nConnection: close\r\n" % status)
+                self.wfile.write(b"Content-Length: %d\r\n\r\n%b" % (len(body), body))
+
+        files = report_flags(tmp_path)
+        with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Repeats) as server:
+            threading.Thread(target=server.serve_forever, args=(0.02,)).start()
+            try:
+                url = f"ws://127.0.0.1:{server.server_address[1]}/"
+                _, out, err = run(capsys, url, "--only", "5.*", "--all", "--header", "X-Token: 4711-abc", *files)
+            finally:
+                server.shutdown()
+        assert "***" in out
+        for report in (out, err, *(file.read_text() for file in tmp_path.iterdir())):
+            assert "4711-abc" not in report and b"4711-abc".hex() not in report
 
     def test_a_secret_that_is_sent_in_pieces_is_hidden_too(self):
         recorded = [(True, b"A: s3c"), (True, b"ret\r\n"), (False, b"s3cret?"), (False, b"")]
@@ -591,6 +618,19 @@ ALLOWED = {
 CHILDREN = {"testsuites": {"testsuite"}, "testsuite": {"testcase"}, "testcase": {"skipped", "failure", "error"}}
 
 
+class TestStandardOutput:
+    """A report on standard output"""
+
+    @pytest.mark.parametrize("kind", ["junit", "html", "markdown", "json"])
+    def test_is_utf_8_in_every_locale(self, monkeypatch, kind):
+        latin = io.TextIOWrapper(io.BytesIO(), encoding="latin-1", errors="backslashreplace")
+        monkeypatch.setattr("sys.stdout", latin)
+        ReportFiles({kind: "-"}).write(reported(failed("6.length.126", "CLOSE 1002")), "1")
+        latin.flush()
+        text = latin.buffer.getvalue().decode("utf-8")
+        assert kind == "json" or "RFC 6455 §5.2" in text
+
+
 class TestJUnit:
     """JUnit's XML is valid for Jenkins, and for the readers of pytest's reports"""
 
@@ -700,6 +740,8 @@ class TestUntrustedBytes:
             assert not RAW.search(text), (name, RAW.search(text))
 
     def test_an_answer_in_words_is_escaped(self):
+        assert len(parse_answer(b"HTTP/1.1 200 OK\r\n" + b"x\r\n" * 100_000 + b"\r\n").faults) == 9
+        assert len(parse_request(b"GET / HTTP/1.1\r\n" + b"x\r\n" * 10_000 + b"\r\n").faults) == 9
         assert str(parse_answer(b"HTTP/1.1 200 \x1b[2J\x07\r\n\r\n")) == r"HTTP/1.1 200 \x1b[2J\x07"
         assert Failed("\x1b", "\x07").got == r"\x1b"
         assert Failed("\x1b", "\x07").expected == r"\x07"

@@ -365,6 +365,13 @@ class TestPastes:
         with pytest.raises(PasteError):
             read_bytes(done.stdout)
 
+    def test_the_stars_of_a_dump_may_not_fill_the_memory(self):
+        row, size = "  " + " ".join(["00"] * 16), 1 << 19
+        paste = "\n*\n".join(f"{at:08x}{row}" for at in range(0, 8 * size, size))
+        with pytest.raises(PasteError, match=r"line 7: the '\*' up to it stand for more than 1048576 bytes"):
+            read_text(paste)
+        assert len(read_text("\n".join(paste.split("\n")[:5])).data) == 2 * size + 16
+
     def test_hexdump_writes_a_star_for_lines_like_the_last(self):
         dump = "00000000  00 00 00 00 00 00 00 00  00 00 00 00 00 00 00 00  |................|\n*\n"
         end = "00000040  81                                                |.|\n00000041\n"
@@ -1169,6 +1176,18 @@ class TestCost:
         assert any(cost(32_000) < 40 * cost(4_000) + 0.02 for _ in range(5)), (
             "eight times the text: 8 if linear, 64 if quadratic"
         )
+
+    @pytest.mark.parametrize("before, after", [('"', '"'), ("'", "'"), ('read(4, "', '", 9) = 300000')])
+    def test_a_long_string_needs_little_memory(self, before, after):
+        # Of Python's regular expressions only Linux's peak tells: tracemalloc does not see their stack.
+        program = (
+            "import resource, sys; from wsref.cli.forms import read_text, PasteError\n"
+            "peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "text = sys.argv[1] + 'a' * 300_000 * 10 + sys.argv[2]; before = peak()\n"
+            "try: read_text(text)\nexcept PasteError: pass\nprint(peak() - before)"
+        )
+        kib = subprocess.run([sys.executable, "-c", program, before, after], capture_output=True, check=True).stdout
+        assert int(kib) < 100_000, "3 MB of letters: 330 MB where each of them can be taken back"
 
 
 class TestCommand:

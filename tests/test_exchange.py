@@ -290,6 +290,15 @@ class TestManyServers:
         assert all(order == orders[0] for order in orders)
         assert len(orders[0]) == len(set(orders[0])) == 180
 
+    def test_bytes_of_another_program_that_are_not_utf_8_harm_no_line_after_them(self, redis_server, exchanges):
+        server, got = redis_server(), []
+        exchange = exchanges(server.url)
+        exchange.start(got.append)
+        redis.Redis(port=server.port).xadd("wsref:lines", {"room": "/chat", "text": b"\xff"})
+        exchange.publish("/chat", "hello")
+        wait_until(lambda: any(isinstance(item, Line) and item.text == "hello" for item in got))
+        assert "\ufffd" in [item.text for item in got if isinstance(item, Line)]
+
     def test_an_entry_of_another_program_stops_nothing(self, redis_server, exchanges, caplog):
         server = redis_server()
         exchange, got = exchanges(server.url), []

@@ -704,6 +704,18 @@ class TestNothingEscapes:
         assert quote_unicode("it's") == '"it\'s"'
         assert quote_unicode("e\u0301\u05d0") == r"'e\u0301\u05d0'"
 
+    def test_wrapping_a_long_word_costs_no_more_than_its_length(self, monkeypatch):
+        looked_at = 0
+
+        def counted(text):
+            nonlocal looked_at
+            looked_at += len(text)
+            return columns(text)
+
+        monkeypatch.setattr("wsref.wire.words.columns", counted)
+        assert len(wrap("x" * 2000, 70)) == 29
+        assert looked_at < 10 * 2000
+
     @prop
     @given(st.text(max_size=60), st.integers(3, 40))
     def test_wrapping_loses_nothing_and_keeps_its_width(self, words, width):

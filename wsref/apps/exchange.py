@@ -189,6 +189,7 @@ class RedisExchange(Exchange):
                 url,
                 protocol=2,
                 decode_responses=True,
+                encoding_errors="replace",  # another program may have written bytes that are not UTF-8
                 retry=retry,
                 socket_timeout=timeout,
                 socket_connect_timeout=timeout,

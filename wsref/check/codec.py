@@ -143,6 +143,16 @@ class Answer:
         return printable(self.head.split(b"\n", 1)[0].decode("latin-1").strip())
 
 
+#: Faults of a head that a report shows; a head of a MiB may have hundreds of thousands.
+MAX_FAULTS = 8
+
+
+def first_faults(faults: list[str]) -> tuple[str, ...]:
+    """Return the first faults of a head, and the number of the others."""
+    more = [f"{len(faults) - MAX_FAULTS} more faults"] if len(faults) > MAX_FAULTS else []
+    return (*faults[:MAX_FAULTS], *more)
+
+
 TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 
 
@@ -170,7 +180,7 @@ def parse_answer(head: bytes) -> Answer:
             faults.append(f"the header line {line[:80]!r} is not NAME: VALUE (RFC 9112 §5.1)")
         name, _, value = line.decode("latin-1").partition(":")
         headers.append((name.strip(), value.strip(" \t")))
-    return Answer(int(found[1]) if found else 0, tuple(headers), tuple(faults), head)
+    return Answer(int(found[1]) if found else 0, tuple(headers), first_faults(faults), head)
 
 
 # -- Frames ---------------------------------------------------------------------------

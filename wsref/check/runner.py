@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 
 from .case import Case, Needs, Verdict
 from .codec import BINARY, CLOSE, TEXT, Frame, frame, text, upgrade
-from .session import NoConnection, Peer, Silence, Target, Wire, without_secrets
+from .session import NoConnection, Peer, Silence, Target, Wire, hide, without_secrets
 from .verdict import Failed, Level, Outcome, Skipped
 
 #: An offer that every server with permessage-deflate can accept unchanged.
@@ -174,7 +174,8 @@ def probe(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Capabil
             raise NotAnswering(f"{target.authority} does not answer in HTTP: it sent {wire.received()[:40]!r}")
         capabilities.baseline_status = answer.status if answer else 0
         if answer is not None and answer.status >= 400:
-            capabilities.refusal = answer.body.decode("utf-8", "replace").strip().partition("\n")[0].strip()[:100]
+            words = hide(answer.body.decode("utf-8", "replace"), target.secrets)
+            capabilities.refusal = words.strip().partition("\n")[0].strip()[:100]
         if answer is None and not _answers_http(peer):
             raise NotAnswering(
                 "it accepts TCP connections and closes them without an answer: is it an HTTP server?  "
@@ -330,6 +331,7 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
     if verdict.outcome is Outcome.FAIL and capabilities.baseline_status != 429 and any(map(_says_429, peer.wires)):
         verdict.outcome, verdict.why = Outcome.SKIP, LIMITED
         verdict.expected, verdict.unanswered = "", False
+    verdict.why, verdict.expected = (hide(words, target.secrets) for words in (verdict.why, verdict.expected))
     verdict.cut_off = any(wire.cut_off for wire in peer.wires)
     verdict.recorded = [without_secrets(wire.recorded, target.secrets) for wire in peer.wires]
     return verdict
@@ -434,7 +436,12 @@ def grade(
         At most a few timeouts for each case, divided by ``jobs``; the run stops if the server stops answering.
     """
     began = time.monotonic()
-    capabilities = probe(target, timeout=timeout, echo=echo)
+    try:
+        capabilities = probe(target, timeout=timeout, echo=echo)
+    except NotAnswering as error:
+        raise NotAnswering(hide(str(error), target.secrets)) from None
+    capabilities.no_echo = hide(capabilities.no_echo, target.secrets)
+    capabilities.no_head = hide(capabilities.no_head, target.secrets)
     report = Report(target, capabilities)
     run = _Run(report, timeout, on_verdict, began + max_time, is_enough)
     with stopping_at_ctrl_c(run.interrupt, on_ctrl_c):

@@ -145,6 +145,13 @@ def without_secrets(recorded: list[tuple[bool, bytes]], secrets: Sequence[str]) 
     return merged
 
 
+def hide(text: str, secrets: Sequence[str]) -> str:
+    """Return a text with ``***`` for each secret: an answer may repeat what a header said."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
 def parse_target(url: str, *, verify: bool = True, cafile: str | None = None) -> Target:
     """Parse a ws or wss URL.  RFC 6455 §3.
 
@@ -659,6 +666,8 @@ class Wire:
                     self._due_pongs.append(pong)
                 else:
                     self.send(pong)
+                if not deadline.remaining():  # the buffer may hold a million more
+                    raise Silence(f"nothing for {deadline} but Pings")
             elif received.opcode != PONG or received.payload in self._ping_payloads or received.faults:
                 yield received
             else:

@@ -76,20 +76,20 @@ def _run(options: argparse.Namespace) -> int:
     parser: argparse.ArgumentParser = options.parser
     try:
         cases = _selected(options)
-        if options.gallery:
-            return list_gallery(verbose=options.verbose)
-        if options.list:
-            return list_cases(cases, verbose=options.verbose)
-        _refuse_unused(options)
-        if options.broken:
-            return serve_broken(options.broken, options.port or 0)
-        if options.cafile is not None:
-            trust_only(options.cafile)  # a file that cannot be read is an error before the run
         left_out = {
             case.id: f"--except {glob}" for glob in options.left_out for case in _named(glob, options) if case in cases
         }
         if len(left_out) == len(cases):
             raise ValueError("--except leaves no case")
+        if options.gallery:
+            return list_gallery(verbose=options.verbose)
+        if options.list:
+            return list_cases([case for case in cases if case.id not in left_out], verbose=options.verbose)
+        _refuse_unused(options)
+        if options.broken:
+            return serve_broken(options.broken, options.port or 0)
+        if options.cafile is not None:
+            trust_only(options.cafile)  # a file that cannot be read is an error before the run
         if options.spec and not options.client:
             return check_all(cases, left_out, options)
         target = None if options.client else _target(options, options.url)

@@ -200,7 +200,7 @@ def _serve(grader: Grader, desk: Desk) -> int:
                 return desk.code
     except KeyboardInterrupt:
         stopped = "Ctrl-C"
-    unfinished = [session for session in grader.sessions.values() if not session.is_over and session.has_come]
+    unfinished = [session for session in list(grader.sessions.values()) if not session.is_over and session.has_come]
     for session in unfinished:
         session.wait_until_idle(desk.options.timeout)
         desk.deliver(grader, session, stopped, interrupted=stopped == "Ctrl-C")
@@ -222,7 +222,9 @@ def _deliver_stalled(grader: Grader, desk: Desk) -> bool:
     """Publish the report on each client that did not come back; return whether there is one."""
     stalled = [s for s in list(grader.sessions.values()) if not s.is_over and s.idle_seconds() > desk.options.idle]
     for session in stalled:
-        session.is_over = True
+        session.is_over = True  # also one that played no case: another client may need its place
+    stalled = [session for session in stalled if session.has_come]
+    for session in stalled:
         desk.deliver(grader, session, f"the client did not come back for {desk.options.idle:g} s")
     return bool(stalled)
 

@@ -24,7 +24,7 @@ _LINE = re.compile(
 _TCPDUMP = re.compile(r"(?:[\d-]+ )?(?:[\d:.]+ )?(?:\S+ +(?:In|Out|B|M|P) +)?IP6? (\S+) > (\S+): ")
 _CURL = re.compile(r"(?:[\d:.]+ )?(=>|<=) (Send|Recv) (header|data|SSL data), \d+ bytes \(0x[0-9a-f]+\)")
 _CURL_INFO = re.compile(r"(?:[\d:.]+ )?== Info: ")
-_MAX_FILL = 1 << 20  # bytes that a "*" may stand for
+_MAX_FILL = 1 << 20  # bytes that all "*" of a dump may stand for: a few characters would fill the memory
 
 
 @dataclass(slots=True)
@@ -254,6 +254,7 @@ def _read_as(rows: Sequence[_Row], reader: Reader, base: int) -> bytes:
     data = bytearray()
     start: int | None = None
     last = b""
+    room = _MAX_FILL
     width = _width(rows[0]) if reader is _words else 0
     for row in rows:
         try:
@@ -262,8 +263,12 @@ def _read_as(rows: Sequence[_Row], reader: Reader, base: int) -> bytes:
             raise _Misfit(row.number, f"{row.offset} is no offset in base {base}") from None
         start = offset if start is None else start
         at = offset - start
-        if row.filled and last and 0 < at - len(data) <= _MAX_FILL and (at - len(data)) % len(last) == 0:
-            data += last * ((at - len(data)) // len(last))
+        if row.filled and last and (fill := at - len(data)) > 0 and fill % len(last) == 0:
+            if fill > room:
+                words = f"the '*' up to it stand for more than {_MAX_FILL} bytes: print them all (hexdump -v, od -v)"
+                raise _Misfit(row.number, words)
+            room -= fill
+            data += last * (fill // len(last))
         if width and not row.rest.strip() and 0 < len(data) - at < width:
             del data[at:]  # the last number was filled up with zeros
         if at != len(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import json
 import os
@@ -86,6 +87,8 @@ class ReportFiles:
         for kind, file in self._files.items():
             text = self.KINDS[kind](result, version, date)
             if file == "-":
+                if isinstance(sys.stdout, io.TextIOWrapper):
+                    sys.stdout.reconfigure(encoding="utf-8")  # as XML and the page declare, in every locale
                 sys.stdout.write(text)
             else:
                 write_whole(file, text.encode())

@@ -104,8 +104,8 @@ _CALL = re.compile(
     r"(?P<name>read|recv|recvfrom|recvmsg|readv|write|send|sendto|sendmsg|writev)\((?P<socket>\d{1,9})(?:<[^>]*>)?, "
     r"(?P<arguments>.*)\) += (?P<result>-?\d{1,12})(?: .*)?"
 )
-_STRING = re.compile(r'"((?:[^"\\]|\\.)*)"(\.\.\.)?')
-_VECTOR = re.compile(r'iov_base="((?:[^"\\]|\\.)*)"(\.\.\.)?')
+_STRING = re.compile(r'"((?:[^"\\]|\\.)*+)"(\.\.\.)?')
+_VECTOR = re.compile(r'iov_base="((?:[^"\\]|\\.)*+)"(\.\.\.)?')
 
 
 def read_strace(text: str) -> Pasted | None:

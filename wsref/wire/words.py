@@ -129,10 +129,22 @@ def wrap(text: str, width: int) -> list[str]:
         if columns(lines[-1]) + columns(word) + 1 > width and lines[-1]:
             lines.append("")
         lines[-1] += (" " if lines[-1] else "") + word
-        while columns(lines[-1]) > width:
-            cut = next(n for n in range(len(lines[-1]), 0, -1) if columns(lines[-1][:n]) <= width or n == 1)
-            lines[-1:] = [lines[-1][:cut], lines[-1][cut:]]
+        if columns(lines[-1]) > width:
+            lines[-1:] = _cut(lines[-1], width)
     return [line.replace(_NO_BREAK, " ") for line in lines]
+
+
+def _cut(word: str, width: int) -> list[str]:
+    """Cut a long word into lines, of at least one character each."""
+    lines, used = [""], 0
+    for character in word:
+        size = columns(character)
+        if lines[-1] and used + size > width:
+            lines.append("")
+            used = 0
+        lines[-1] += character
+        used += size
+    return lines
 
 
 def pad(text: str, width: int) -> str:

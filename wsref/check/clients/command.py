@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from ..case import Verdict
+from ..codec import printable
 from ..runner import ENOUGH_REPLAYS, NotAnswering
 from ..verdict import Outcome
 from .agents import PROBE, Session
@@ -57,7 +58,7 @@ class CommandRun:
     def __init__(self, grader: Grader, command: Sequence[str]) -> None:
         self._grader = grader
         self._command = command
-        grader.unnamed = shlex.join(word for word in command if word != "{url}")
+        grader.unnamed = printable(shlex.join(word for word in command if word != "{url}"))
         self.session: Session = grader.session(grader.unnamed, once=True)  # type: ignore[assignment]
         self._stopped = ""
         self._missing = 0  # in a row

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
@@ -43,6 +45,9 @@ MAX_NAME = 200
 
 #: Seconds for a client to send its request.
 REQUEST_TIMEOUT = 10.0
+
+#: Seconds after an error of accept(2): the client has gone, or there are no more descriptors for a while.
+ACCEPT_AGAIN = 0.05
 
 
 @dataclass
@@ -107,6 +112,7 @@ class Grader:
         self.url = self.target.url.removesuffix("/")
         self._room = threading.Semaphore(MAX_CONNECTIONS)
         self._lock = threading.Lock()
+        self._is_closed = False
 
     # -- Connections --------------------------------------------------------------------------
 
@@ -116,6 +122,7 @@ class Grader:
 
     def close(self) -> None:
         """Accept no further connection."""
+        self._is_closed = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -125,8 +132,12 @@ class Grader:
             self._room.acquire()
             try:
                 sock, _ = self._socket.accept()
-            except OSError:  # closed
-                return
+            except OSError:
+                if self._is_closed:
+                    return
+                self._room.release()
+                time.sleep(ACCEPT_AGAIN)
+                continue
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock: socket.socket) -> None:
@@ -154,7 +165,8 @@ class Grader:
 
     def _route(self, wire: ClientWire, request: Request) -> None:
         path, query = request.path, request.query
-        name = printable(query.get("agent", "") or self.unnamed)[:MAX_NAME]
+        given = query.get("agent", "")
+        name = printable(given)[:MAX_NAME] if given else self.unnamed
         if path.startswith("/case/"):
             found = [case for case in (*self.plan.cases, PROBE) if case.id == path.removeprefix("/case/")]
             self._play_if(wire, request, self.session(name), found[0] if found else None)
@@ -192,7 +204,7 @@ class Grader:
             return next(iter(choose(self.numbered(), [named])), None)
         number = query.get("case", "")
         cases = self.numbered()
-        if not number.isascii() or not number.isdigit() or not 1 <= int(number[:9]) <= len(cases):
+        if not re.fullmatch("[0-9]{1,9}", number) or not 1 <= int(number) <= len(cases):
             return None
         return cases[int(number) - 1]
 

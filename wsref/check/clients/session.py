@@ -14,7 +14,20 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from ..codec import CLOSE, PING, PONG, TCHAR, TEXT, Frame, accept_for, frame, parse_answer, parse_frame, printable
+from ..codec import (
+    CLOSE,
+    PING,
+    PONG,
+    TCHAR,
+    TEXT,
+    Frame,
+    accept_for,
+    first_faults,
+    frame,
+    parse_answer,
+    parse_frame,
+    printable,
+)
 from ..session import Deadline, Ended, Silence, Target, Wire
 from ..verdict import Failed, Skipped
 
@@ -107,7 +120,7 @@ def parse_request(head: bytes) -> Request:
             faults.append(f"the header line {line[:80]!r} is not NAME: VALUE (RFC 9112 §5.1)")
         name, _, value = line.decode("latin-1").partition(":")
         headers.append((name.strip(), value.strip(" \t")))
-    return Request(method, target, version, tuple(headers), tuple(faults), head)
+    return Request(method, target, version, tuple(headers), first_faults(faults), head)
 
 
 # -- The connection --------------------------------------------------------------------------

@@ -412,7 +412,7 @@ class WebSocket:
                         return None
                     tried += 1
                     self._changed.wait(min(max(left, 0.0), threading.TIMEOUT_MAX))
-                before, self._reading = self._reading, me
+                self._reading = me
             try:
                 if not self._take_event():
                     # After the deadline: read once, or to the end of a frame that has begun to arrive.
@@ -422,7 +422,7 @@ class WebSocket:
                     tried += 1
             finally:
                 with self._changed:
-                    self._reading = before
+                    self._reading = 0
                     self._changed.notify_all()
 
     def _take_event(self) -> bool:

@@ -114,7 +114,7 @@ class FastConnection(Connection):
                     else:
                         payload = data[begin:end]
                     if header.rsv and self._inflater is not None:
-                        payload = self._inflater.inflate_message(payload, max_size)
+                        payload = self._inflater.inflate_message(payload, max_size, text=header.opcode is Opcode.TEXT)
                     return Message(decode(payload) if header.opcode is Opcode.TEXT else payload)
         return super()._next_event()
 

@@ -48,6 +48,7 @@ from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 
 from .errors import ProtocolError, message_too_long
+from .messages import decode_some
 from .spec import CloseCode, Role
 
 #: §7: the name of the extension.
@@ -380,12 +381,14 @@ class Inflater:
             twin._zlib = self._zlib.copy()
         return twin
 
-    def inflate_message(self, data: bytes, max_size: int) -> bytes:
+    def inflate_message(self, data: bytes, max_size: int, *, text: bool = False) -> bytes:
         """Decompress a whole message.
 
         Args:
             data: Its payload, from all its frames.
             max_size: Bytes, decompressed.
+            text: Whether an octet that cannot be UTF-8, in the first ``max_size``, is an error before
+                the length.  (A text that is not too long is not checked.)
         Raises:
             ProtocolError: As :meth:`inflate`; and 1009 for more than ``max_size`` bytes.
 
@@ -397,9 +400,11 @@ class Inflater:
         # echoes 4 to 10 % fewer lines of chat.
         for piece in self.inflate(data + TAIL if data else data):
             size += len(piece)
-            if size > max_size:
-                raise message_too_long(max_size)
             pieces.append(piece)
+            if size > max_size:
+                if text:
+                    decode_some(b"".join(pieces)[:max_size])
+                raise message_too_long(max_size)
         self._empty = True
         if self._reset:
             self._zlib = None

@@ -105,6 +105,8 @@ class Assembler:
         """
         self._size += len(piece)
         if self._size > self.limits.max_message_size:
+            if self.opcode is _TEXT:  # an octet before the limit is the first fault, however the bytes are cut
+                decode_some(self._tail + piece[: self.limits.max_message_size - self._size])
             raise message_too_long(self.limits.max_message_size)
         if self.opcode is _BINARY:
             self._binary.write(piece)

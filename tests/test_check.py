@@ -718,6 +718,7 @@ class TestTheCommandLine:
             (["--client", "--port", "65536"], "a port is a number from 0 to 65535, not '65536'"),
             (["--broken", "any-path", "--port", "-1"], "a port is a number from 0 to 65535, not '-1'"),
             (["ws://127.0.0.1/", "--json", "a", "--html", "a"], "only one report can go to a"),
+            (["ws://127.0.0.1/", "--json", "./a", "--html", "a"], "only one report can go to ./a"),
             (["ws://127.0.0.1/", "--subprotocol", "a,b"], "one word of printable ASCII, without commas, not 'a,b'"),
             (["--spec", "a", "ws://127.0.0.1/"], "URL would have no effect: --spec grades the servers of its file"),
             *(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import re
+import selectors
 import socket
 import struct
 import threading
@@ -17,7 +18,7 @@ import gallery
 import pytest
 from conftest import DEADLINE
 
-from wsref.check import CASES, Level, Outcome, grade, parse_target
+from wsref.check import CASES, Level, Outcome, grade, parse_target, session
 from wsref.check.cases import select
 from wsref.check.cases.ch04 import _nothing_follows
 from wsref.check.cases.ch06 import _no_message
@@ -370,6 +371,16 @@ def test_a_wait_ends_at_its_deadline_in_the_middle_of_a_flood_of_pings():
         with pytest.raises(Silence, match="nothing for 0 s but Pings"):
             wire.message(Deadline(0))
         assert len(wire._buffer) == 1998
+
+
+def test_an_endless_ping_is_no_message_and_ends_no_run(monkeypatch):
+    monkeypatch.setattr(Wire, "MAX_RECEIVED", 1 << 17)
+    with wire_that_receives(b"\x89\x7f" + bytes(4) + b"\xff" * 4 + bytes((1 << 17) - 10)) as (wire, theirs):
+        while len(wire._buffer) < 1 << 17:
+            wire._receive_more(Deadline(DEADLINE))
+        theirs.sendall(b"more")
+        assert session._wait(wire._socket, selectors.EVENT_READ, DEADLINE)
+        assert not wire.has_received_a_message()
 
 
 def served(*frames: bytes) -> bytes:

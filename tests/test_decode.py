@@ -1179,6 +1179,7 @@ class TestCost:
 
     @pytest.mark.parametrize("before, after", [('"', '"'), ("'", "'"), ('read(4, "', '", 9) = 300000')])
     def test_a_long_string_needs_little_memory(self, before, after):
+        pytest.importorskip("resource")
         # Of Python's regular expressions only Linux's peak tells: tracemalloc does not see their stack.
         program = (
             "import resource, sys; from wsref.cli.forms import read_text, PasteError\n"
@@ -1226,6 +1227,27 @@ class TestCommand:
             stream.truncate(1 << 30)
         code, _, err = run("large.pcap")
         assert (code, err) == (2, "wsref: 'large.pcap' has more than 1 MiB: cut it, or filter the capture\n")
+
+    def test_a_text_that_is_too_large_is_refused(self, run, tmp_path, monkeypatch):
+        monkeypatch.setattr("wsref.cli.forms.MAX_TEXT", 1 << 20)
+        file = tmp_path / "large"
+        file.write_bytes(b"81 " * (1 << 19))
+        code, _, err = run(str(file))
+        assert (code, err) == (
+            2,
+            "wsref: this text has more than 1 MiB: cut it, or give the bytes themselves (--raw)\n",
+        )
+
+    def test_a_recording_without_an_end_of_line_does_not_fill_the_memory(self):
+        pytest.importorskip("resource")
+        program = (
+            "import resource, sys; from wsref.cli import decode, main\n"
+            "resource.setrlimit(resource.RLIMIT_AS, (1 << 29, 1 << 29)); decode._MAX_INPUT = 1 << 20\n"
+            "sys.exit(main.main(['decode', '--replay', '/dev/zero']))"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+        assert done.returncode == 1
+        assert done.stderr.startswith("wsref: /dev/zero: line 1 is not a record of --trace: ")
 
     def test_raw_bytes_that_look_like_text(self, run):
         assert run("--raw", stdin="81")[2] == "read as: raw bytes, 2 bytes\n"

@@ -555,7 +555,8 @@ class Wire:
     def has_received_a_message(self) -> bool:
         """Return whether a data frame has begun to arrive, without waiting; read all frames before it."""
         self._socket.setblocking(False)
-        self._read_available()
+        if len(self._buffer) < 1 << 16:  # bytes; an endless control frame is no message
+            self._read_available()
         while (parsed := parse_frame(self._buffer)) is not None and parsed[0].opcode >= 8:
             del self._buffer[: parsed[1]]
         return bool(self._buffer) and self._buffer[0] & 15 < 8

@@ -316,7 +316,7 @@ def _records(file: str, name: str) -> Iterator[Record]:
     try:
         stream = _standard_input()[0] if file == "-" else open(file, "rb")  # noqa: SIM115  (closed below)
         with stream, io.TextIOWrapper(stream, encoding="utf-8-sig") as lines:
-            yield from replay(lines)
+            yield from replay(iter(lambda: lines.readline(_MAX_INPUT), ""))  # a longer line is no record
     except OSError as error:
         raise CommandError(f"cannot read {name}: {error.strerror}") from None
     except ValueError as error:

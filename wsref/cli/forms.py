@@ -20,6 +20,9 @@ from .transcripts import read_http, read_strace
 
 _PERHAPS_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
 
+#: Bytes of a text: as numbers, words and letters, each of them may take a hundred bytes of memory.
+MAX_TEXT = 16 << 20
+
 _READERS = (
     read_json,
     read_http,
@@ -83,6 +86,8 @@ def read_bytes(data: bytes, *, base64: bool = False, raw: bool = False, port: in
     if data[:2] == b"\x1f\x8b":
         raise PasteError("this is a gzip file: write what gunzip -c prints")
     text = _as_text(data)
+    if text is not None and len(data) > MAX_TEXT:
+        raise PasteError(f"this text has more than {MAX_TEXT >> 20} MiB: cut it, or give the bytes themselves (--raw)")
     if base64:
         return _without_packets(read_base64(text if text is not None else ""))
     return _without_packets(pasted("raw bytes", data)) if text is None else read_text(text)

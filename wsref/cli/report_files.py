@@ -47,9 +47,9 @@ class ReportFiles:
 
     def __init__(self, files: Mapping[str, str | None]) -> None:
         self._files = {kind: file for kind, file in files.items() if file is not None}
-        names = list(self._files.values())
-        for file in names:
-            if names.count(file) > 1:
+        names = ["-" if file == "-" else os.path.realpath(file) for file in self._files.values()]
+        for file, name in zip(self._files.values(), names, strict=True):
+            if names.count(name) > 1:
                 raise ValueError(f"only one report can go to {'standard output' if file == '-' else file}")
             if file != "-":
                 self.require_writable(file)

@@ -477,12 +477,14 @@ class TestServer:
                 wsref.connect(f"{grader.url}/runCase?case={quote(number)}&agent=x")
             assert refused.value.status == 404
 
+    @pytest.mark.slow
     def test_a_request_that_plays_no_case_gets_no_report(self):
-        with serving("--once", "--idle", "0.3", *only("c7.ping.text")) as (process, url):
-            with pytest.raises(urllib.error.HTTPError):
+        with serving("--once", "--idle", "3", *only("c7.ping.text")) as (process, url):
+            with pytest.raises(urllib.error.HTTPError) as refused:
                 urllib.request.urlopen(url.replace("ws", "http", 1) + "/next?agent=passer-by", timeout=DEADLINE)
+            refused.value.close()
             with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(1)
+                process.wait(5)
             drive(f"{url}/next?agent=x")
             out, _ = process.communicate(timeout=DEADLINE)
         assert process.returncode == 0 and "passer-by" not in out

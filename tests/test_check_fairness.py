@@ -13,7 +13,7 @@ import pytest
 
 from wsref import HTTPError, WebSocketHandler, running
 from wsref.apps.demo import Demo
-from wsref.check import CASES, Level, Outcome, grade, parse_target, runner
+from wsref.check import CASES, Level, Outcome, grade, parse_target, runner, session
 from wsref.check.cases import select
 from wsref.check.codec import PING, PONG, TEXT, frame
 from wsref.check.gallery import BROKEN
@@ -378,7 +378,9 @@ def test_a_server_that_limits_the_connections_is_graded_by_one_case_at_a_time():
     assert {outcome for outcome, _ in found.values()} == {Outcome.PASS}
 
 
-def test_a_case_that_the_server_answers_by_429_is_skipped():
+def test_a_case_that_the_server_answers_by_429_is_skipped(monkeypatch):
+    monkeypatch.setattr(session, "PAUSES", (0.001,))  # here no pause makes it answer otherwise
+
     class LimitsRequests(ReferenceServer):
         number = 0
 
@@ -448,7 +450,7 @@ def test_bytes_after_the_101_that_begin_no_frame_are_a_failure(rubbish):
             super().complete_upgrade(request)
             self.send(rubbish)
 
-    assert outcomes(Rubbish, "4.answer.nothing-follows")["4.answer.nothing-follows"][0] is Outcome.FAIL
+    assert outcomes(Rubbish, "4.answer.nothing-follows", timeout=0.5)["4.answer.nothing-follows"][0] is Outcome.FAIL
 
 
 def test_a_5xx_for_a_long_target_or_a_426_without_a_protocol_is_a_failure():

@@ -93,22 +93,22 @@ def _endless_fragments(peer: Peer) -> None:
     wire.expect_failure()
 
 
+def _open(peer: Peer) -> Wire:
+    """Open a connection; first close the others where a server limits the connections of one address."""
+    try:
+        return peer.open()
+    except Failed:
+        peer.close()
+        return peer.open()
+
+
 def _ten_times_two_gib(peer: Peer) -> None:
     for _ in range(10):
-        try:
-            wire = peer.open()
-        except Failed:  # a server may limit the connections of one address
-            peer.close()
-            wire = peer.open()
+        wire = _open(peer)
         wire.send(frame(BINARY, letters(1000), form=64, declared=1 << 31))
         if not peer.concurrent:
             wire.close()
-    try:
-        wire = peer.open()
-    except Failed:
-        peer.close()
-        wire = peer.open()
-    works(peer, wire)
+    works(peer, _open(peer))
 
 
 # Half a character at the end of the first packet, and an invalid byte in the second, of a frame of 1,000 bytes.

@@ -253,6 +253,11 @@ class TestOfAServer:
         server.server_close()
         wait_until(lambda: not thread.is_alive(), 5)
 
+    def test_a_connection_that_verify_request_turns_down_is_closed(self, serve, monkeypatch):
+        monkeypatch.setattr(WebSocketServer, "verify_request", lambda server, request, client_address: False)
+        with socket.create_connection(serve(Echo).server_address, timeout=DEADLINE) as client:
+            assert client.recv(1) == b""
+
 
 class TestCtrlC:
     """Ctrl-C while the main thread starts a thread.
@@ -297,6 +302,26 @@ class TestCtrlC:
             with pytest.raises(KeyboardInterrupt):
                 server.serve_forever()
             assert server.counts.refused == 0
+        assert "unexpected" not in log.text
+
+    def test_the_thread_that_was_started_keeps_its_socket(self, log, monkeypatch):
+        began, goes_on = threading.Event(), threading.Event()
+        finish_request = WebSocketServer.finish_request
+
+        def late(*args):
+            began.set()
+            assert goes_on.wait(DEADLINE)
+            finish_request(*args)
+
+        monkeypatch.setattr(WebSocketServer, "finish_request", late)
+        with WebSocketServer(("127.0.0.1", 0), Echo) as server:
+            with socket.create_connection(server.server_address, timeout=DEADLINE) as client:
+                with pytest.raises(KeyboardInterrupt):
+                    server.serve_forever()
+                assert began.wait(DEADLINE)
+                client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                goes_on.set()
+                assert client.recv(100).startswith(b"HTTP/1.1 426 ")
         assert "unexpected" not in log.text
 
 

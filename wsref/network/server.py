@@ -180,6 +180,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
         self._stopped = threading.Event()  # no thread runs serve_forever
         self._stopped.set()
         self._is_closing = False
+        self._given_away: object = None  # the socket that process_request had last: others close it
         self._swept = 0.0  # monotonic seconds: when service_actions last looked at the connections
         self._reported = 0.0  # monotonic seconds: when a failure to accept was last logged
 
@@ -399,6 +400,7 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give a connection its thread; if there are too many, refuse it."""
+        self._given_away = request
         with self._lock:
             self.counts.accepted += 1
         name = f"wsref {name_of(client_address)}"
@@ -420,8 +422,13 @@ class WebSocketServer(socketserver.ThreadingTCPServer, Generic[Handler]):
             logger.warning("%s 503: %s%s", name_of(client_address), error, more)
 
     def shutdown_request(self, request: Any) -> None:
-        """Close a connection's socket, which its handler has ended in stages."""
-        self.close_request(request)
+        """Close a connection's socket, which its handler has ended in stages.
+
+        socketserver calls it in the accepting thread too, if Ctrl-C interrupts
+        :meth:`process_request`: then the connection's thread, which may run already, closes it.
+        """
+        if request is not self._given_away or threading.get_ident() != self._serving:
+            self.close_request(request)
 
     def service_actions(self) -> None:
         """End connections whose time is over.  Called between accepts; it waits for nothing."""

@@ -340,3 +340,22 @@ class TestCommandLine:
             os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the command and to the learner's code
             _, err = process.communicate(timeout=DEADLINE)
         assert (process.returncode, err) == (130, "\nwsref: interrupted\n")
+
+    def test_ctrl_c_while_it_forks_is_not_lost(self, tmp_path):
+        """Python ignores the exceptions of what it calls after a fork, such as logging's."""
+        (tmp_path / "exercise_06.py").write_text("def header_size(second):\n    while True: pass\n")
+        program = (
+            "import os, signal, sys; from wsref.cli.main import main\n"
+            "os.register_at_fork(after_in_parent=lambda: os.killpg(0, signal.SIGINT))\n"
+            "sys.exit(main(['exercise', '6', '--timeout', '60']))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            cwd=tmp_path,
+            env={**ENVIRONMENT, "PYTHONPATH": str(ROOT)},
+            start_new_session=True,
+        )
+        assert (done.returncode, done.stderr) == (130, "\nwsref: interrupted\n")

@@ -781,17 +781,16 @@ class TestSize:
 
     def test_one_byte_at_a_time_is_linear(self):
         def cost(size):
-            """CPU seconds; the best of three, because the machine can only make it slower."""
-            wire, took = REQUEST + frame(2, bytes(size)), []
-            for _ in range(3):
-                explainer = Explainer(opening=True)
-                began = time.process_time()
-                done = [d for i in range(len(wire)) for d in explainer.feed(wire[i : i + 1])]
-                took.append(time.process_time() - began)
-                assert len(done) == 2
-            return min(took)
+            """Return CPU seconds."""
+            wire, explainer = REQUEST + frame(2, bytes(size)), Explainer(opening=True)
+            began = time.process_time()
+            done = [d for i in range(len(wire)) for d in explainer.feed(wire[i : i + 1])]
+            took = time.process_time() - began
+            assert len(done) == 2
+            return took
 
-        assert cost(40_000) < 6 * cost(10_000), "four times the bytes: 4 if it is linear, 16 if it is quadratic"
+        # other processes only make it slower: one good round out of five proves it
+        assert any(cost(64_000) < 24 * cost(8_000) for _ in range(5)), "eight times the bytes: 8 if linear, 64 if not"
 
     @pytest.mark.parametrize("line", [b"X: " + b"x" * 7000 + b"\r\n", b"X: x\r\n" * 99 + b"Y: " + b"y" * 7000])
     def test_the_head_of_a_response_byte_by_byte_is_read_twice_for_each_line(self, line, monkeypatch):

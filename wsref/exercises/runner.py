@@ -120,20 +120,35 @@ def _check_in_process(chapter: int, name: str, path: Path, timeout: float, quiet
     with tempfile.TemporaryDirectory() as folder, receiver:
         hung = Path(folder, "hung")
         child = context.Process(target=_child, args=(sender, hung, chapter, name, path, timeout, quiet))
-        child.start()
-        sender.close()
         try:
+            with _ctrl_c_later():
+                child.start()
+            sender.close()
             return str(receiver.recv())
         except EOFError:
             child.join()
             report = hung.read_text(errors="replace") if hung.exists() else ""
         finally:
-            child.kill()
-            child.join()
+            if child.pid is not None:
+                child.kill()
+                child.join()
     if not report:
         return "your code ended the whole process"
     found = re.search(rf'File ".*{re.escape(path.name)}", line (\d+)', report)
     return f"it still runs after {timeout:g} s" + (_quote(path, int(found[1])) if found else "")
+
+
+@contextlib.contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Hold SIGINT back: what Python calls after a fork would take KeyboardInterrupt and go on."""
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    else:
+        yield
 
 
 def _child(
@@ -142,6 +157,8 @@ def _child(
     """Send the verdict.  After the timeout, write where each thread is, and end: no loop can prevent that."""
     faulthandler.dump_traceback_later(min(timeout, 1e6), exit=True, file=hung.open("wb"))
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # _ctrl_c_later has held it back
     sys.dont_write_bytecode = True
     if quiet:
         sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115

@@ -1457,7 +1457,7 @@ class TestCommand:
     @pytest.mark.parametrize("width", [40, 47, 56, 71, 72, 80])
     def test_a_narrow_terminal_gets_a_narrow_picture(self, monkeypatch, width, run):
         monkeypatch.setattr(sys, "stdout", Terminal())
-        monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((width, 24)))
+        monkeypatch.setattr("shutil.get_terminal_size", lambda *_, **__: os.terminal_size((width, 24)))
         answer = "HTTP/1.1 101 Switching Protocols\nUpgrade: websocket\nConnection: Upgrade\n"
         packet = ipv6(tcp(HELLO)).replace(bytes(15), bytes(range(16, 31))).hex()
         for paste in (

@@ -314,14 +314,14 @@ class TestCtrlC:
             finish_request(*args)
 
         monkeypatch.setattr(WebSocketServer, "finish_request", late)
-        with WebSocketServer(("127.0.0.1", 0), Echo) as server:
-            with socket.create_connection(server.server_address, timeout=DEADLINE) as client:
-                with pytest.raises(KeyboardInterrupt):
-                    server.serve_forever()
-                assert began.wait(DEADLINE)
-                client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                goes_on.set()
-                assert client.recv(100).startswith(b"HTTP/1.1 426 ")
+        with WebSocketServer(("127.0.0.1", 0), Echo) as server, socket.create_connection(server.server_address) as one:
+            with pytest.raises(KeyboardInterrupt):
+                server.serve_forever()
+            assert began.wait(DEADLINE)
+            one.settimeout(DEADLINE)
+            one.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            goes_on.set()
+            assert one.recv(100).startswith(b"HTTP/1.1 426 ")
         assert "unexpected" not in log.text
 
 

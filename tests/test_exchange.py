@@ -312,6 +312,29 @@ class TestManyServers:
         wait_until(lambda: any(isinstance(line, Line) and line.text == "second" for line in got))
         assert "Traceback" not in caplog.text
 
+    def test_after_an_operator_deleted_the_last_lines_the_next_ones_come(self, redis_server, exchanges):
+        """``XDEL`` or ``XTRIM``, of a line that must go: its id is used up."""
+        server, got = redis_server(), []
+        exchange, admin = exchanges(server.url), redis.Redis(port=server.port)
+        exchange.start(got.append)
+        for i in range(3):
+            exchange.publish("/chat", str(i))
+        admin.xdel("wsref:lines", admin.xrevrange("wsref:lines", count=1)[0][0])
+        exchange.publish("/chat", "after XDEL")
+        admin.xtrim("wsref:lines", 0, approximate=False)
+        exchange.publish("/chat", "after XTRIM")
+        wait_until(lambda: got and isinstance(got[-1], Line) and got[-1].text == "after XTRIM")
+        assert got[-1].id[1] == 5
+        admin.close()
+
+    def test_a_line_that_redis_refuses_is_an_error_and_not_taken_for_added(self, redis_server, exchanges):
+        server = redis_server()
+        exchange, admin = exchanges(server.url, patience=0.5), redis.Redis(port=server.port)
+        admin.set("wsref:lines", "the stream of another program")
+        with pytest.raises(ExchangeError, match="WRONGTYPE"):
+            exchange.publish("/chat", "lost")
+        admin.close()
+
     @pytest.mark.parametrize("url", ["redis//:secret@host", "http://me:secret@host/", "redis://:secret@127.0.0.1:1/0"])
     def test_no_error_shows_the_password(self, url):
         with pytest.raises(ExchangeError) as error:

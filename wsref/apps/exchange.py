@@ -109,15 +109,22 @@ class Exchange:
         self._deliver = lambda line: None
 
 
-#: Adds a line, whose id counts on from the last one: so a reader sees what is missing.  The token makes a
-#: second attempt harmless: after a timeout the first one may have arrived, or not.
+#: Adds a line, whose id counts on from the last one: so a reader sees what is missing.  The last id and not the last
+#: line: that one may have been deleted, and its id is never given again.  The token makes a second attempt harmless:
+#: after a timeout the first one may have arrived, or not.  It is set last: an attempt that failed added nothing.
 PUBLISH = """
-if not redis.call('SET', KEYS[2], '', 'NX', 'EX', 60) then return false end
-local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+if redis.call('EXISTS', KEYS[2]) == 1 then return false end
 local epoch, count = redis.call('TIME')[1], 0
-if last then epoch, count = string.match(last[1], '(%d+)-(%d+)') end
+if redis.call('EXISTS', KEYS[1]) == 1 then
+  local about = redis.call('XINFO', 'STREAM', KEYS[1])
+  for i = 1, #about, 2 do
+    if about[i] == 'last-generated-id' then epoch, count = string.match(about[i + 1], '(%d+)-(%d+)') end
+  end
+end
 local id = string.format('%s-%d', epoch, count + 1)
-return redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], id, 'room', ARGV[1], 'text', ARGV[2])
+redis.call('XADD', KEYS[1], 'MAXLEN', '~', ARGV[3], id, 'room', ARGV[1], 'text', ARGV[2])
+redis.call('SET', KEYS[2], '', 'EX', 60)
+return id
 """
 
 #: Takes a name until the time of its server is over.  Redis's own clock counts: those of servers differ.

@@ -177,6 +177,24 @@ class TestExchange:
         exchange.release("/chat", "Ann")
         assert "the name 'Ann' comes free later: the exchange at redis://" in log.text
 
+    def test_a_name_given_back_while_names_are_kept_stays_free(self, redis_server, exchanges, monkeypatch):
+        exchange, given_back = exchanges(redis_server().url), []
+        exchange.claim("/chat", "Ann")
+        ask, release = exchange._redis.eval, threading.Thread(target=exchange.release, args=("/chat", "Ann"))
+
+        def ask_late(script, *arguments):
+            if script == KEEP and "Ann" in arguments and not given_back:
+                release.start()
+                given_back.append("Ann")
+                release.join(1)  # it may end before KEEP, or wait for it
+            return ask(script, *arguments)
+
+        monkeypatch.setattr(exchange._redis, "eval", ask_late)
+        exchange.start(lambda item: None)
+        wait_until(lambda: given_back and not release.is_alive())
+        exchange.close()  # ends the thread that keeps the names
+        assert exchange._redis.zrange("wsref:names:/chat", 0, -1) == []
+
 
 class TestSharedChat:
     """The chat over both kinds"""

@@ -310,11 +310,13 @@ class RedisExchange(Exchange):
         """Keep our names in use, and tell of those whose server has gone."""
         while not self._stopped.wait(self._name_lifetime / 3):
             with self._order:
-                own = {room: list(names) for room, names in self._names.items()}
+                rooms = list(self._names)
             try:
-                for room, names in own.items():
-                    arguments = (1, self._names_key(room), self._name_lifetime, *names)
-                    for name in self._ask(self._redis.eval, KEEP, *arguments):
+                for room in rooms:
+                    with self._order:  # release() waits: a name that it gave back before KEEP would be in use again
+                        arguments = (1, self._names_key(room), self._name_lifetime, *self._names[room])
+                        gone = self._ask(self._redis.eval, KEEP, *arguments)
+                    for name in gone:
                         self.publish(room, f"* {name} has left")
             except ExchangeError as error:
                 logger.warning("the names cannot be kept: %s", error)

@@ -353,7 +353,19 @@ class TestManyServers:
             exchange.publish("/chat", "lost")
         admin.close()
 
-    @pytest.mark.parametrize("url", ["redis//:secret@host", "http://me:secret@host/", "redis://:secret@127.0.0.1:1/0"])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "redis//:secret@host",
+            "http://me:secret@host/",
+            "redis://:secret@127.0.0.1:1/0",
+            "redis://:secret/more@host/0",
+            "redis://:secret?more@host/0",
+            "redis://:secret#more@host/0",
+            "redis://127.0.0.1:1/0?password=secret",
+            "redis://127.0.0.1:1/0?passwort=secret",
+        ],
+    )
     def test_no_error_shows_the_password(self, url):
         with pytest.raises(ExchangeError) as error:
             RedisExchange(url)

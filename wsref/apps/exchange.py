@@ -189,7 +189,7 @@ class RedisExchange(Exchange):
         self._max_lines, self._recent = max_lines, recent
         self._timeout, self._patience, self._name_lifetime = timeout, patience, name_lifetime
         self._errors: Any = redis.RedisError
-        self._where = re.sub(r"//.*@", "//", url)  # without the password
+        self._where = re.sub(r"(?<=//).*@|\?.*", "", url)  # without the password, which may be an option: ?password=
         retry = Retry(NoBackoff(), 1, (redis.ConnectionError,))  # an idle connection of the pool may have ended
         try:
             self._redis: Any = redis.Redis.from_url(
@@ -201,12 +201,15 @@ class RedisExchange(Exchange):
                 socket_timeout=timeout,
                 socket_connect_timeout=timeout,
             )
-        except ValueError as error:
-            raise ExchangeError(f"{self._where!r} is not the URL of a Redis server: {error}") from None
+            self._ask(self._redis.ping)
+        except (ValueError, TypeError) as error:  # TypeError: ping connects, and an option of the URL is unknown
+            words = str(error)
+            if "cast to integer" in words:  # it quotes the port, which may be the beginning of a password
+                words = "the port is not a number; in a password, write %2F for /, %3F for ? and %23 for #"
+            raise ExchangeError(f"{self._where!r} is not the URL of a Redis server: {words}") from None
         self._last = (0, 0)  # the id of the line that was read last
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._ask(self._redis.ping)
 
     def _ask(self, command: Callable[..., Any], *arguments: object) -> Any:
         """Call Redis.

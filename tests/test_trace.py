@@ -348,10 +348,11 @@ class TestWire:
                 lines = [self.message(watcher) for _ in range(4)]
                 assert (2, "/chat") in {(one["connection"], one["path"]) for one in lines}
 
-    def test_the_token_is_shortened_in_all_that_is_shown(self, server):
+    @pytest.mark.parametrize("referer", ["Referer: x", "Referer x"], ids=["valid", "no colon"])
+    def test_the_token_is_shortened_in_all_that_is_shown(self, server, referer):
         with connected(server, f"/wire?of={TOKEN}") as watcher:
             wait_until(lambda: server.handlers and server.handlers[0]._subscription)
-            head = upgrade(f"/echo?wire={TOKEN}").replace(b"\r\n\r\n", f"\r\nReferer: x{TOKEN}\r\n\r\n".encode())
+            head = upgrade(f"/echo?wire={TOKEN}").replace(b"\r\n\r\n", f"\r\n{referer}{TOKEN}\r\n\r\n".encode())
             with connected(server, None) as client:
                 client.send(head)
                 line = self.message(watcher)

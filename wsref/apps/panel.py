@@ -103,8 +103,9 @@ def without_token(description: Description, token: str) -> Description:
         return description
     short = f"{token[:4]}…"
     fields = tuple(replace(field, value=field.value.replace(token, short)) for field in description.fields)
+    problems = tuple(replace(problem, text=problem.text.replace(token, short)) for problem in description.problems)
     one_line, title = (text.replace(token, short) for text in (description.one_line, description.title))
-    return replace(description, fields=fields, one_line=one_line, title=title)
+    return replace(description, fields=fields, problems=problems, one_line=one_line, title=title)
 
 
 def is_data(description: Description) -> bool:

@@ -6,6 +6,7 @@ import ast
 import functools
 import importlib
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -292,3 +293,27 @@ class TestLimits:
         assert limits.max_request_line >= 8000  # RFC 9112 §3
         assert limits.max_head >= limits.max_request_line
         assert limits.max_head >= limits.max_header_line
+
+
+def test_no_source_archive_has_what_git_ignores(tmp_path):
+    """``python -m build`` in a folder that was worked in: caches and generated pages stay out."""
+    pytest.importorskip("setuptools")
+    root = PACKAGE.parent
+    if not (root / ".gitignore").exists():
+        pytest.skip("this is not a clone")
+    at_the_root = {".venv/", "*.egg-info/", "build/", "dist/", ".nox/", ".mutants/"}
+    ignored = set()
+    for pattern in (root / ".gitignore").read_text("utf-8").split():
+        if pattern not in at_the_root:
+            path = pattern.replace("*", "x") + ("deep/x" if pattern.endswith("/") else "")
+            ignored |= (
+                {path} if "/" in pattern.rstrip("/") else {f"{folder}/sub/{path}" for folder in ("docs", "tests")}
+            )
+    for path in ("wsref/__init__.py", "setup.py", "MANIFEST.in", "README.md", "docs/x.md", "tests/x.py", *ignored):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        source = root / path
+        (tmp_path / path).write_text(source.read_text("utf-8") if source.is_file() else "", "utf-8")
+    subprocess.run([sys.executable, "setup.py", "-q", "egg_info"], cwd=tmp_path, check=True, capture_output=True)
+    packed = set((tmp_path / "wsref.egg-info/SOURCES.txt").read_text("utf-8").split())
+    assert {"docs/x.md", "tests/x.py"} <= packed
+    assert not packed & ignored

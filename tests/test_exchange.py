@@ -520,6 +520,31 @@ class TestRedisFails:
         wait_until(lambda: got[-1] != got[2] and isinstance(got[-1], Line) and got[-1].text == "after it")
         assert [type(item) for item in got] == [Line, Line, Line, Gap, Line]
 
+    def test_a_line_that_has_the_id_of_a_lost_one_is_delivered(self, redis_server, exchanges, monkeypatch):
+        """Redis came back without its last lines, and another server published before this one read again."""
+        server = redis_server()
+        exchange, got, admin = exchanges(server.url), [], redis.Redis(port=server.port)
+        exchange.start(got.append)
+        for text in ("0", "1", "lost"):
+            exchange.publish("/chat", text)
+        wait_until(lambda: len(got) == 3)
+        epoch, read, fails = got[0].id[0], exchange._redis.xread, [redis.ConnectionError("Redis is restarted")]
+        admin.delete("wsref:lines")
+        for count, text in enumerate(("0", "1", "new"), 1):
+            admin.xadd("wsref:lines", {"room": "/chat", "text": text}, id=f"{epoch}-{count}")
+
+        def read_again(*arguments, **options):
+            if fails:
+                raise fails.pop()
+            return read(*arguments, **options)
+
+        monkeypatch.setattr(exchange._redis, "xread", read_again)
+        wait_until(lambda: not fails)
+        exchange.publish("/chat", "the next")
+        wait_until(lambda: isinstance(got[-1], Line) and got[-1].text == "the next")
+        assert [item.text if isinstance(item, Line) else item for item in got[3:]] == [Gap(None), "new", "the next"]
+        admin.close()
+
     def test_a_line_whose_first_try_got_no_answer_is_added_once(self, redis_server, exchanges):
         server = redis_server()
         exchange, got = exchanges(server.url, timeout=0.3, patience=20), []

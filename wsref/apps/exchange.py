@@ -207,7 +207,7 @@ class RedisExchange(Exchange):
             if "cast to integer" in words:  # it quotes the port, which may be the beginning of a password
                 words = "the port is not a number; in a password, write %2F for /, %3F for ? and %23 for #"
             raise ExchangeError(f"{self._where!r} is not the URL of a Redis server: {words}") from None
-        self._last = (0, 0)  # the id of the line that was read last
+        self._last = Line((0, 0), "", "")  # that was read
         self._stopped = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -225,9 +225,8 @@ class RedisExchange(Exchange):
     def start(self, deliver: Callable[[Line | Gap], None]) -> None:
         """As in the base class."""
         for entry in reversed(self._ask(self._redis.xrevrange, self._stream, "+", "-", self._recent)):
-            line = line_of(entry)
-            self._last = line.id
-            deliver(line)
+            self._last = line_of(entry)
+            deliver(self._last)
         for run in (self._read, self._keep_names):
             thread = threading.Thread(target=run, args=(deliver,), name=f"wsref exchange {run.__name__}", daemon=True)
             thread.start()
@@ -242,7 +241,7 @@ class RedisExchange(Exchange):
                     self._find_place(deliver)
                     logger.warning("the exchange at %s answers again", self._where)
                     away = False
-                position = "{}-{}".format(*self._last)
+                position = "{}-{}".format(*self._last.id)
                 block = int(self._timeout * 500)  # milliseconds: Redis answers before the time of the socket is over
                 for _, entries in self._redis.xread({self._stream: position}, count=1000, block=block) or ():
                     for entry in entries:
@@ -256,7 +255,7 @@ class RedisExchange(Exchange):
                 logger.exception("a line of the exchange was not delivered")
 
     def _deliver_next(self, line: Line, deliver: Callable[[Line | Gap], None]) -> None:
-        (epoch, count), self._last = self._last, line.id
+        (epoch, count), self._last = self._last.id, line
         if line.id[0] == epoch:
             missing: int | None = line.id[1] - count - 1
         else:  # the stream began anew
@@ -268,10 +267,18 @@ class RedisExchange(Exchange):
     def _find_place(self, deliver: Callable[[Line | Gap], None]) -> None:
         """Go on behind our last line; if Redis has lost that one, behind the last line that it has."""
         newest = self._redis.xrevrange(self._stream, "+", "-", 1)
-        place = line_of(newest[0]).id if newest else (0, 0)
-        if place < self._last:
+        line = line_of(newest[0]) if newest else Line((0, 0), "", "")
+        if line.id < self._last.id:
             deliver(Gap(None))
-            self._last = place
+            self._last = line
+            return
+        place = "{}-{}".format(*self._last.id)
+        for entry in self._redis.xrange(self._stream, place, place):
+            line = line_of(entry)
+            if line != self._last:  # Redis lost our line, and another server's new line has its id
+                deliver(Gap(None))
+                self._last = line
+                deliver(line)
 
     def publish(self, room: str, text: str) -> None:
         """As in the base class."""

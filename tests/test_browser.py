@@ -24,7 +24,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from conftest import DEADLINE, found, free_port, require
+from conftest import DEADLINE, found, free_port, require, wait_until
 
 import wsref
 from wsref import Compression, Limits, WebSocketServer, connect, running
@@ -545,7 +545,28 @@ def test_a_wire_that_never_answers_does_not_keep_the_page_from_its_server(driver
         silence.set()
 
 
+@pytest.mark.slow
+def test_the_page_connects_only_when_the_server_knows_its_wire(driver: webdriver.Chrome) -> None:
+    """What passes on a connection that is opened before is not told."""
+    handler, subscriptions = with_wire()
+    came = threading.Event()
+
+    class Late(handler):
+        def on_open(self) -> None:
+            if self.request.path == "/wire":
+                came.wait(0.5)
+            else:
+                came.set()
+            super().on_open()
+
+    with started(Late, tap=subscriptions.tap, page=page_with_wire(PAGE.read_bytes())) as server:
+        page = Page(driver, address(server)).is_open()
+        page.wait(lambda: any("101 Switching Protocols" in line for line in page.wire()), "the trace")
+        driver.get("about:blank")
+
+
 def test_a_connection_that_the_server_cuts_shows_1006(page: Page, server: WebSocketServer) -> None:
+    wait_until(lambda: server.handlers)  # the page may show that it is open before on_open has returned
     for handler in server.handlers:
         handler._abort("a test")
     page.sees("close", 'code 1006 (no Close came), reason "", wasClean false')
@@ -691,9 +712,11 @@ def test_the_browser_agrees_on_compression_and_its_messages_come_back_equal(driv
         page.click("connect")
         page.sees("open", "with permessage-deflate")
         assert "permessage-deflate" in page["handshake-response"].text
+        sent: list[str] = []
         for words in ("short", "long enough to be compressed, " * 10, "long enough to be compressed, " * 10):
             page.fill("text", words, Keys.ENTER)
-            page.wait(lambda words=words: page.log()[-1] == ("message", words), "the echo")
+            sent.append(words)
+            page.wait(lambda: [detail for what, detail in page.log() if what == "message"] == sent, "the echo")
         page.click("send-big")
         page.sees("message", "(204,800 characters), equal to what was sent")
         (handler,) = server.handlers

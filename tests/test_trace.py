@@ -325,7 +325,7 @@ class TestWire:
 
     def test_a_page_sees_the_trace_of_the_connection_with_its_token(self, server):
         with connected(server, f"/wire?of={TOKEN}") as watcher:
-            wait_until(lambda: server.handlers and server.handlers[0]._subscription)
+            assert self.message(watcher) == {"subscribed": True}
             with connected(server, f"/echo?wire={TOKEN}") as client:
                 client.send(text("hi"))
                 assert client.frame() == (TEXT, b"hi")
@@ -351,7 +351,7 @@ class TestWire:
     @pytest.mark.parametrize("referer", ["Referer: x", "Referer x"], ids=["valid", "no colon"])
     def test_the_token_is_shortened_in_all_that_is_shown(self, server, referer):
         with connected(server, f"/wire?of={TOKEN}") as watcher:
-            wait_until(lambda: server.handlers and server.handlers[0]._subscription)
+            assert self.message(watcher) == {"subscribed": True}
             head = upgrade(f"/echo?wire={TOKEN}").replace(b"\r\n\r\n", f"\r\n{referer}{TOKEN}\r\n\r\n".encode())
             with connected(server, None) as client:
                 client.send(head)
@@ -364,7 +364,7 @@ class TestWire:
 
     def test_a_page_sees_no_other_connection(self, server):
         with connected(server, f"/wire?of={TOKEN}") as watcher:
-            wait_until(lambda: server.handlers and server.handlers[0]._subscription)
+            assert self.message(watcher) == {"subscribed": True}
             for path in ("/echo", "/echo?wire=", f"/echo?wire={TOKEN[::-1]}"):
                 with connected(server, path) as client:
                     client.send(text("secret"))
@@ -381,8 +381,8 @@ class TestWire:
             client.send(close(1008))
 
     def test_a_token_cannot_be_used_by_a_second_page(self, server):
-        with connected(server, f"/wire?of={TOKEN}"):
-            wait_until(lambda: server.handlers and server.handlers[0]._subscription)
+        with connected(server, f"/wire?of={TOKEN}") as watcher:
+            assert self.message(watcher) == {"subscribed": True}
             with connected(server, f"/wire?of={TOKEN}") as second:
                 assert second.frame()[1][:2] == b"\x03\xf0"
                 second.send(close(1008))
@@ -392,6 +392,7 @@ class TestWire:
             for nonsense in ("99", "x", "-1", "9" * 20, "1; drop"):
                 watcher.send(text(nonsense))
             watcher.send(close())
+            assert self.message(watcher) == {"subscribed": True}
             assert watcher.frame()[0] == CLOSE
 
     def test_a_request_that_is_not_http_does_no_harm(self, server, caplog):
@@ -412,7 +413,7 @@ class TestWire:
 
     def test_a_target_in_absolute_form_names_the_token_too(self, server):
         with connected(server, f"/wire?of={TOKEN}") as watcher:
-            wait_until(lambda: server.handlers and server.handlers[0]._subscription)
+            assert self.message(watcher) == {"subscribed": True}
             with connected(server, None) as client:
                 client.send(upgrade(f"http://a/echo?wire={TOKEN}"))
                 assert self.message(watcher)["path"] == "/echo"

@@ -1,8 +1,9 @@
 """Chapter 6: the page's wire panel: the bytes of a connection, as the server sees them.
 
 Browsers hide heads, frames, pings and pongs from scripts.  So the page asks the server.  It makes
-up a token, opens ``/wire?of=TOKEN`` (a *subscription*), and then the connections to watch, with
-``?wire=TOKEN``.  The server sends the trace of those connections to the subscription, in JSON.
+up a token and opens ``/wire?of=TOKEN`` (a *subscription*).  When the server has answered
+``{"subscribed": true}``, the page opens the connections to watch, with ``?wire=TOKEN``.  The server
+sends the trace of those connections to the subscription, in JSON.
 
 A trace shows everything that passes, so it must not reach another user.  The token is 128 random
 bits, known only to the page that made it; and by default the panel exists on loopback only.  What
@@ -184,6 +185,7 @@ class WireDemo(Demo):
             subscription = Subscription(self, self._token)
             if TOKEN.fullmatch(self._token) and self.subscriptions.add(self._token, subscription):
                 self._subscription = subscription
+                self.send(json.dumps({"subscribed": True}))
             else:
                 self.close(CloseCode.POLICY_VIOLATION, "of=TOKEN must be 32 digits of 0-9a-f, and new")
 

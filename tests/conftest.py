@@ -144,7 +144,8 @@ def serve() -> Iterator[Callable[..., WebSocketServer]]:
     with contextlib.ExitStack() as stack:
 
         def start(handler: type[WebSocketHandler] = Echo, **options: object) -> WebSocketServer:
-            options.setdefault("limits", Limits(shutdown_timeout=0.5))
+            # No pings: where a test takes longer than their interval, its client would meet one.
+            options.setdefault("limits", Limits(shutdown_timeout=0.5, ping_interval=3600))
             server = stack.enter_context(WebSocketServer(("127.0.0.1", 0), handler, **options))  # type: ignore[arg-type]
             thread = threading.Thread(target=server.serve_forever, args=(0.01,))
             thread.start()

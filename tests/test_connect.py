@@ -408,8 +408,9 @@ class TestPipesLoseNothing:
                 for n in range(50):
                     self.send(f"{n:0100000}")  # together more than the pipe and the client hold
                     begun.set()
+                self.close()
 
-        with started("--wait", "0.2", "-x", "go", serve(Flood).url) as child:
+        with started("--wait", "1", "-x", "go", serve(Flood).url) as child:
             assert begun.wait(DEADLINE)
             with pytest.raises(subprocess.TimeoutExpired):
                 child.wait(1.5)  # longer than --wait

@@ -57,6 +57,8 @@ def test_a_broadcast_reaches_every_client(url):
     with connect(f"{url}/?name=Ann") as ann, connect(f"{url}/?name=Bob") as bob:
         for ws in (ann, bob):
             ws.recv(timeout=SOON)
+            ws.send("hi")
+            assert ws.recv(timeout=SOON) == "HI"  # on_message ran, so on_open has returned
         ann.send("everyone")
         assert [ws.recv(timeout=SOON) for ws in (ann, bob)] == ["hello, everyone"] * 2
 

@@ -267,6 +267,34 @@ class TestChecking:
         assert "second is 128\n" in exercise("6")[1]
         assert "second is" not in exercise()[1]
 
+    @pytest.mark.parametrize("end", ["print('whole')", "print('part', end='')", "print('before'); while_true()"])
+    def test_what_the_learner_prints_is_in_a_pipe_before_the_verdict(self, exercise, tmp_path, end):
+        """The command kills the learner's process when it has the verdict."""
+        text = (
+            "import multiprocessing.connection, time\n"
+            "send = multiprocessing.connection.Connection._send_bytes\n"
+            "def slow(*arguments):\n    send(*arguments)\n    while_true()\n"
+            "multiprocessing.connection.Connection._send_bytes = slow\n"
+            "def while_true():\n    while True: time.sleep(1)\n"
+            f"def header_size(second):\n    {end}\n"
+        )
+        (tmp_path / "exercise_06.py").write_text(text)
+        _, out, _ = exercise("6", "--timeout", "2", PYTHONUNBUFFERED="")
+        assert re.search(r"^(whole|part|before)", out, re.M)
+
+    @pytest.mark.parametrize("system", ["", "windows"])
+    def test_a_right_answer_prints_what_the_output_cannot_show(self, exercise, tmp_path, system):
+        """On Windows a pipe has a code page, and Python starts the learner's process anew."""
+        text = stubs.solution_of(6) + "\ndef header_size(second, right=header_size):\n    print('\\u2192 thé')\n"
+        (tmp_path / "exercise_06.py").write_text(text + "    return right(second)\n", "utf-8")
+        variables = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+        path = os.pathsep.join((str(ROOT / "tests" / "other_system"), str(ROOT)))
+        variables |= {"WSREF_TEST_SYSTEM": system, "PYTHONPATH": path}
+        _, out, _ = exercise("6", **variables)
+        assert "\\u2192 th\\xe9\n" in out
+        assert "ok         header_size" in out
+        assert " 6  frames                  2 of 2\n" in exercise(**variables)[1]
+
     def test_colours_are_for_terminals_or_force_color(self, exercise, tmp_path):
         (tmp_path / "exercise_06.py").write_text(stubs.solution_of(6))
         assert "\x1b" not in exercise("6")[1]

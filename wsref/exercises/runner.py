@@ -10,6 +10,7 @@ import contextlib
 import faulthandler
 import importlib
 import importlib.util
+import io
 import linecache
 import multiprocessing
 import os
@@ -161,8 +162,12 @@ def _child(
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # _ctrl_c_later has held it back
     sys.dont_write_bytecode = True
     if quiet:
-        sys.stdout = sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-    sender.send(verdict(chapter, name, path))
-    with contextlib.suppress(OSError):
-        sys.stdout.flush()
+        sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # escape what it cannot show, and keep no line: the process is killed
+            stream.reconfigure(errors="backslashreplace", line_buffering=True)
+    why = verdict(chapter, name, path)
+    with contextlib.suppress(Exception):  # it may be closed, or an object of the learner's
+        print(end="", flush=True)
+    sender.send(why)
     os._exit(0)  # without waiting for threads of the learner's

@@ -230,6 +230,26 @@ class TestChecking:
         assert re.search(r"exercise_06\.py, line [234]: ", out)
         assert "ok         masked_frame" in out
 
+    @pytest.mark.parametrize(
+        ("end", "words"),
+        [("os._exit(0)", "your code ended the whole process"), ("os.waitpid(pid, 0)", "it still runs after 2 s")],
+    )
+    def test_a_process_that_the_learner_starts_is_not_waited_for(self, exercise, tmp_path, end, words):
+        text = (
+            "import os, pathlib, time\n"
+            "def header_size(second):\n"
+            "    if (pid := os.fork()) == 0:\n"
+            "        os.closerange(0, 3)\n"  # the pipes of this test
+            f"        time.sleep({2 * DEADLINE})\n"
+            "    pathlib.Path('pid').write_text(str(pid))\n"
+            f"    {end}\n"
+        )
+        (tmp_path / "exercise_06.py").write_text(text)
+        try:
+            assert words in exercise("6", "--timeout", "2")[1]
+        finally:
+            os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
     @pytest.mark.slow
     def test_a_server_that_hangs_ends_too(self, exercise, tmp_path):
         text = stubs.solution_of(8).replace("self.taken = 0", "while True: pass")

@@ -125,6 +125,9 @@ def _check_in_process(chapter: int, name: str, path: Path, timeout: float, quiet
             with _ctrl_c_later():
                 child.start()
             sender.close()
+            while not receiver.poll(0.1):
+                if child.exitcode is not None and not receiver.poll():
+                    raise EOFError  # a process that the learner's code has started may keep the pipe open
             return str(receiver.recv())
         except EOFError:
             child.join()

@@ -17,6 +17,7 @@ from test_cli import ENVIRONMENT
 
 from wsref.cli.main import main
 from wsref.exercises import runner, solutions, stubs
+from wsref.exercises.solutions.ch06 import header_size
 
 ROOT = Path(__file__).parents[1]
 EXERCISES = [(chapter, name) for chapter in stubs.CHAPTERS for name in stubs.definitions(stubs.solution_of(chapter))]
@@ -160,6 +161,25 @@ class TestChecking:
             "1 of 3 exercises right",
             "If you are stuck: python -m wsref exercise 3 --solution",
         ]
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            "mine = lambda second: 2 + {126: 2, 127: 8}.get(second & 127, 0) + second // 128 * 4\nheader_size = mine",
+            "import wsref.exercises.solutions.ch06 as solved\nheader_size, x = solved.header_size, 1",
+            "from wsref.exercises.solutions.ch06 import header_size",
+            "from wsref.exercises.solutions import ch06\nif True:\n    def header_size(n): return ch06.header_size(n)",
+        ],
+    )
+    def test_a_stub_that_a_later_line_replaces_is_no_stub(self, exercise, tmp_path, answer):
+        (tmp_path / "exercise_06.py").write_text(f"{stubs.stub_of(6)}\n{answer}\n", "utf-8")
+        assert "ok         header_size\nnot begun  masked_frame\n" in exercise("6")[1]
+
+    def test_a_long_chain_of_elif_is_an_answer(self, exercise, tmp_path):
+        lines = ["def header_size(second):", "    if second == 0: return 2"]
+        lines += [f"    elif second == {n}: return {header_size(n)}" for n in range(1, 256)]
+        (tmp_path / "exercise_06.py").write_text("\n".join([*lines, "def masked_frame(text, key): ..."]))
+        assert "ok         header_size\nnot begun  masked_frame\n" in exercise("6")[1]
 
     @pytest.mark.parametrize(
         ("source", "why"),

@@ -36,8 +36,25 @@ def title_of(chapter: int) -> str:
 
 
 def definitions(source: str | bytes) -> dict[str, Definition]:
-    """Return the functions and classes of a file: in a file of solutions, the exercises."""
-    return {node.name: node for node in ast.parse(source).body if isinstance(node, Definition)}
+    """Return the functions and classes of a file: in a file of solutions, the exercises.
+
+    One that a later line replaces is left out: ``header_size = mine``, or an import.
+    """
+    found: dict[str, Definition] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, Definition):
+            found[node.name] = node
+        else:
+            found = {name: definition for name, definition in found.items() if name not in _names_bound_by(node)}
+    return found
+
+
+def _names_bound_by(statement: ast.stmt) -> set[str]:
+    """Return the names that a statement assigns, imports or defines."""
+    nodes = list(ast.walk(statement))
+    assigned = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    imported = {node.asname or node.name for node in nodes if isinstance(node, ast.alias)}
+    return assigned | imported | {node.name for node in nodes if isinstance(node, Definition)}
 
 
 def stub_of(chapter: int) -> str:

@@ -6,6 +6,7 @@ Exit code: 0, every exercise is right, or the stubs are written; 1, not yet; 2, 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Iterator
 
@@ -56,6 +57,8 @@ def run(options: argparse.Namespace) -> int:
     if chapter is None:
         return show_progress(options.timeout)
     if options.solution:
+        if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+            sys.stdout.reconfigure(encoding="utf-8")  # a file of Python is UTF-8, in every locale
         print(stubs.solution_of(chapter), end="")
         return 0
     if stubs.path_of(chapter).exists():

@@ -134,12 +134,13 @@ class TestWriting:
         (tmp_path / "exercise_03.py").symlink_to(tmp_path / "elsewhere.py")
         assert exercise_here("3")[0::2] == (1, "wsref: cannot write exercise_03.py: File exists\n")
 
-    def test_the_printed_solutions_are_a_file_that_is_right(self, exercise, tmp_path):
-        code, out, _ = exercise("2", "--solution")
+    @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])
+    def test_the_printed_solutions_are_a_file_that_is_right(self, exercise, tmp_path, encoding):
+        code, out, _ = exercise("1", "--solution", PYTHONIOENCODING=encoding)  # as the pipes of Windows have one
         assert code == 0
-        (tmp_path / "exercise_02.py").write_text(out)
-        code, out, _ = exercise("2")
-        assert (code, out.splitlines()[-1]) == (0, "3 of 3 exercises right")
+        (tmp_path / "exercise_01.py").write_text(out, "utf-8")
+        code, out, _ = exercise("1")
+        assert (code, out.splitlines()[-1]) == (0, "2 of 2 exercises right")
 
 
 class TestChecking:
@@ -286,14 +287,25 @@ class TestChecking:
             pytest.param(
                 "(" * 999, f"exercise_07.py, line 1: too many nested parentheses: {'(' * 100}", id="parentheses"
             ),
+            pytest.param(
+                "x = 1\n".encode("utf-16"),
+                "exercise_07.py, line 1: the file has null bytes, as UTF-16 has: save it as UTF-8",
+                id="UTF-16",
+            ),
             pytest.param(f"x = {'-' * 100_000}1\n", "exercise_07.py is nested too deeply for Python", id="signs"),
         ],
     )
     def test_a_file_that_is_not_python_is_one_line(self, exercise_here, tmp_path, source, words):
-        (tmp_path / "exercise_07.py").write_text(source)
+        (tmp_path / "exercise_07.py").write_bytes(source if isinstance(source, bytes) else source.encode())
         code, _, err = exercise_here("7")
         assert (code, err) == (1, f"wsref: {words}\n")
         assert words in exercise_here()[1]
+
+    def test_a_warning_of_the_compiler_is_shown_by_the_checks_alone(self, exercise, tmp_path):
+        (tmp_path / "exercise_06.py").write_text(stubs.solution_of(6) + '\nblank = "\\s"\n')
+        _, _, err = exercise("6", PYTHONWARNINGS="default")
+        assert err.count("invalid escape sequence") == 2  # each exercise has its own process
+        assert exercise(PYTHONWARNINGS="default")[2] == ""
 
     def test_an_exercise_that_is_not_there_and_a_file_that_cannot_be_read(self, exercise, exercise_here, tmp_path):
         (tmp_path / "exercise_07.py").write_text("")

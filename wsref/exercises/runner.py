@@ -18,6 +18,7 @@ import re
 import signal
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -64,8 +65,13 @@ def results(chapter: int, path: Path, *, timeout: float, quiet: bool = False) ->
         SyntaxError: It is not Python.
     """
     source = path.read_bytes()
-    compile(source, str(path), "exec")  # finds more than the parser does, such as a return outside of a function
-    theirs, stubs = definitions(source), definitions(stub_of(chapter))
+    if b"\0" in source:  # a ValueError for Python before 3.11.4
+        raise SyntaxError("the file has null bytes, as UTF-16 has: save it as UTF-8")
+    with warnings.catch_warnings():  # the learner's process shows them
+        warnings.simplefilter("ignore")
+        compile(source, str(path), "exec")  # finds more than the parser does, such as a return outside of a function
+        theirs = definitions(source)
+    stubs = definitions(stub_of(chapter))
     for name, stub in stubs.items():
         if name in theirs and _same_code(theirs[name], stub):
             yield Result(name, "not begun")

@@ -313,6 +313,12 @@ class TestChecking:
         (tmp_path / "exercise_08.py").mkdir()
         assert exercise_here("8")[::2] == (1, "wsref: cannot read exercise_08.py: Is a directory\n")
 
+    @pytest.mark.parametrize("safe_path", ["", "1"])  # as if the command were "wsref": its folder is on the path instead
+    def test_an_answer_may_import_the_file_beside_it(self, exercise, tmp_path, safe_path):
+        (tmp_path / "exercise_06.py").write_text(stubs.solution_of(6), "utf-8")
+        (tmp_path / "exercise_07.py").write_text("import exercise_06\n" + stubs.solution_of(7), "utf-8")
+        assert "2 of 2 exercises right" in exercise("7", PYTHONSAFEPATH=safe_path)[1]
+
     def test_what_the_learner_prints_is_shown(self, exercise, tmp_path):
         text = "def header_size(second):\n    print('second is', second)\n    return 2\n"
         (tmp_path / "exercise_06.py").write_text(text)

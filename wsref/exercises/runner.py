@@ -174,6 +174,7 @@ def _child(
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])  # _ctrl_c_later has held it back
     sys.dont_write_bytecode = True
+    sys.path.insert(0, str(path.absolute().parent))  # as "python -m" has it, and the command "wsref" has not
     if quiet:
         sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):

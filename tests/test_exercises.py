@@ -313,7 +313,7 @@ class TestChecking:
         (tmp_path / "exercise_08.py").mkdir()
         assert exercise_here("8")[::2] == (1, "wsref: cannot read exercise_08.py: Is a directory\n")
 
-    @pytest.mark.parametrize("safe_path", ["", "1"])  # as if the command were "wsref": its folder is on the path instead
+    @pytest.mark.parametrize("safe_path", ["", "1"])  # 1: without the current folder, as for the command "wsref"
     def test_an_answer_may_import_the_file_beside_it(self, exercise, tmp_path, safe_path):
         (tmp_path / "exercise_06.py").write_text(stubs.solution_of(6), "utf-8")
         (tmp_path / "exercise_07.py").write_text("import exercise_06\n" + stubs.solution_of(7), "utf-8")
@@ -352,6 +352,12 @@ class TestChecking:
         assert "\\u2192 th\\xe9\n" in out
         assert "ok         header_size" in out
         assert " 6  frames                  2 of 2\n" in exercise(**variables)[1]
+
+    def test_an_error_does_not_control_the_terminal(self, exercise, exercise_here, tmp_path):
+        (tmp_path / "exercise_06.py").write_text("def header_size(second):\n    raise ValueError('\\x1b[2J')\n")
+        assert r"raises ValueError: \x1b[2J" in exercise("6")[1]
+        (tmp_path / "exercise_07.py").write_text("x = '\x1b[2J\n")
+        assert exercise_here("7")[2].endswith(r"x = '\x1b[2J" + "\n")
 
     def test_colours_are_for_terminals_or_force_color(self, exercise, tmp_path):
         (tmp_path / "exercise_06.py").write_text(stubs.solution_of(6))

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 
 from ..exercises import runner, stubs
+from .conversation import escaped
 from .terminal import CommandError, seconds, wants_colour
 
 _COLOURS = {"ok": "32", "wrong": "31", "not begun": "2"}
@@ -87,7 +88,7 @@ def check(chapter: int, timeout: float) -> int:
     for result in _results(chapter, timeout):
         print(f"{_coloured(result.state)}{result.name}", flush=True)
         for line in result.why.splitlines():
-            print(f"{'':11}{line}", flush=True)
+            print(f"{'':11}{escaped(line)}", flush=True)
         states.append(result.state)
     print(f"{states.count('ok')} of {len(states)} exercises right")
     if "wrong" in states:
@@ -127,7 +128,7 @@ def _results(chapter: int, timeout: float, *, quiet: bool = False) -> Iterator[r
     try:
         yield from runner.results(chapter, path, timeout=timeout, quiet=quiet)
     except SyntaxError as error:
-        text = f": {error.text.strip()[:100]}" if error.text else ""
+        text = f": {escaped(error.text.strip()[:100])}" if error.text else ""
         raise CommandError(f"{path}, line {error.lineno or 1}: {error.msg}{text}") from None
     except (MemoryError, RecursionError):
         raise CommandError(f"{path} is nested too deeply for Python") from None

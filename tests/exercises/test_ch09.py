@@ -37,6 +37,7 @@ def without_the_name(size, length):
         ("ratio", without_takeover, "must return 0.176, not 1."),
         ("ratio", lambda messages: ratio(messages) + 4 * len(messages) / sum(map(len, messages)), "1.400, not 2.2"),
         ("ratio", lambda messages: None, "must return 1.400, not None"),
+        ("ratio", lambda messages: messages.clear(), "ratio([b'Hello']) must return 1.400, not None"),
         ("guess_secret", without_the_name, "must return 'c0ffee', not "),
         ("guess_secret", lambda size, length: "c0ffee", "must return '7', not 'c0ffee'"),
     ],

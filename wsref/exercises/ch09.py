@@ -31,9 +31,10 @@ def check_ratio(theirs: Any) -> None:
         deflater = zlib.compressobj(wbits=-15)
         sent = sum(len(deflater.compress(one) + deflater.flush(zlib.Z_SYNC_FLUSH)) - 4 for one in messages)
         right = sent / sum(map(len, messages))
+        text = call_text(theirs, messages)
         got = call(theirs, messages)
         if not isinstance(got, float) or abs(got - right) > right / 100:
-            raise Wrong(f"{call_text(theirs, messages)} must return {right:.3f}, not {got}")
+            raise Wrong(f"{text} must return {right:.3f}, not {got}")
 
 
 def check_guess_secret(theirs: Any) -> None:

@@ -36,12 +36,13 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:
     Raises:
         Wrong: It raised an exception, which is the cause of this one.
     """
+    text = call_text(function, *arguments)  # before the call, which may change a list
     try:
         return function(*arguments)
     except Wrong:
         raise
     except Exception as error:
-        raise Wrong(f"{call_text(function, *arguments)} raises {describe(error)}") from error
+        raise Wrong(f"{text} raises {describe(error)}") from error
 
 
 def describe(error: BaseException) -> str:
@@ -58,22 +59,23 @@ def expect(function: Callable[..., Any], *arguments: object, gives: object, why:
         gives: The value to expect.
         why: The reason, for the case that the function returns another value.
     """
+    text = call_text(function, *arguments)
     got = call(function, *arguments)
     if got != gives:
         because = f": {why}" if why else ""
-        raise Wrong(f"{call_text(function, *arguments)} must return {show(gives)}, not {show(got)}{because}")
+        raise Wrong(f"{text} must return {show(gives)}, not {show(got)}{because}")
 
 
 def expect_error(function: Callable[..., Any], *arguments: object, raises: type[Exception]) -> None:
     """Check that a call raises an exception."""
+    text = f"{call_text(function, *arguments)} must raise {raises.__name__}"
     try:
         got = function(*arguments)
     except raises:
         return
     except Exception as error:
-        text = f"{call_text(function, *arguments)} must raise {raises.__name__}, not {describe(error)}"
-        raise Wrong(text) from error
-    raise Wrong(f"{call_text(function, *arguments)} must raise {raises.__name__}; it returns {show(got)}")
+        raise Wrong(f"{text}, not {describe(error)}") from error
+    raise Wrong(f"{text}; it returns {show(got)}")
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from answers import refusal
 
+from wsref.exercises.ch01 import check_teapot
 from wsref.exercises.solutions.ch01 import teapot
 from wsref.steps import load
 
@@ -44,6 +45,18 @@ def greedy(pieces):
 )
 def test_a_wrong_answer_is_refused_with_its_fault(name, answer, words):
     assert words in refusal(name, answer, "ch01")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda head: bytearray(teapot(head)),
+        lambda head: memoryview(teapot(head)),
+        lambda head: teapot(head).replace(b"Connection: close", b"CONNECTION:Close"),
+    ],
+)
+def test_a_right_answer_is_accepted(answer):
+    check_teapot(answer)
 
 
 @pytest.mark.parametrize("first", ["GET / HTTP/1.1", "GET /", "GET / FTP/1.1", "GET  / HTTP/1.1", "GET / HTTP/1.1 "])

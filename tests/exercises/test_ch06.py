@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from answers import refusal
 
+from wsref.exercises.ch06 import check_masked_frame
 from wsref.exercises.solutions.ch06 import header_size, masked_frame
 from wsref.protocol.frames import build_header
 from wsref.protocol.spec import Opcode
@@ -42,6 +43,11 @@ def characters(text, key):
 )
 def test_a_wrong_answer_is_refused_with_its_fault(name, answer, words):
     assert words in refusal(name, answer, "ch06")
+
+
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_what_a_socket_sends_is_as_good_as_bytes(kind):
+    check_masked_frame(lambda text, key: kind(masked_frame(text, key)))
 
 
 @pytest.mark.parametrize("length", [0, 1, 125, 126, 127, 65535, 65536, 2**40])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .expect import Wrong, call, call_text, expect, expect_error, show
+from .expect import Wrong, bytes_of, call, call_text, expect, expect_error, show
 
 _HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -41,10 +41,8 @@ def check_teapot(theirs: Any) -> None:
 
 
 def _check_response(theirs: Any, request: bytes, status: int, body: bytes) -> None:
-    response = call(theirs, request)
     text = f"the response of {call_text(theirs, request)}"
-    if not isinstance(response, bytes):
-        raise Wrong(f"{text} must be bytes, not {show(response)}")
+    response = bytes_of(call(theirs, request), text)
     head, empty_line, got_body = response.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
     if not empty_line or b"\n" in b"".join([first, *lines]):
@@ -55,6 +53,6 @@ def _check_response(theirs: Any, request: bytes, status: int, body: bytes) -> No
     if got_body != body:
         raise Wrong(f"{text} must have the body {body!r}, not {show(got_body)}")
     for name, value in ((b"Content-Length", b"%d" % len(body)), (b"Connection", b"close")):
-        if headers.get(name.lower()) != value:
+        if headers.get(name.lower(), b"").lower() != value:  # the options of Connection have no case (RFC 9110 §7.6.1)
             got = headers.get(name.lower(), b"no such header").decode("latin-1")
             raise Wrong(f"{text} must have the header {name.decode()}: {value.decode()}, not {got}")

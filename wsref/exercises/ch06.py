@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .expect import Wrong, call, expect, show
+from .expect import Wrong, bytes_of, call, expect, show
 
 
 def check_header_size(theirs: Any) -> None:
@@ -22,10 +22,8 @@ def check_masked_frame(theirs: Any) -> None:
         size = len(payload)
         length = [size] if size < 126 else [126, *size.to_bytes(2)] if size < 65536 else [127, *size.to_bytes(8)]
         masked = bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
-        frame = call(theirs, text, key)
         what = f"the frame of a text of {size} bytes ({show(text)})"
-        if not isinstance(frame, bytes):
-            raise Wrong(f"{what} must be bytes, not {show(frame)}")
+        frame = bytes_of(call(theirs, text, key), what)
         for part, expected in (
             ("begin with FIN and opcode 1", b"\x81"),
             ("have the mask bit and the length next", bytes([0x80 | length[0], *length[1:]])),

@@ -45,6 +45,17 @@ def call(function: Callable[..., Any], *arguments: object) -> Any:
         raise Wrong(f"{text} raises {describe(error)}") from error
 
 
+def bytes_of(value: object, what: str) -> bytes:
+    """Return what the learner's function has returned as bytes; a bytearray is as good.
+
+    Raises:
+        Wrong: It is neither.
+    """
+    if not isinstance(value, bytes | bytearray | memoryview):
+        raise Wrong(f"{what} must be bytes, not {show(value)}")
+    return bytes(value)
+
+
 def describe(error: BaseException) -> str:
     """Return the last line of the error's traceback."""
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

@@ -22,6 +22,15 @@ def low_byte_first(text, key):
     return frame[:2] + frame[2:4][::-1] + frame[4:] if frame[1] == 0xFE else frame
 
 
+def short_mask(text, key):
+    frame = masked_frame(text, key)
+    return frame[:408] + bytes(len(frame) - 408) if len(frame) > 408 else frame
+
+
+def cut_short(text, key):
+    return masked_frame(text, key)[: 8 + 125]
+
+
 def characters(text, key):
     frame = masked_frame(text, key)
     return frame[:1] + bytes([0x80 | len(text)]) + frame[2:] if len(text) < 126 else frame
@@ -37,6 +46,8 @@ def characters(text, key):
         ("masked_frame", lambda text, key: masked_frame(text, key).replace(key, b""), "have the masking key next: 37"),
         ("masked_frame", low_byte_first, "have the mask bit and the length next: fe 00 7e, not fe 7e 00"),
         ("masked_frame", characters, "of 5 bytes ('5 €') must have the mask bit and the length next: 85, not 83"),
+        ("masked_frame", short_mask, "have the masked payload next, at its byte 400: 4f 82 59 45 4f 82 59"),
+        ("masked_frame", cut_short, "have the masked payload next, at its byte 125: 82, not nothing"),
         ("masked_frame", lambda text, key: masked_frame(text, key) + b"\n", "end there: nothing, not 0a"),
         ("masked_frame", lambda text, key: None, "must be bytes, not None"),
     ],

@@ -6,6 +6,8 @@ from typing import Any
 
 from .expect import Wrong, bytes_of, call, expect, show
 
+_SHOWN = 12  # bytes
+
 
 def check_header_size(theirs: Any) -> None:
     """Try the lengths at which the size changes, with and without mask."""
@@ -33,10 +35,13 @@ def check_masked_frame(theirs: Any) -> None:
         ):
             if not frame.startswith(expected) or (part == "end there" and frame):
                 got = frame[: max(len(expected), 1)]
-                raise Wrong(f"{what} must {part}: {_hex(expected)}, not {_hex(got)}")
+                differing = (n for n, (a, b) in enumerate(zip(expected, got, strict=False)) if a != b)
+                first = next(differing, min(len(expected), len(got)))
+                start, where = (first, f", at its byte {first}") if first >= _SHOWN else (0, "")
+                raise Wrong(f"{what} must {part}{where}: {_hex(expected[start:])}, not {_hex(got[start:])}")
             frame = frame[len(expected) :]
 
 
 def _hex(data: bytes) -> str:
     """Return the first bytes in hex."""
-    return (data[:12].hex(" ") + (" ..." if len(data) > 12 else "")) or "nothing"
+    return (data[:_SHOWN].hex(" ") + (" ..." if len(data) > _SHOWN else "")) or "nothing"

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from answers import refusal
+from rawclient import upgrade
 
 import wsref
 from wsref.exercises.ch00 import check_connect_result
@@ -38,6 +39,33 @@ def always_404(url):
     return status_only(url).replace("503", "404").replace("refused: 0", "not HTTP")
 
 
+def without_a_close(url):
+    where = urlsplit(url)
+    with socket.create_connection((where.hostname, where.port)) as sock:
+        sock.sendall(upgrade(where.path))
+        return "open" if sock.recv(65536).startswith(b"HTTP/1.1 101 ") else "not HTTP"
+
+
+def line_by_line(url):
+    """Ask in HTTP first, each line in a packet of its own."""
+    where = urlsplit(url)
+    try:
+        with socket.create_connection((where.hostname, where.port)) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for line in [f"GET {where.path} HTTP/1.1", "Host: a", *(f"X-{n}: y" for n in range(50)), ""]:
+                sock.sendall(f"{line}\r\n".encode())
+    except OSError:
+        return "no server"
+    return status_only(url).replace("refused: 0", "not HTTP")
+
+
+def without_the_first(longest):
+    limit = 5
+    while True:
+        yield random.uniform(0, limit)
+        limit = min(limit * 2, longest)
+
+
 def jitter(longest):
     for n in itertools.count():
         yield min(5 * 2**n, longest) * random.uniform(0.9, 1)
@@ -57,6 +85,13 @@ def never_longer(longest):
         ("connect_result", status_only, "must return 'not HTTP', not 'refused: 0': this is a mail server"),
         ("connect_result", always_404, "must return 'refused: 503', not 'refused: 404'"),
         ("connect_result", lambda url: wsref.connect(url).close() or "open", "raises HandshakeFailed: "),
+        ("connect_result", without_a_close, "/echo') must close the WebSocket before it returns"),
+        ("delays", without_the_first, "it must be random, anywhere from 0 to 2"),
+        (
+            "delays",
+            lambda longest: itertools.repeat(None),
+            "delay 1 of delays(300) must be a number of seconds, not None",
+        ),
         ("delays", jitter, "it must be random, anywhere from 0 to 5"),
         ("delays", unlimited, "delay 7 is from "),
         ("delays", never_longer, "delay 2 is from "),
@@ -69,5 +104,6 @@ def test_a_wrong_answer_is_refused_with_its_fault(name, answer, words):
 
 
 @pytest.mark.timeout(30)
-def test_an_answer_may_connect_twice():
-    check_connect_result(after_a_probe)
+@pytest.mark.parametrize("answer", [after_a_probe, line_by_line])
+def test_an_answer_may_connect_twice(answer):
+    check_connect_result(answer)

@@ -29,12 +29,33 @@ def greedy(pieces):
     return joined(pieces)
 
 
+def rest_of_the_piece(pieces):
+    """Search the empty line in the last piece, although it may begin in the one before."""
+    data = b""
+    for piece in pieces:
+        data += piece
+        if b"\r\n\r\n" in data:
+            return data.partition(b"\r\n\r\n")[0] + b"\r\n\r\n", piece[piece.find(b"\r\n\r\n") + 4 :]
+    raise EOFError
+
+
+def any_three_words(head):
+    words = head.partition(b"\r\n")[0].split()
+    return teapot(b" ".join([*words[:2], b"HTTP/1.1"]) + b"\r\n" if len(words) == 3 else head)
+
+
 @pytest.mark.parametrize(
     "name, answer, words",
     [
         ("read_head", in_one_piece, "raises EOFError"),
         ("read_head", joined, "must raise EOFError; it returns"),
         ("read_head", greedy, "takes a piece after the end of the head"),
+        ("read_head", rest_of_the_piece, "the rest of the piece in which the head ends follows it"),
+        (
+            "teapot",
+            any_three_words,
+            "of teapot(b'coffee for two\\r\\nHost: a\\r\\n\\r\\n') must begin with 'HTTP/1.1 400 '",
+        ),
         ("teapot", lambda head: teapot(head).decode(), "must be bytes, not "),
         ("teapot", lambda head: teapot(head).replace(b"\r", b""), "lines that end in CRLF"),
         ("teapot", lambda head: teapot(head).replace(b": 11", b": 10"), "Content-Length: 11, not 10"),

@@ -19,6 +19,12 @@ def check_read_head(theirs: Any) -> None:
     expect(theirs, [_HEAD + b"a\r\n\r\nb"], gives=(_HEAD, b"a\r\n\r\nb"), why="the first empty line ends it")
     expect_error(theirs, [_HEAD[:-1]], raises=EOFError)
     call(theirs, _and_no_more())
+    data = _HEAD + b"\x81\x85body of a frame"
+    for size in range(2, len(_HEAD)):
+        pieces = [data[n : n + size] for n in range(0, len(data), size)]
+        taken = -(-len(_HEAD) // size) * size
+        why = "the rest of the piece in which the head ends follows it"
+        expect(theirs, pieces, gives=(_HEAD, data[len(_HEAD) : taken]), why=why)
 
 
 def _and_no_more() -> Iterator[bytes]:
@@ -36,6 +42,7 @@ def check_teapot(theirs: Any) -> None:
         ("GET /coffee-table HTTP/1.1", 200, "Hello.\n"),
         ("GET /coffee", 400, "Bad request.\n"),
         ("coffee, please, two cups", 400, "Bad request.\n"),
+        ("coffee for two", 400, "Bad request.\n"),
     ]:
         _check_response(theirs, f"{first}\r\nHost: a\r\n\r\n".encode(), status, body.encode())
 

@@ -35,6 +35,7 @@ def never_an_upgrade(headers):
         ("false_alarms", lambda: ["no-upgrade", "close", "a", "b"], "'close' is no false alarm: the search does not"),
         ("false_alarms", lambda: ["no-upgrade", "x, upgrade", "upgradex", "y"], "one of its elements is upgrade"),
         ("false_alarms", lambda: ["no-upgrade"] * 4, "a list of four different strings"),
+        ("false_alarms", lambda: [*ch02.false_alarms(), "no-upgrade"], "a list of four different strings"),
         (
             "misses",
             lambda: ["upgrade", "Upgrade", "x, upgrade", "UPGRADE"],

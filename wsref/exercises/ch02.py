@@ -14,7 +14,11 @@ def _asks_for_upgrade(value: str) -> bool:
 def _four_values(theirs: Any) -> list[str]:
     """Return the learner's values."""
     values = call(theirs)
-    if not isinstance(values, list) or len(set(map(str, values))) != 4 or not all(isinstance(v, str) for v in values):
+    if (
+        not isinstance(values, list)
+        or not all(isinstance(v, str) for v in values)
+        or not len(values) == len(set(values)) == 4
+    ):
         raise Wrong(f"{theirs.__name__}() must return a list of four different strings, not {show(values)}")
     return values
 

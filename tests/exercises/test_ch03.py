@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import pytest
 from answers import refusal
@@ -18,6 +19,10 @@ def forgiving(key):
         return len(base64.b64decode(key)) == 16
     except ValueError:
         return False
+
+
+def by_pattern(key):
+    return bool(re.match("^[+/0-9A-Za-z]{22}==$", key))  # $ also matches before a line feed at the end
 
 
 def first_reason(method, headers):
@@ -38,6 +43,8 @@ def first_line(method, headers):
     "name, answer, words",
     [
         ("is_valid_key", lambda key: len(key) == 24, "must return False, not True: it is 17 bytes in base64"),
+        ("is_valid_key", by_pattern, "'dGhlIHNhbXBsZSBub25jZQ==\\n') must return False, not True: it is not base64"),
+        ("refusal", lambda method, headers: ch03.refusal(method.upper(), headers), "methods are case-sensitive"),
         ("is_valid_key", forgiving, "must return False, not True: it is not base64"),
         (
             "is_valid_key",

@@ -18,10 +18,16 @@ def body_too(answer):
     return is_good_426(answer.replace(b"\r\n\r\n", b"\r\n", 1))
 
 
+def any_name(answer):
+    return is_good_426(answer.replace(b"X-", b""))
+
+
 @pytest.mark.parametrize(
     "name, answer, words",
     [
         ("fallback", lambda method, target: fallback("GET", target), "the load balancer sends a GET"),
+        ("fallback", lambda method, target: fallback(method.upper(), target), "methods are case-sensitive"),
+        ("is_good_426", any_name, "X-Upgrade is another header"),
         ("fallback", lambda method, target: fallback(method, target[:7]), "it is another path"),
         ("fallback", lambda method, target: fallback(method, target + "!"), "must return (200, []), not (426, ["),
         ("fallback", lambda method, target: (426, ["Upgrade: websocket"]), "must return (200, []), not (426, ["),

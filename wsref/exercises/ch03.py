@@ -18,7 +18,14 @@ def check_is_valid_key(theirs: Any) -> None:
     for size in (0, 15, 17, 18):
         expect(theirs, base64.b64encode(bytes(size)).decode(), gives=False, why=f"it is {size} bytes in base64")
     expect(theirs, _KEY[:-2], gives=False, why="its padding is missing")
-    for key in ("please-let-me-in-already", _KEY[:4] + "-" + _KEY[4:], _KEY + " ", _KEY[:-3] + "é==", "=" * 24):
+    for key in (
+        "please-let-me-in-already",
+        _KEY[:4] + "-" + _KEY[4:],
+        _KEY + " ",
+        _KEY + "\n",
+        _KEY[:-3] + "é==",
+        "=" * 24,
+    ):
         expect(theirs, key, gives=False, why="it is not base64")
 
 
@@ -38,6 +45,7 @@ def check_refusal(theirs: Any) -> None:
     expect(theirs, "GET", {name: ["chat.v1"]}, gives=None)
     expect(theirs, "GET", {"host": ["a"]}, gives=(400, [chat]))
     expect(theirs, "POST", {name: ["chat.v1"]}, gives=(405, [get]))
+    expect(theirs, "get", {name: ["chat.v1"]}, gives=(405, [get]), why="methods are case-sensitive (RFC 9110 §9.1)")
     expect(theirs, "POST", {name: ["soap"]}, gives=(405, [get, chat]))
     expect(theirs, "GET", {name: ["soap,\tchat.v1 , mqtt"]}, gives=None, why="the header is a list")
     expect(theirs, "GET", {name: ["soap", "chat.v1"]}, gives=None, why="the list may be on several lines")

@@ -13,6 +13,7 @@ def check_fallback(theirs: Any) -> None:
     for target in ("/health", "/health?from=balancer"):
         expect(theirs, "GET", target, gives=(200, []))
     expect(theirs, "POST", "/health", gives=refused, why="the load balancer sends a GET")
+    expect(theirs, "get", "/health", gives=refused, why="methods are case-sensitive (RFC 9110 §9.1)")
     for target in ("/", "/healthy", "/chat?next=/health", "/Health"):
         expect(theirs, "GET", target, gives=refused, why="it is another path")
 
@@ -33,4 +34,7 @@ def check_is_good_426(theirs: Any) -> None:
     expect(theirs, good.replace(connection, b""), gives=False, why="there is no Connection")
     expect(theirs, good.replace(b"websocket", b"websockets"), gives=False, why="websockets is another protocol")
     expect(theirs, good.replace(b"Upgrade, c", b"no-upgrade, c"), gives=False, why="no-upgrade is another word")
+    for name in (b"Upgrade: w", b"Connection: U"):
+        why = f"X-{name[:-3].decode()} is another header"
+        expect(theirs, good.replace(name, b"X-" + name), gives=False, why=why)
     expect(theirs, good.replace(upgrade, b"") + upgrade, gives=False, why="Upgrade is in the body")

@@ -28,6 +28,17 @@ class CountsAllClientsTogether(ThreeOnly):
     together = 0
 
 
+class CountsTheLastClient(ThreeOnly):
+    def on_open(self):
+        type(self).taken = 0
+
+    def on_message(self, message):
+        type(self).taken += 1
+        self.send(message)
+        if self.taken == 3:
+            self.close(4000, "that was the third")
+
+
 class Silent(WebSocketHandler):
     pass
 
@@ -61,6 +72,11 @@ class OtherCode(ThreeOnly):
         ("close_payload", lambda code, reason: close_payload(code if code < 1005 else 1000, reason), "must return "),
         ("close_payload", lambda code, reason: (code == 1005 and {}[code]) or close_payload(code, reason), KEY_ERROR),
         ("ThreeOnly", CountsAllClientsTogether, "the second client must get 'message 3', not Close 4000"),
+        (
+            "ThreeOnly",
+            CountsTheLastClient,
+            "the first client must get Close 4000 'that was the third', not 'message 4'",
+        ),
         ("ThreeOnly", Answers, "the first client must get 'message 1', not '1 of 3'"),
         ("ThreeOnly", OtherCode, "must get Close 4000 'that was the third', not Close 1000"),
         pytest.param("ThreeOnly", Silent, "the first client must get 'message 1', not nothing", marks=pytest.mark.slow),

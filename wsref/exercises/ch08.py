@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import connect
+from .. import WebSocket, connect
 from .expect import expect, expect_error, expect_event, serving, show
 
 
@@ -32,12 +32,19 @@ def check_close_payload(theirs: Any) -> None:
 
 
 def check_ThreeOnly(theirs: Any) -> None:  # noqa: N802
-    """Send four messages at once, from two clients, one after the other."""
-    with serving(theirs) as url:
-        for who in ("the first client", "the second client"):
-            with connect(url) as ws:
-                for n in range(4):
-                    ws.send(f"message {n + 1}")
-                for n in range(3):
-                    expect_event(who, ws, show(f"message {n + 1}"), f"four messages, as event {n + 1}")
-                expect_event(who, ws, "Close 4000 'that was the third'", "four messages and three answers")
+    """Send four messages from each of two clients: the second comes and goes after the first one's first message."""
+    with serving(theirs) as url, connect(url) as first:
+        first.send("message 1")
+        expect_event("the first client", first, show("message 1"), "its first message")
+        with connect(url) as second:
+            _go_on(second, "the second client", 1)
+        _go_on(first, "the first client", 2)
+
+
+def _go_on(ws: WebSocket, who: str, begin: int) -> None:
+    """Send the messages that are left at once, and receive all events."""
+    for n in range(begin, 5):
+        ws.send(f"message {n}")
+    for n in range(begin, 4):
+        expect_event(who, ws, show(f"message {n}"), f"four messages, as event {n}")
+    expect_event(who, ws, "Close 4000 'that was the third'", "four messages and three answers")

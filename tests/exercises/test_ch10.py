@@ -36,12 +36,20 @@ class TooEager(Whisper):
         super().on_message(message)
 
 
+class TextOnly(Whisper):
+    def on_message(self, message):
+        if message.startswith("/to "):
+            return super().on_message(message)
+        Chat.on_message(self, message)
+
+
 @pytest.mark.parametrize(
     "name, answer, words",
     [
         ("Whisper", Loud, "Bob must get 'Ann (to you): hello there, you', not 'Ann: /to Bob hello there, you'"),
         ("Whisper", TwoLines, r"not 'Ann (to you): hello\nthere, you'"),
         ("Whisper", EveryoneIsTold, "Ann must get 'Ann: /together now', not '* there is no Eve here'"),
+        ("Whisper", TextOnly, "a hook of Whisper raises TypeError: startswith first arg must be bytes"),
         ("Whisper", TooEager, "Ann must get 'Ann: /together now', not '* what?'"),
         ("not_reached", lambda delivery: [member.nick for member in delivery.dropped], "['Cid', 'Eve'], not ['Eve', "),
         ("not_reached", lambda delivery: sorted(not_reached(delivery) + [m.nick for m in delivery.kept]), "not ['Bob'"),

@@ -9,7 +9,7 @@ from .expect import expect, expect_event, receive, serving
 
 
 def check_Whisper(theirs: Any) -> None:  # noqa: N802
-    """Let Ann speak to Bob, to an unknown name and to everyone, while Cid listens."""
+    """Let Ann speak to Bob, to an unknown name and to everyone, and in binary, while Cid listens."""
     with serving(theirs) as url, connect(f"{url}/?name=Ann") as ann:
         receive(ann)  # "Ann has joined": her on_open has run, so Bob comes after her
         with connect(f"{url}/?name=Bob") as bob:
@@ -25,6 +25,8 @@ def check_Whisper(theirs: Any) -> None:  # noqa: N802
                 ann.send("/together now")
                 for who, ws in (("Ann", ann), ("Bob", bob), ("Cid", cid)):
                     expect_event(who, ws, "'Ann: /together now'", "'/together now' from Ann, and private words")
+                ann.send(b"/to Bob hello")
+                expect_event("Ann", ann, "Close 1003 'the chat is text'", "a binary message, which Chat refuses")
 
 
 class _Member(Chat, overrides_internals=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import random
 import socket
@@ -15,6 +16,7 @@ from rawclient import upgrade
 
 import wsref
 from wsref.exercises.ch00 import check_connect_result
+from wsref.exercises.solutions.ch00 import connect_result
 
 
 def status_only(url):
@@ -107,3 +109,15 @@ def test_a_wrong_answer_is_refused_with_its_fault(name, answer, words):
 @pytest.mark.parametrize("answer", [after_a_probe, line_by_line])
 def test_an_answer_may_connect_twice(answer):
     check_connect_result(answer)
+
+
+def test_it_works_where_a_listener_has_no_shutdown(monkeypatch):
+    """On macOS and Windows it is an error: the listener is not connected."""
+
+    def shutdown(sock, how, original=socket.socket.shutdown):
+        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+            raise OSError(errno.ENOTCONN, "Socket is not connected")
+        original(sock, how)
+
+    monkeypatch.setattr(socket.socket, "shutdown", shutdown)
+    check_connect_result(connect_result)

@@ -45,16 +45,18 @@ def check_connect_result(theirs: Any) -> None:
 @contextlib.contextmanager
 def _answering(answer: bytes) -> Iterator[str]:
     """Give every request the same answer."""
+    over = threading.Event()
 
     def serve() -> None:
-        with contextlib.suppress(OSError):  # the listener is closed
-            while True:
-                sock, _ = listener.accept()
-                with sock, contextlib.suppress(OSError):  # the client has gone, perhaps to come again
-                    sock.sendall(answer)
-                    request = b""  # all of it: a client may send each line by itself
-                    while b"\r\n\r\n" not in request and (data := sock.recv(65536)):
-                        request += data
+        while True:
+            sock, _ = listener.accept()
+            with sock, contextlib.suppress(OSError):  # the client has gone, perhaps to come again
+                if over.is_set():
+                    return
+                sock.sendall(answer)
+                request = b""  # all of it: a client may send each line by itself
+                while b"\r\n\r\n" not in request and (data := sock.recv(65536)):
+                    request += data
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=serve)
@@ -62,7 +64,8 @@ def _answering(answer: bytes) -> Iterator[str]:
         try:
             yield f"ws://127.0.0.1:{listener.getsockname()[1]}/"
         finally:
-            listener.shutdown(socket.SHUT_RDWR)
+            over.set()
+            socket.create_connection(listener.getsockname()).close()  # only Linux has a shutdown that ends an accept
             thread.join()
 
 

@@ -39,6 +39,14 @@ class CountsTheLastClient(ThreeOnly):
             self.close(4000, "that was the third")
 
 
+class ClosesOnTheFourth(ThreeOnly):
+    def on_message(self, message):
+        if self.taken == 3:
+            return self.close(4000, "that was the third")
+        self.taken += 1
+        self.send(message)
+
+
 class Silent(WebSocketHandler):
     pass
 
@@ -76,6 +84,12 @@ class OtherCode(ThreeOnly):
             "ThreeOnly",
             CountsTheLastClient,
             "the first client must get Close 4000 'that was the third', not 'message 4'",
+        ),
+        pytest.param(
+            "ThreeOnly",
+            ClosesOnTheFourth,
+            "after 3 messages and 3 answers, the second client must get Close 4000 'that was the third', not nothing",
+            marks=pytest.mark.slow,
         ),
         ("ThreeOnly", Answers, "the first client must get 'message 1', not '1 of 3'"),
         ("ThreeOnly", OtherCode, "must get Close 4000 'that was the third', not Close 1000"),

@@ -36,6 +36,16 @@ class TooEager(Whisper):
         super().on_message(message)
 
 
+class InEveryRoom(Whisper):
+    def on_message(self, message):
+        if not message.startswith("/to "):
+            return super().on_message(message)
+        _, nick, words = " ".join(message.splitlines()).split(" ", 2)
+        members = [member for member in self._members if member.nick == nick]
+        line = f"{self.nick} (to you): {words}" if members else f"* there is no {nick} here"
+        self.server.broadcast(line, to=members or [self])
+
+
 class TextOnly(Whisper):
     def on_message(self, message):
         if message.startswith("/to "):
@@ -50,6 +60,17 @@ class TextOnly(Whisper):
         ("Whisper", TwoLines, r"not 'Ann (to you): hello\nthere, you'"),
         ("Whisper", EveryoneIsTold, "Ann must get 'Ann: /together now', not '* there is no Eve here'"),
         ("Whisper", TextOnly, "a hook of Whisper raises TypeError: startswith first arg must be bytes"),
+        pytest.param(
+            "Whisper",
+            InEveryRoom,
+            "(the only Eve is in another room), Ann must get '* there is no Eve here', not nothing",
+            marks=pytest.mark.slow,
+        ),
+        (
+            "not_reached",
+            lambda delivery: sorted(map(str, delivery.dropped)),
+            "must return ['Cid', 'Eve'], not ['member C",
+        ),
         ("Whisper", TooEager, "Ann must get 'Ann: /together now', not '* what?'"),
         ("not_reached", lambda delivery: [member.nick for member in delivery.dropped], "['Cid', 'Eve'], not ['Eve', "),
         ("not_reached", lambda delivery: sorted(not_reached(delivery) + [m.nick for m in delivery.kept]), "not ['Bob'"),

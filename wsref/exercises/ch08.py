@@ -32,19 +32,19 @@ def check_close_payload(theirs: Any) -> None:
 
 
 def check_ThreeOnly(theirs: Any) -> None:  # noqa: N802
-    """Send four messages from each of two clients: the second comes and goes after the first one's first message."""
+    """Send three and four messages from two clients; the second is there after the first one's first message."""
     with serving(theirs) as url, connect(url) as first:
         first.send("message 1")
         expect_event("the first client", first, show("message 1"), "its first message")
         with connect(url) as second:
-            _go_on(second, "the second client", 1)
-        _go_on(first, "the first client", 2)
+            _go_on("the second client", second, 1, 3)
+        _go_on("the first client", first, 2, 4)
 
 
-def _go_on(ws: WebSocket, who: str, begin: int) -> None:
+def _go_on(who: str, ws: WebSocket, begin: int, end: int) -> None:
     """Send the messages that are left at once, and receive all events."""
-    for n in range(begin, 5):
+    for n in range(begin, end + 1):
         ws.send(f"message {n}")
     for n in range(begin, 4):
-        expect_event(who, ws, show(f"message {n}"), f"four messages, as event {n}")
-    expect_event(who, ws, "Close 4000 'that was the third'", "four messages and three answers")
+        expect_event(who, ws, show(f"message {n}"), f"{end} messages, as event {n}")
+    expect_event(who, ws, "Close 4000 'that was the third'", f"{end} messages and 3 answers")

@@ -14,14 +14,15 @@ def check_Whisper(theirs: Any) -> None:  # noqa: N802
         receive(ann)  # "Ann has joined": her on_open has run, so Bob comes after her
         with connect(f"{url}/?name=Bob") as bob:
             receive(bob)
-            with connect(f"{url}/?name=Cid") as cid, connect(f"{url}/elsewhere?name=Bob"):
-                receive(cid)
+            with connect(f"{url}/?name=Cid") as cid, connect(f"{url}/elsewhere?name=Eve") as eve:
+                receive(eve), receive(cid)
                 receive(bob), receive(ann), receive(ann)
                 ann.send("/to Bob hello\nthere, you")
                 after = r"'/to Bob hello\nthere, you' from Ann"
                 expect_event("Bob", bob, "'Ann (to you): hello there, you'", after)
                 ann.send("/to Eve hello")
-                expect_event("Ann", ann, "'* there is no Eve here'", "'/to Bob ...' and '/to Eve hello' from Ann")
+                after = "'/to Bob ...' and '/to Eve hello' from Ann (the only Eve is in another room)"
+                expect_event("Ann", ann, "'* there is no Eve here'", after)
                 ann.send("/together now")
                 for who, ws in (("Ann", ann), ("Bob", bob), ("Cid", cid)):
                     expect_event(who, ws, "'Ann: /together now'", "'/together now' from Ann, and private words")
@@ -36,7 +37,7 @@ class _Member(Chat, overrides_internals=True):
         self.nick = nick
 
     def __repr__(self) -> str:
-        return self.nick
+        return f"member {self.nick}"
 
 
 def check_not_reached(theirs: Any) -> None:

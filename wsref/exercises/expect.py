@@ -57,8 +57,9 @@ def bytes_of(value: object, what: str) -> bytes:
 
 
 def describe(error: BaseException) -> str:
-    """Return the last line of the error's traceback."""
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    """Return the last line of the error's traceback; its text may hold a whole message, and is cut."""
+    text = str(error)
+    return f"{type(error).__name__}: {text[:500]}{'...' * (len(text) > 500)}" if text else type(error).__name__
 
 
 def expect(function: Callable[..., Any], *arguments: object, gives: object, why: str = "") -> None:

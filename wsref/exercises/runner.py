@@ -121,7 +121,7 @@ def _line_of(error: BaseException | None, path: Path) -> str:
 
 
 def _quote(path: Path, number: int) -> str:
-    return f"\n{path}, line {number}: {linecache.getline(str(path), number).strip()}"
+    return f"\n{path}, line {number}: {linecache.getline(str(path), number).strip()[:100]}"
 
 
 def _check_in_process(chapter: int, name: str, path: Path, timeout: float, quiet: bool) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 from answers import refusal
 from rawclient import connected, upgrade
 
+from wsref.exercises.ch02 import check_misses
+from wsref.exercises.expect import Wrong
 from wsref.exercises.solutions import ch02
 from wsref.protocol.handshake import wants_upgrade
 from wsref.protocol.http11 import Headers, Request, build_request, parse_request
@@ -51,6 +55,11 @@ def never_an_upgrade(headers):
 )
 def test_a_wrong_answer_is_refused_with_its_fault(name, answer, words):
     assert words in refusal(name, answer, "ch02")
+
+
+def test_an_answer_may_have_no_name():
+    with pytest.raises(Wrong, match=r"partial\(\) must return a list of four different strings, not \['a', 'b'\]"):
+        check_misses(functools.partial(list, "ab"))
 
 
 @pytest.mark.parametrize("value", ch02.false_alarms() + ch02.misses())

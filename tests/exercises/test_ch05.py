@@ -18,6 +18,10 @@ def body_too(answer):
     return is_good_426(answer.replace(b"\r\n\r\n", b"\r\n", 1))
 
 
+def any_word_of_the_first_line(answer):
+    return b" 426 " in answer.partition(b"\n")[0] and is_good_426(b"HTTP/1.1 426 \r\n" + answer.partition(b"\n")[2])
+
+
 def any_name(answer):
     return is_good_426(answer.replace(b"X-", b""))
 
@@ -27,6 +31,7 @@ def any_name(answer):
     [
         ("fallback", lambda method, target: fallback("GET", target), "the load balancer sends a GET"),
         ("fallback", lambda method, target: fallback(method.upper(), target), "methods are case-sensitive"),
+        ("is_good_426", any_word_of_the_first_line, "the status is 400"),
         ("is_good_426", any_name, "X-Upgrade is another header"),
         ("fallback", lambda method, target: fallback(method, target[:7]), "it is another path"),
         ("fallback", lambda method, target: fallback(method, target + "!"), "must return (200, []), not (426, ["),

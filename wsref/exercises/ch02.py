@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .expect import Wrong, call, expect, show
+from .expect import Wrong, call, call_text, expect, show
 
 
 def _asks_for_upgrade(value: str) -> bool:
@@ -19,7 +19,7 @@ def _four_values(theirs: Any) -> list[str]:
         or not all(isinstance(v, str) for v in values)
         or not len(values) == len(set(values)) == 4
     ):
-        raise Wrong(f"{theirs.__name__}() must return a list of four different strings, not {show(values)}")
+        raise Wrong(f"{call_text(theirs)} must return a list of four different strings, not {show(values)}")
     return values
 
 

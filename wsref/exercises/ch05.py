@@ -29,7 +29,7 @@ def check_is_good_426(theirs: Any) -> None:
     two_lines = good.replace(b"Upgrade, close", b"close\r\nConnection: upgrade")
     expect(theirs, two_lines, gives=True, why="the list may be on several lines")
     upgrade, connection = b"Upgrade: websocket\r\n", b"Connection: Upgrade, close\r\n"
-    expect(theirs, good.replace(b"426 Upgrade Required", b"400 not 426"), gives=False, why="the status is 400")
+    expect(theirs, good.replace(b"426 Upgrade Required", b"400 is not 426 here"), gives=False, why="the status is 400")
     expect(theirs, good.replace(upgrade, b""), gives=False, why="there is no Upgrade")
     expect(theirs, good.replace(connection, b""), gives=False, why="there is no Connection")
     expect(theirs, good.replace(b"websocket", b"websockets"), gives=False, why="websockets is another protocol")

@@ -57,7 +57,11 @@ def any_three_words(head):
             "of teapot(b'coffee for two\\r\\nHost: a\\r\\n\\r\\n') must begin with 'HTTP/1.1 400 '",
         ),
         ("teapot", lambda head: teapot(head).decode(), "must be bytes, not "),
-        ("teapot", lambda head: teapot(head).replace(b"\r", b""), "lines that end in CRLF"),
+        (
+            "teapot",
+            lambda head: teapot(head).replace(b"\r", b""),
+            "lines that end in CRLF, and an empty line after the last header (RFC 9112 §2.1)",
+        ),
         ("teapot", lambda head: teapot(head).replace(b": 11", b": 10"), "Content-Length: 11, not 10"),
         ("teapot", lambda head: teapot(head.replace(b"-table", b"")), "must begin with 'HTTP/1.1 200 '"),
         ("teapot", lambda head: teapot(head.replace(b"?milk=1", b"?")).replace(b"close", b"x"), "close, not x"),

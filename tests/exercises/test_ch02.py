@@ -37,7 +37,11 @@ def never_an_upgrade(headers):
     "name, answer, words",
     [
         ("false_alarms", lambda: ["no-upgrade", "close", "a", "b"], "'close' is no false alarm: the search does not"),
-        ("false_alarms", lambda: ["no-upgrade", "x, upgrade", "upgradex", "y"], "one of its elements is upgrade"),
+        (
+            "false_alarms",
+            lambda: ["no-upgrade", "x, upgrade", "upgradex", "y"],
+            "one of its elements is upgrade (RFC 9110 §5.6.1)",
+        ),
         ("false_alarms", lambda: ["no-upgrade"] * 4, "a list of four different strings"),
         ("false_alarms", lambda: [*ch02.false_alarms(), "no-upgrade"], "a list of four different strings"),
         (
@@ -45,10 +49,14 @@ def never_an_upgrade(headers):
             lambda: ["upgrade", "Upgrade", "x, upgrade", "UPGRADE"],
             "'Upgrade' is no miss: the comparison sees",
         ),
-        ("misses", lambda: ["no-upgrade", "upgrade", "x, upgrade", "UPGRADE"], "none of its elements is upgrade"),
+        (
+            "misses",
+            lambda: ["no-upgrade", "upgrade", "x, upgrade", "UPGRADE"],
+            "none of its elements is upgrade (RFC 9110 §5.6.1)",
+        ),
         ("misses", lambda: None, "a list of four different strings, not None"),
         ("forward", keeps_named, "must return [('Host', 'a'), ('Sec-WebSocket-Version', '13')]"),
-        ("forward", one_line, "there are two lines of Connection"),
+        ("forward", one_line, "there are two lines of Connection (RFC 9110 §5.3)"),
         ("forward", by_search, "no-upgrade is another name"),
         ("forward", never_an_upgrade, "no Connection names Upgrade"),
     ],

@@ -56,7 +56,7 @@ def first_line(method, headers):
         ("article_only_key", lambda: KEY, "RFC 6455 accepts it too"),
         ("refusal", first_reason, "(405, ['the method must be GET', 'chat.v1 must be offered']), not "),
         ("refusal", by_search, "chat.v10 is another subprotocol"),
-        ("refusal", first_line, "the list may be on several lines"),
+        ("refusal", first_line, "the list may be on several lines (RFC 6455 §11.3.4)"),
         ("refusal", lambda method, headers: None, "must return (400, ['chat.v1 must be offered']), not None"),
     ],
 )

@@ -30,7 +30,7 @@ def any_case(lines, supported):
         ("diagnose", lambda key, accept: ch04.diagnose(key, accept).replace("hex", "other"), "'hex', not 'other'"),
         ("diagnose", lambda key, accept: ch04.diagnose(accept, key), "must return 'right', not "),
         ("client_chooses", servers_order, "'chat.v2', not 'chat.v1': the client's order decides"),
-        ("client_chooses", first_line, "the lines are one list"),
+        ("client_chooses", first_line, "the lines are one list (RFC 6455 §11.3.4)"),
         ("client_chooses", any_case, "names are case-sensitive"),
         ("client_chooses", lambda lines, supported: "chat.v2", "must return 'chat.v1', not 'chat.v2'"),
     ],

@@ -36,7 +36,7 @@ def any_name(answer):
         ("fallback", lambda method, target: fallback(method, target[:7]), "it is another path"),
         ("fallback", lambda method, target: fallback(method, target + "!"), "must return (200, []), not (426, ["),
         ("fallback", lambda method, target: (426, ["Upgrade: websocket"]), "must return (200, []), not (426, ["),
-        ("is_good_426", by_search, "the blank after a colon is optional"),
+        ("is_good_426", by_search, "the blank after a colon is optional (RFC 9112 §5)"),
         ("is_good_426", body_too, "Upgrade is in the body"),
         ("is_good_426", lambda answer: True, "the status is 400"),
         ("is_good_426", lambda answer: is_good_426(answer.replace(b"websockets", b"websocket")), "another protocol"),

@@ -39,7 +39,11 @@ def characters(text, key):
 @pytest.mark.parametrize(
     "name, answer, words",
     [
-        ("header_size", lambda second: header_size(second & 0x7F), "the mask bit is set, and the length is 0"),
+        (
+            "header_size",
+            lambda second: header_size(second & 0x7F),
+            "the mask bit is set, and the length is 0 (RFC 6455 §5.2)",
+        ),
         ("header_size", lambda second: header_size(second) + (second == 127), "10, not 11: the mask bit is not set"),
         ("masked_frame", lambda text, key: masked_frame(text, key)[1:], "begin with FIN and opcode 1: 81, not 85"),
         ("masked_frame", unmasked, "of 5 bytes ('Hello') must have the masked payload next: 7f 9f 4d 51 58, not 48 65"),
@@ -47,8 +51,12 @@ def characters(text, key):
         ("masked_frame", low_byte_first, "have the mask bit and the length next: fe 00 7e, not fe 7e 00"),
         ("masked_frame", characters, "of 5 bytes ('5 €') must have the mask bit and the length next: 85, not 83"),
         ("masked_frame", short_mask, "have the masked payload next, at its byte 400: 4f 82 59 45 4f 82 59"),
-        ("masked_frame", cut_short, "have the masked payload next, at its byte 125: 82, not nothing"),
-        ("masked_frame", lambda text, key: masked_frame(text, key) + b"\n", "end there: nothing, not 0a"),
+        ("masked_frame", cut_short, "have the masked payload next, at its byte 125: 82, not nothing (RFC 6455 §5.3)"),
+        (
+            "masked_frame",
+            lambda text, key: masked_frame(text, key) + b"\n",
+            "end there: nothing, not 0a (RFC 6455 §5.2)",
+        ),
         ("masked_frame", lambda text, key: None, "must be bytes, not None"),
     ],
 )

@@ -28,7 +28,7 @@ def with_control_frames(frames):
 @pytest.mark.parametrize(
     "name, answer, words",
     [
-        ("join", with_control_frames, "Ping, Pong and Close are no parts of a message"),
+        ("join", with_control_frames, "Ping, Pong and Close are no parts of a message (RFC 6455 §5.4)"),
         ("join", lambda frames: [one for one in join(frames) if one[1]], "it is empty, but it ends"),
         ("join", lambda frames: join([*frames, (True, 0, b"")]), "must return [(1, b'a'), (2, b'b')], not "),
         ("join", lambda frames: iter(join(frames)), "must return [(1, b'a'), (2, b'b')], not <list_iterator"),

@@ -73,10 +73,18 @@ class OtherCode(ThreeOnly):
 @pytest.mark.parametrize(
     "name, answer, words",
     [
-        ("close_event", lambda payload: close_event(payload or None), "must return (1005, '', True), not (1006,"),
+        (
+            "close_event",
+            lambda payload: close_event(payload or None),
+            "(1006, '', False): the Close carries no code (RFC 6455 §7.1.5)",
+        ),
         ("close_event", lambda payload: (1000, "", True), "must return (4000, 'tschüs', True), not (1000, '', True)"),
         ("close_payload", cut_in_a_character, "61 whole characters fit into 123 bytes"),
-        ("close_payload", lambda code, reason: close_payload(code, reason[:120]), "123 bytes of reason fit"),
+        (
+            "close_payload",
+            lambda code, reason: close_payload(code, reason[:120]),
+            "123 bytes of reason fit (RFC 6455 §5.5)",
+        ),
         ("close_payload", lambda code, reason: close_payload(code if code < 1005 else 1000, reason), "must return "),
         ("close_payload", lambda code, reason: (code == 1005 and {}[code]) or close_payload(code, reason), KEY_ERROR),
         ("ThreeOnly", CountsAllClientsTogether, "the second client must get 'message 3', not Close 4000"),

@@ -53,7 +53,8 @@ def _check_response(theirs: Any, request: bytes, status: int, body: bytes) -> No
     head, empty_line, got_body = response.partition(b"\r\n\r\n")
     first, *lines = head.split(b"\r\n")
     if not empty_line or b"\n" in b"".join([first, *lines]):
-        raise Wrong(f"{text} must have lines that end in CRLF, and an empty line after the last header: {response!r}")
+        rule = "lines that end in CRLF, and an empty line after the last header (RFC 9112 §2.1)"
+        raise Wrong(f"{text} must have {rule}: {response!r}")
     if not re.fullmatch(rb"HTTP/1\.1 %d .*" % status, first):
         raise Wrong(f"{text} must begin with 'HTTP/1.1 {status} ' and a phrase, not {show(first)}")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(b":") for line in lines)}

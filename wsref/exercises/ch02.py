@@ -29,7 +29,7 @@ def check_false_alarms(theirs: Any) -> None:
         if "upgrade" not in value.lower():
             raise Wrong(f"{value!r} is no false alarm: the search does not find upgrade in it")
         if _asks_for_upgrade(value):
-            raise Wrong(f"{value!r} is no false alarm: one of its elements is upgrade")
+            raise Wrong(f"{value!r} is no false alarm: one of its elements is upgrade (RFC 9110 §5.6.1)")
 
 
 def check_misses(theirs: Any) -> None:
@@ -38,7 +38,7 @@ def check_misses(theirs: Any) -> None:
         if value == "Upgrade":
             raise Wrong(f"{value!r} is no miss: the comparison sees it")
         if not _asks_for_upgrade(value):
-            raise Wrong(f"{value!r} is no miss: none of its elements is upgrade")
+            raise Wrong(f"{value!r} is no miss: none of its elements is upgrade (RFC 9110 §5.6.1)")
 
 
 def check_forward(theirs: Any) -> None:
@@ -49,6 +49,6 @@ def check_forward(theirs: Any) -> None:
     expect(theirs, [host, ("Connection", "Upgrade"), upgrade, version], gives=[host, version])
     expect(theirs, [upgrade, ("connection", "keep-alive,\tUPGRADE"), host], gives=[host])
     two_lines = [("Connection", "close"), ("X-Mine", "1"), ("Close", "2"), ("Connection", "X-MINE , upgrade"), host]
-    expect(theirs, two_lines, gives=[host], why="there are two lines of Connection")
+    expect(theirs, two_lines, gives=[host], why="there are two lines of Connection (RFC 9110 §5.3)")
     expect(theirs, [host, upgrade], gives=[host, upgrade], why="no Connection names Upgrade")
     expect(theirs, [("Connection", "no-upgrade"), upgrade], gives=[upgrade], why="no-upgrade is another name")

@@ -14,10 +14,10 @@ _KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 def check_is_valid_key(theirs: Any) -> None:
     """Try keys of other lengths, other characters, and other padding."""
     expect(theirs, _KEY, gives=True)
-    expect(theirs, "+/" * 10 + "+w==", gives=True, why="+ and / are base64")
+    expect(theirs, "+/" * 10 + "+w==", gives=True, why="+ and / are base64 (RFC 4648 §4)")
     for size in (0, 15, 17, 18):
         expect(theirs, base64.b64encode(bytes(size)).decode(), gives=False, why=f"it is {size} bytes in base64")
-    expect(theirs, _KEY[:-2], gives=False, why="its padding is missing")
+    expect(theirs, _KEY[:-2], gives=False, why="its padding is missing (RFC 4648 §4)")
     for key in (
         "please-let-me-in-already",
         _KEY[:4] + "-" + _KEY[4:],
@@ -47,7 +47,13 @@ def check_refusal(theirs: Any) -> None:
     expect(theirs, "POST", {name: ["chat.v1"]}, gives=(405, [get]))
     expect(theirs, "get", {name: ["chat.v1"]}, gives=(405, [get]), why="methods are case-sensitive (RFC 9110 §9.1)")
     expect(theirs, "POST", {name: ["soap"]}, gives=(405, [get, chat]))
-    expect(theirs, "GET", {name: ["soap,\tchat.v1 , mqtt"]}, gives=None, why="the header is a list")
-    expect(theirs, "GET", {name: ["soap", "chat.v1"]}, gives=None, why="the list may be on several lines")
+    expect(theirs, "GET", {name: ["soap,\tchat.v1 , mqtt"]}, gives=None, why="the header is a list (RFC 6455 §11.3.4)")
+    expect(
+        theirs,
+        "GET",
+        {name: ["soap", "chat.v1"]},
+        gives=None,
+        why="the list may be on several lines (RFC 6455 §11.3.4)",
+    )
     expect(theirs, "GET", {name: ["chat.v10"]}, gives=(400, [chat]), why="chat.v10 is another subprotocol")
     expect(theirs, "GET", {name: ["Chat.v1"]}, gives=(400, [chat]), why="names are case-sensitive")

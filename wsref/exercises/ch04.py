@@ -34,7 +34,13 @@ def check_client_chooses(theirs: Any) -> None:
     supported = ["chat.v1", "chat.v2"]
     expect(theirs, ["chat.v2, chat.v1"], supported, gives="chat.v2", why="the client's order decides")
     expect(theirs, ["soap,chat.v1 ,\tmqtt"], supported, gives="chat.v1")
-    expect(theirs, ["soap", "chat.v2", "chat.v1"], supported, gives="chat.v2", why="the lines are one list")
+    expect(
+        theirs,
+        ["soap", "chat.v2", "chat.v1"],
+        supported,
+        gives="chat.v2",
+        why="the lines are one list (RFC 6455 §11.3.4)",
+    )
     expect(theirs, ["soap, chat.v10"], supported, gives=None)
     expect(theirs, ["CHAT.V1"], supported, gives=None, why="names are case-sensitive")
     expect(theirs, [], supported, gives=None)

@@ -23,11 +23,11 @@ def check_is_good_426(theirs: Any) -> None:
     good = b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade, close\r\n\r\n"
     first, headers = good[:30], good[30:]
     expect(theirs, good, gives=True)
-    expect(theirs, first + headers.lower(), gives=True, why="case does not matter")
-    expect(theirs, good.replace(b": ", b":"), gives=True, why="the blank after a colon is optional")
-    expect(theirs, good.replace(b"websocket", b"h2c ,WebSocket"), gives=True, why="Upgrade is a list")
+    expect(theirs, first + headers.lower(), gives=True, why="case does not matter (RFC 9110 §5.1)")
+    expect(theirs, good.replace(b": ", b":"), gives=True, why="the blank after a colon is optional (RFC 9112 §5)")
+    expect(theirs, good.replace(b"websocket", b"h2c ,WebSocket"), gives=True, why="Upgrade is a list (RFC 9110 §7.8)")
     two_lines = good.replace(b"Upgrade, close", b"close\r\nConnection: upgrade")
-    expect(theirs, two_lines, gives=True, why="the list may be on several lines")
+    expect(theirs, two_lines, gives=True, why="the list may be on several lines (RFC 9110 §5.3)")
     upgrade, connection = b"Upgrade: websocket\r\n", b"Connection: Upgrade, close\r\n"
     expect(theirs, good.replace(b"426 Upgrade Required", b"400 is not 426 here"), gives=False, why="the status is 400")
     expect(theirs, good.replace(upgrade, b""), gives=False, why="there is no Upgrade")

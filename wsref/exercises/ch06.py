@@ -12,8 +12,13 @@ _SHOWN = 12  # bytes
 def check_header_size(theirs: Any) -> None:
     """Try the lengths at which the size changes, with and without mask."""
     for length, size in ((0, 2), (1, 2), (125, 2), (126, 4), (127, 10)):
-        expect(theirs, length, gives=size, why=f"the mask bit is not set, and the length is {length}")
-        expect(theirs, 0x80 | length, gives=size + 4, why=f"the mask bit is set, and the length is {length}")
+        expect(theirs, length, gives=size, why=f"the mask bit is not set, and the length is {length} (RFC 6455 §5.2)")
+        expect(
+            theirs,
+            0x80 | length,
+            gives=size + 4,
+            why=f"the mask bit is set, and the length is {length} (RFC 6455 §5.2)",
+        )
 
 
 def check_masked_frame(theirs: Any) -> None:
@@ -26,19 +31,20 @@ def check_masked_frame(theirs: Any) -> None:
         masked = bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
         what = f"the frame of a text of {size} bytes ({show(text)})"
         frame = bytes_of(call(theirs, text, key), what)
-        for part, expected in (
-            ("begin with FIN and opcode 1", b"\x81"),
-            ("have the mask bit and the length next", bytes([0x80 | length[0], *length[1:]])),
-            ("have the masking key next", key),
-            ("have the masked payload next", masked),
-            ("end there", b""),
+        for part, expected, section in (
+            ("begin with FIN and opcode 1", b"\x81", "5.2"),
+            ("have the mask bit and the length next", bytes([0x80 | length[0], *length[1:]]), "5.2"),
+            ("have the masking key next", key, "5.2"),
+            ("have the masked payload next", masked, "5.3"),
+            ("end there", b"", "5.2"),
         ):
             if not frame.startswith(expected) or (part == "end there" and frame):
                 got = frame[: max(len(expected), 1)]
                 differing = (n for n, (a, b) in enumerate(zip(expected, got, strict=False)) if a != b)
                 first = next(differing, min(len(expected), len(got)))
                 start, where = (first, f", at its byte {first}") if first >= _SHOWN else (0, "")
-                raise Wrong(f"{what} must {part}{where}: {_hex(expected[start:])}, not {_hex(got[start:])}")
+                wrong = f"{_hex(expected[start:])}, not {_hex(got[start:])} (RFC 6455 §{section})"
+                raise Wrong(f"{what} must {part}{where}: {wrong}")
             frame = frame[len(expected) :]
 
 

@@ -12,7 +12,7 @@ def check_join(theirs: Any) -> None:
     expect(theirs, [(True, 1, b"a"), (True, 2, b"b")], gives=[(1, b"a"), (2, b"b")])
     expect(theirs, [(False, 2, b"a"), (False, 0, b"b"), (True, 0, b"c")], gives=[(2, b"abc")])
     mixed = [(False, 1, b"Hel"), (True, 9, b"?"), (True, 10, b""), (True, 0, b"lo"), (True, 8, b"\x03\xe8")]
-    expect(theirs, mixed, gives=[(1, b"Hello")], why="Ping, Pong and Close are no parts of a message")
+    expect(theirs, mixed, gives=[(1, b"Hello")], why="Ping, Pong and Close are no parts of a message (RFC 6455 §5.4)")
     expect(theirs, [(False, 1, b""), (False, 0, b""), (True, 0, b"")], gives=[(1, b"")], why="it is empty, but it ends")
     twice = [(False, 1, b"a"), (True, 0, b"b"), (False, 2, b"c"), (True, 0, b"d"), (True, 1, b"e"), (False, 1, b"f")]
     expect(theirs, twice, gives=[(1, b"ab"), (2, b"cd"), (1, b"e")], why="the last message does not end")

@@ -12,16 +12,16 @@ def check_close_event(theirs: Any) -> None:
     """Show a code with and without reason, no code, and no Close."""
     expect(theirs, b"\x03\xe8", gives=(1000, "", True))
     expect(theirs, b"\x0f\xa0" + "tschüs".encode(), gives=(4000, "tschüs", True))
-    expect(theirs, b"", gives=(1005, "", True), why="the Close carries no code")
-    expect(theirs, None, gives=(1006, "", False), why="no Close came")
+    expect(theirs, b"", gives=(1005, "", True), why="the Close carries no code (RFC 6455 §7.1.5)")
+    expect(theirs, None, gives=(1006, "", False), why="no Close came (RFC 6455 §7.1.5)")
 
 
 def check_close_payload(theirs: Any) -> None:
     """Try reasons that fit and that do not, and codes that are not sent."""
     expect(theirs, 1000, "", gives=b"\x03\xe8")
     expect(theirs, 4000, "tschüs", gives=b"\x0f\xa0" + "tschüs".encode())
-    expect(theirs, 1001, "x" * 123, gives=b"\x03\xe9" + b"x" * 123, why="123 bytes of reason fit")
-    expect(theirs, 1001, "x" * 124, gives=b"\x03\xe9" + b"x" * 123, why="123 bytes of reason fit")
+    expect(theirs, 1001, "x" * 123, gives=b"\x03\xe9" + b"x" * 123, why="123 bytes of reason fit (RFC 6455 §5.5)")
+    expect(theirs, 1001, "x" * 124, gives=b"\x03\xe9" + b"x" * 123, why="123 bytes of reason fit (RFC 6455 §5.5)")
     for letter in "é€😀":
         for before in ("", "x", "xx", "xxx"):
             fits = before + letter * ((123 - len(before)) // len(letter.encode()))

@@ -256,6 +256,15 @@ class TestChecking:
         assert re.search(r"exercise_06\.py, line [234]: ", out)
         assert "ok         masked_frame" in out
 
+    def test_the_line_is_that_of_the_call_and_not_of_a_thread_beside_it(self, exercise, tmp_path):
+        text = (
+            "import threading\n"
+            "threading.Thread(target=lambda: threading.Event().wait(), daemon=True).start()\n"
+            "def header_size(second):\n    while True: pass\n"
+        )
+        (tmp_path / "exercise_06.py").write_text(text)
+        assert "exercise_06.py, line 4: while True: pass\n" in exercise("6", "--timeout", "2")[1]
+
     @pytest.mark.parametrize(
         ("end", "words"),
         [("os._exit(0)", "your code ended the whole process"), ("os.waitpid(pid, 0)", "it still runs after 2 s")],

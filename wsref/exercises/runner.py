@@ -148,7 +148,8 @@ def _check_in_process(chapter: int, name: str, path: Path, timeout: float, quiet
                 child.join()
     if not report:
         return "your code ended the whole process"
-    found = re.search(rf'File ".*{re.escape(path.name)}", line (\d+)', report)
+    line = re.compile(rf'File ".*{re.escape(path.name)}", line (\d+)')
+    found = line.search(report.rpartition("\nThread ")[2]) or line.search(report)  # the main thread is the last
     return f"it still runs after {timeout:g} s" + (_quote(path, int(found[1])) if found else "")
 
 

@@ -1,8 +1,9 @@
 """Run the quick tests again and again, to find one that depends on luck.
 
 ``python tests/repeat.py 50`` runs them fifty times, and stops at the first failure.  ``--load 10`` lets ten processes
-compute beside them.  ``--record`` writes the figures to ``docs/evidence.json``, which the page *How do we know?* reads:
-it adds to those of the same commit.
+compute beside them, and ``--slow-threads`` lets threads lose the processor at socket calls (tests/other_system).
+``--record`` writes the figures to ``docs/evidence.json``, which the page *How do we know?* reads: it adds to those of
+the same commit.
 """
 
 from __future__ import annotations
@@ -55,12 +56,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("times", type=int, help="how many times")
     parser.add_argument("--load", type=int, default=0, metavar="N", help="processes that compute beside the tests")
+    parser.add_argument("--slow-threads", action="store_true", help="let threads lose the processor at socket calls")
     parser.add_argument("--record", action="store_true", help="write the figures to docs/evidence.json")
     options = parser.parse_args()
+    if options.slow_threads and options.record:
+        parser.error("--record is for runs without --slow-threads: their seconds say nothing")
+    environment = {**os.environ, **({"WSREF_TEST_SYSTEM": "slow"} if options.slow_threads else {})}
     with load(options.load):
         for n in range(1, options.times + 1):
             began = time.monotonic()
-            ran = subprocess.run(TESTS, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            ran = subprocess.run(
+                TESTS, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            )
             seconds, average = time.monotonic() - began, os.getloadavg()[1]  # of the last 5 minutes
             if ran.returncode:
                 print(ran.stdout)

@@ -554,7 +554,9 @@ class TestKeepAlive:
                 assert client.frame() == (PING, b"")
                 client.send(frame(PONG))
             client.send(text("still here"))
-            assert client.frame() == (TEXT, b"still here")
+            while (got := client.frame()) == (PING, b""):
+                pass
+            assert got == (TEXT, b"still here")
 
     def test_no_sign_of_life_after_the_ping_ends_the_connection_with_1006(self, serve, journal, log):
         with connected(serve(journal, limits=self.LIMITS)) as client:

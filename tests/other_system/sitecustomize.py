@@ -1,8 +1,10 @@
-"""Take away what CPython has on Linux and not elsewhere, before a program starts.
+"""Change the system under the tests and their programs, before each of them starts.
 
 ``WSREF_TEST_SYSTEM=portable``: sockets that do not block, as on macOS.
 ``WSREF_TEST_SYSTEM=windows``: also without what CPython lacks on Windows.  It is not Windows:
 files, processes and terminals are still those of this system.
+``WSREF_TEST_SYSTEM=slow``: at any socket call a thread may lose the processor for 0.4 s, as on a
+machine with much else to do.  What fails then depends on which thread is first.
 
 ``tests/conftest.py`` imports it, and puts this folder on the PYTHONPATH of the tests' programs.
 Plugins of pytest and hypothesis need what is missing: give ``-p no:anyio`` and
@@ -10,11 +12,15 @@ Plugins of pytest and hypothesis need what is missing: give ``-p no:anyio`` and
 """
 
 import builtins
+import functools
 import os
+import random
 import select
 import signal
 import socket
 import sys
+import threading
+import time
 
 SYSTEM = os.environ.get("WSREF_TEST_SYSTEM", "")
 
@@ -59,7 +65,40 @@ if SYSTEM == "windows":
 
     socket.socket.setsockopt = setsockopt  # type: ignore[method-assign]
 
-if SYSTEM:
+if SYSTEM == "slow":
+    pauses = random.Random()  # the tests seed the other one
+    PAUSE, BETWEEN, CHANCE = 0.4, 0.1, 0.1  # seconds, seconds, and of each call
+    may_pause_from = time.monotonic()
+
+    def perhaps_pause():
+        global may_pause_from
+        if time.monotonic() > may_pause_from and pauses.random() < CHANCE:
+            may_pause_from = time.monotonic() + PAUSE + BETWEEN
+            time.sleep(PAUSE)
+
+    def slowed(method):
+        @functools.wraps(method)
+        def call(*args, **options):
+            before = pauses.random() < 0.5
+            if before:
+                perhaps_pause()
+            try:
+                return method(*args, **options)
+            finally:
+                if not before:
+                    perhaps_pause()
+
+        return call
+
+    for owner, names in (
+        (socket.socket, ("connect", "recv", "recv_into", "send", "sendall", "sendmsg", "shutdown", "close")),
+        (threading.Thread, ("run",)),
+        (threading.Event, ("set",)),
+    ):
+        for name in names:
+            setattr(owner, name, slowed(getattr(owner, name)))
+
+if SYSTEM in ("portable", "windows"):
     # In the locale C, Python 3.13 does not find an editable installation in a folder whose name is not ASCII.
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     sys.path.insert(0, root)

@@ -148,7 +148,7 @@ return gone
 
 
 class RedisExchange(Exchange):
-    """An exchange on a Redis or Valkey server; it needs the package ``redis`` (``pip install 'wsref[redis]'``).
+    """An exchange on a Redis or Valkey server; it needs the package ``redis`` (``pip install redis``).
 
     One thread reads, for all clients of this process.
 
@@ -184,7 +184,7 @@ class RedisExchange(Exchange):
             from redis.backoff import NoBackoff
             from redis.retry import Retry
         except ImportError:
-            raise ExchangeError("an exchange on Redis needs the package redis: pip install 'wsref[redis]'") from None
+            raise ExchangeError("an exchange on Redis needs the package redis: pip install redis") from None
         self._stream, self._key = f"{key}:lines", key
         self._max_lines, self._recent = max_lines, recent
         self._timeout, self._patience, self._name_lifetime = timeout, patience, name_lifetime

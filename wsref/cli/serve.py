@@ -94,8 +94,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     add(
         "--exchange",
         metavar="URL",
-        help="share the chat with other servers through Redis, such as redis://127.0.0.1:6379/0 (pip install "
-        "'wsref[redis]')",
+        help="share the chat with other servers through Redis, such as redis://127.0.0.1:6379/0 (pip install redis)",
     )
     add(
         "--reuse-port",

@@ -25,7 +25,7 @@ class Ticketed(Echo):
 
 
 def origins(host: str, ports: list[int]) -> list[str]:
-    """Return the origins of a front end as browsers write them: for each port over http, then over https.
+    """Return the origins of a front end as browsers write them: one port after the other, first http, then https.
 
     Browsers leave out the port if it is the scheme's own: 80 for http, 443 for https.
 

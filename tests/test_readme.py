@@ -45,7 +45,8 @@ def is_excerpt(excerpt: str, output: str) -> bool:
 
 def test_the_picture_that_decode_draws(capsys):
     assert main(["decode", "8185", "37fa213d", "7f9f4d5158"]) == 0
-    assert is_excerpt(shown("python -m wsref decode 8185 37fa213d 7f9f4d5158"), capsys.readouterr().out)
+    out, err = capsys.readouterr()
+    assert is_excerpt(shown("python -m wsref decode 8185 37fa213d 7f9f4d5158"), err + out)
 
 
 def test_the_trace(serve):

@@ -190,11 +190,13 @@ class TestChecking:
             ("x = 1\n1 / 0", "ZeroDivisionError: division by zero\n{path}, line 2: 1 / 0"),
             (
                 "def header_size(second):\n    return SIZES[second]",
-                "header_size(0) raises NameError: name 'SIZES' is not defined\n{path}, line 2: return SIZES[second]",
+                "header_size(0) raises NameError: name 'SIZES' is not defined; it must return 2\n"
+                "{path}, line 2: return SIZES[second]",
             ),
             pytest.param(
                 f"def header_size(second):\n    raise ValueError('{'x' * 9999}')",
-                f"header_size(0) raises ValueError: {'x' * 500}...\n{{path}}, line 2: raise ValueError('{'x' * 82}",
+                f"header_size(0) raises ValueError: {'x' * 500}...; it must return 2\n"
+                f"{{path}}, line 2: raise ValueError('{'x' * 82}",
                 id="long",
             ),
             ("def header_size(second):\n    raise SystemExit", "SystemExit\n{path}, line 2: raise SystemExit"),

@@ -72,7 +72,12 @@ def expect(function: Callable[..., Any], *arguments: object, gives: object, why:
         why: The reason, for the case that the function returns another value.
     """
     text = call_text(function, *arguments)
-    got = call(function, *arguments)
+    try:
+        got = call(function, *arguments)
+    except Wrong as wrong:
+        if wrong.__cause__ is None:  # of an argument that checks its calls
+            raise
+        raise Wrong(f"{wrong}; it must return {show(gives)}") from wrong.__cause__
     if got != gives:
         because = f": {why}" if why else ""
         raise Wrong(f"{text} must return {show(gives)}, not {show(got)}{because}")

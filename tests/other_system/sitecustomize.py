@@ -65,9 +65,9 @@ if SYSTEM == "windows":
 
     socket.socket.setsockopt = setsockopt  # type: ignore[method-assign]
 
-if SYSTEM == "slow":
+if SYSTEM == "slow" and not hasattr(threading.Thread.run, "__wrapped__"):  # conftest.py may be the second to import it
     pauses = random.Random()  # the tests seed the other one
-    PAUSE, BETWEEN, CHANCE = 0.4, 0.1, 0.1  # seconds, seconds, and of each call
+    PAUSE, BETWEEN, CHANCE = 0.4, 0.3, 0.1  # seconds, seconds, and of each call
     may_pause_from = time.monotonic()
 
     def perhaps_pause():

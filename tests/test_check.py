@@ -726,12 +726,47 @@ class TestTheCommandLine:
                 for option in ("--baseline", "--write-baseline", "--json", "--junit", "--markdown", "--html")
             ),
             (["--spec", "a", "--except", "*"], "--except leaves no case"),
+            *(
+                (["--client", "--run", "x {url}", *option], f"{option[0]} would have no effect: --run ends with")
+                for option in (["--once"], ["--idle", "5"], ["--idle", "60"])
+            ),
+            (["--client", "--jobs", "4"], "--jobs would have no effect: it is for --run"),
+            *(
+                (["--broken", "any-path", *option], f"{option[0]} would have no effect: --broken serves until Ctrl-C")
+                for option in (["--json", "a"], ["--only", "6"], ["--client"], ["--spec", "a"], ["--timeout", "1"])
+            ),
+            *(
+                (["--list", *option], f"{option[0]} would have no effect: --list lists the cases")
+                for option in (["--json", "a"], ["--first"], ["--broken", "any-path"], ["--jobs", "1"])
+            ),
+            (["--list", "ws://127.0.0.1/"], "URL would have no effect: --list lists the cases"),
+            (["--list", "--client", "--large"], "--large would have no effect: --client serves cases to clients"),
+            (
+                ["ws://a/", "--baseline", "a", "--write-baseline", "b"],
+                "--baseline would have no effect: --write-baseline",
+            ),
+            (["--gallery", "--list"], "--list would have no effect: --gallery lists the broken servers"),
+            (["--gallery", "--only", "6"], "--only would have no effect: --gallery lists the broken servers"),
         ],
     )
     def test_usage_errors_say_what_is_wrong_and_exit_with_2(self, capsys, arguments, complaint):
         code, out, err = run(capsys, *arguments)
         assert (code, out) == (2, "")
         assert complaint in err
+
+    def test_options_of_tls_without_tls_are_usage_errors(self, capsys, certificate, tmp_path):
+        insecure, cafile = ["--insecure"], ["--cafile", certificate[0]]
+        spec = tmp_path / "spec"
+        spec.write_text(json.dumps({"outdir": str(tmp_path / "out"), "servers": [{"url": "ws://127.0.0.1:1/"}]}))
+        for where in (["ws://127.0.0.1:1/"], ["--spec", str(spec)]):
+            for option in (insecure, cafile):
+                code, out, err = run(capsys, *where, *option)
+                assert (code, out) == (2, "")
+                assert f"{option[0]} would have no effect: it is for wss://, and this is ws://" in err
+        assert not (tmp_path / "out").exists()
+        code, _, err = run(capsys, "wss://127.0.0.1:1/", *insecure, *cafile)
+        assert code == 2
+        assert "--cafile would have no effect: --insecure accepts any certificate" in err
 
     def test_the_gallery_is_a_list_of_symptoms_and_v_tells_the_bugs(self, capsys):
         code, out, err = run(capsys, "--gallery")

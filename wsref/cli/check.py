@@ -81,11 +81,11 @@ def _run(options: argparse.Namespace) -> int:
         }
         if len(left_out) == len(cases):
             raise ValueError("--except leaves no case")
+        check_options.refuse_unused(options)
         if options.gallery:
             return list_gallery(verbose=options.verbose)
         if options.list:
             return list_cases([case for case in cases if case.id not in left_out], verbose=options.verbose)
-        _refuse_unused(options)
         if options.broken:
             return serve_broken(options.broken, options.port or 0)
         if options.cafile is not None:
@@ -93,6 +93,8 @@ def _run(options: argparse.Namespace) -> int:
         if options.spec and not options.client:
             return check_all(cases, left_out, options)
         target = None if options.client else _target(options, options.url)
+        if target is not None:
+            check_options.refuse_without_tls(options, [target])
         files = ReportFiles({kind: getattr(options, kind) for kind in ReportFiles.KINDS})
     except ValueError as error:
         parser.error(str(error))
@@ -106,47 +108,6 @@ def _run(options: argparse.Namespace) -> int:
         return _grade_clients(order, options, files) if options.client else check(order, options, files)
     except ValueError as error:
         parser.error(str(error))
-
-
-def _refuse_unused(options: argparse.Namespace) -> None:
-    """Refuse options that would have no effect: the user means something else.
-
-    Raises:
-        ValueError: Names one of them.
-    """
-    for_clients = {
-        "--run": options.command is not None,
-        "--once": options.once,
-        "--idle": options.idle != check_options.IDLE,
-        "--certfile": options.certfile is not None,
-        "--keyfile": options.keyfile is not None,
-        "--host": options.host is not None,
-    }
-    for_servers = {
-        "URL": options.url is not None,
-        "--header": bool(options.header),
-        "--origin": options.origin is not None,
-        "--subprotocol": bool(options.subprotocol),
-        "--insecure": options.insecure,
-        "--cafile": options.cafile is not None,
-        "--large": options.large,
-    }
-    for_one = {
-        "URL": options.url is not None,
-        "--baseline": options.baseline is not None,
-        "--write-baseline": options.write_baseline is not None,
-        **{f"--{kind}": getattr(options, kind) is not None for kind in ReportFiles.KINDS},
-    }
-    if options.broken:
-        unused, why = {**for_clients, **for_servers}, "--broken serves until Ctrl-C: grade it from another terminal"
-    elif options.client:
-        unused, why = for_servers, "--client serves cases to clients"
-    elif options.spec and any(for_one.values()):
-        unused, why = for_one, "--spec grades the servers of its file, and writes the reports to their folder, outdir"
-    else:
-        unused, why = {**for_clients, "--port": options.port is not None}, "it is for --client, which grades clients"
-    for name in (name for name, is_given in unused.items() if is_given):
-        raise ValueError(f"{name} would have no effect: {why}")
 
 
 def _target(options: argparse.Namespace, url: str | None) -> Target:
@@ -235,7 +196,7 @@ def check(order: Order, options: argparse.Namespace, files: ReportFiles) -> int:
             target,
             cases,
             timeout=options.timeout,
-            jobs=options.jobs,
+            jobs=options.jobs or check_options.JOBS,
             echo=not options.no_echo,
             max_time=options.max_time,
             is_enough=_is_enough(options, order),
@@ -293,6 +254,7 @@ def check_all(cases: list[Case], left_out: dict[str, str], options: argparse.Nam
     if not spec.servers:
         raise CommandError(f'{options.spec} has no "servers"; for a fuzzingserver.json, add --client')
     targets = [(name, _target(options, url)) for name, url in spec.servers]
+    check_options.refuse_without_tls(options, [target for _, target in targets])
     folder, code = AutobahnFolder(spec.outdir, options.version), 0
     for name, target in targets:
         on_report = functools.partial(folder.add, name, close_codes={})

@@ -24,6 +24,7 @@ from ..check.clients.grader import Grader, Listeners, Plan
 from ..check.clients.plays import ClientCase
 from ..check.runner import NotAnswering, Report, stopping_at_ctrl_c
 from ..check.verdict import Outcome
+from .check_options import IDLE, JOBS
 from .report_files import AutobahnFolder, Progress
 from .serve import explained_bind_errors, tls_context
 from .terminal import CommandError, print_to_stderr
@@ -165,7 +166,7 @@ def _run_command(grader: Grader, desk: Desk, command: list[str]) -> int:
         over = threading.Event()
         threading.Thread(target=_watch, args=(run, desk, over), daemon=True).start()
         try:
-            run.play(options.jobs, note)
+            run.play(options.jobs or JOBS, note)
         finally:
             over.set()
     desk.deliver(grader, run.session, run.stopped, interrupted=interrupted.is_set())
@@ -220,12 +221,13 @@ def _reason_to_stop(desk: Desk, end: float) -> str:
 
 def _deliver_stalled(grader: Grader, desk: Desk) -> bool:
     """Publish the report on each client that did not come back; return whether there is one."""
-    stalled = [s for s in list(grader.sessions.values()) if not s.is_over and s.idle_seconds() > desk.options.idle]
+    idle = desk.options.idle or IDLE
+    stalled = [s for s in list(grader.sessions.values()) if not s.is_over and s.idle_seconds() > idle]
     for session in stalled:
         session.is_over = True  # also one that played no case: another client may need its place
     stalled = [session for session in stalled if session.has_come]
     for session in stalled:
-        desk.deliver(grader, session, f"the client did not come back for {desk.options.idle:g} s")
+        desk.deliver(grader, session, f"the client did not come back for {idle:g} s")
     return bool(stalled)
 
 

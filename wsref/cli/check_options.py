@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from ..check import report
 from ..check.cases import CASES
 from ..check.clients.cases import CLIENT_CASES
 from ..check.gallery import BROKEN
+from ..check.session import Target
 from ..check.verdict import Level
 from ..protocol.spec import TOKEN
 from .terminal import port, seconds
+
+#: The default of --jobs.
+JOBS = 4
 
 #: Seconds: the default of --idle.
 IDLE = 60.0
@@ -134,7 +139,7 @@ def _add_connection(group: argparse._ArgumentGroup) -> None:
         default=3.0,
         help="the time to wait for each answer, four times as long after a very large head (default: %(default)g)",
     )
-    add("--jobs", metavar="N", type=_jobs, default=4, help="the number of cases at a time (default: %(default)d)")
+    add("--jobs", metavar="N", type=_jobs, help=f"the number of cases at a time (default: {JOBS})")
     add(
         "--header",
         metavar="'NAME: VALUE'",
@@ -174,8 +179,7 @@ def _add_clients(group: argparse._ArgumentGroup) -> None:
         "--idle",
         metavar="SECONDS",
         type=seconds,
-        default=IDLE,
-        help="with --client: report a client that does not come back for so long (default: %(default)g)",
+        help=f"with --client: report a client that does not come back for so long (default: {IDLE:g})",
     )
     add("--certfile", metavar="FILE", help="with --client: speak TLS (wss) with this certificate chain, in PEM")
     add("--keyfile", metavar="FILE", help="with --client: the private key, in PEM, if it is not in the certfile")
@@ -250,3 +254,64 @@ def _word(text: str) -> str:
     if not re.fullmatch(r"[!-+\--~]+", text):
         raise argparse.ArgumentTypeError(f"this is one word of printable ASCII, without commas, not {text!a}")
     return text
+
+
+# -- Options without an effect ---------------------------------------------------------------------
+
+FOR_CLIENTS = ("command", "once", "idle", "certfile", "keyfile", "host", "port")
+FOR_SERVERS = ("url", "header", "origin", "subprotocol", "insecure", "cafile", "large")
+FOR_ONE_SERVER = ("url", "baseline", "write_baseline", "json", "junit", "markdown", "html")
+CHOOSING_CASES = ("until", "only", "large", "left_out", "level")
+
+
+def refuse_unused(options: argparse.Namespace) -> None:
+    """Refuse options that would have no effect: the user means something else.
+
+    Raises:
+        ValueError: Names one of them.
+    """
+    given = [name for name, value in vars(options).items() if value != options.parser.get_default(name)]
+
+    def refuse(names: Iterable[str], why: str) -> None:
+        for name in given:
+            if name in names:
+                raise ValueError(f"{_flag(name)} would have no effect: {why}")
+
+    if options.gallery:
+        refuse({*given} - {"gallery", "verbose"}, "--gallery lists the broken servers")
+    elif options.list:
+        refuse({*given} - {"list", "client", "verbose", *CHOOSING_CASES}, "--list lists the cases, and plays none")
+    elif options.broken:
+        refuse({*given} - {"broken", "port"}, "--broken serves until Ctrl-C: grade it from another terminal")
+    if options.write_baseline is not None:
+        refuse(["baseline"], "--write-baseline accepts all failures of this run, and keeps the reasons in its file")
+    if options.client:
+        refuse(FOR_SERVERS, "--client serves cases to clients")
+        if options.command is None:
+            refuse(["jobs"], "it is for --run; without it, clients choose how many cases they play at a time")
+        else:
+            refuse(["once", "idle"], "--run ends with the report on its command")
+        return
+    if options.spec:
+        refuse(FOR_ONE_SERVER, "--spec grades the servers of its file, and writes the reports to their folder, outdir")
+    if not options.broken:
+        refuse(FOR_CLIENTS, "it is for --client, which grades clients")
+
+
+def refuse_without_tls(options: argparse.Namespace, targets: Sequence[Target]) -> None:
+    """Refuse options of TLS that would have no effect on these servers.
+
+    Raises:
+        ValueError: Names one of them.
+    """
+    given = ["--insecure"] * options.insecure + ["--cafile"] * (options.cafile is not None)
+    if given and not any(target.secure for target in targets):
+        raise ValueError(f"{given[0]} would have no effect: it is for wss://, and this is ws://")
+    if len(given) > 1:
+        raise ValueError("--cafile would have no effect: --insecure accepts any certificate")
+
+
+def _flag(name: str) -> str:
+    """Return the flag of an option, as the user wrote it."""
+    known = {"url": "URL", "command": "--run", "left_out": "--except"}
+    return known.get(name, f"--{name.replace('_', '-')}")

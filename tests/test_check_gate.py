@@ -604,6 +604,38 @@ class TestTheEnd:
         assert code == 2
         assert "only one report can go to standard output" in err
 
+    @pytest.mark.parametrize("kind", FORMATS)
+    @pytest.mark.parametrize("flag", ["--baseline", "--write-baseline"])
+    def test_a_report_does_not_overwrite_a_baseline(self, tmp_path, capsys, flag, kind):
+        known, link = tmp_path / "known.txt", tmp_path / "link"
+        known.write_text("6.length.126  our bug 7\n")
+        link.symlink_to(known)
+        code, out, err = run(capsys, "ws://127.0.0.1:1/", flag, str(known), f"--{kind}", str(link))
+        assert (code, out) == (2, "")
+        assert f"a report to {link} would overwrite the file of {flag}" in err
+        assert known.read_text() == "6.length.126  our bug 7\n"
+
+    def test_a_report_does_not_overwrite_a_certificate_a_key_or_a_spec(self, tmp_path, capsys, certificate):
+        spec = tmp_path / "spec"
+        spec.write_text("{}")
+        tls = ["--certfile", certificate[0], "--keyfile", certificate[1]]
+        for arguments, files in (
+            (["wss://127.0.0.1:1/", "--cafile", certificate[0]], {"--cafile": certificate[0]}),
+            (["--client", *tls], {"--certfile": certificate[0], "--keyfile": certificate[1]}),
+            (["--client", "--spec", str(spec)], {"--spec": str(spec)}),
+        ):
+            for flag, file in files.items():
+                before = Path(file).read_bytes()
+                code, out, err = run(capsys, *arguments, "--json", file)
+                assert (code, out) == (2, "")
+                assert f"a report to {file} would overwrite the file of {flag}" in err
+                assert Path(file).read_bytes() == before
+
+    def test_a_device_may_be_a_baseline_and_a_report(self, capsys):
+        code, _, err = run(capsys, "ws://127.0.0.1:1/", "--baseline", os.devnull, "--json", os.devnull)
+        assert code == 2
+        assert "cannot grade ws://127.0.0.1:1/" in err
+
 
 #: The attributes that the schemas of Jenkins (xunit-plugin, junit-10.xsd) and of pytest require and allow.
 REQUIRED = {"testsuite": {"name", "tests", "failures", "errors"}, "testcase": {"name"}}

@@ -95,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
         target = None if options.client else _target(options, options.url)
         if target is not None:
             check_options.refuse_without_tls(options, [target])
-        files = ReportFiles({kind: getattr(options, kind) for kind in ReportFiles.KINDS})
+        files = ReportFiles({kind: getattr(options, kind) for kind in ReportFiles.KINDS}, _other_files(options))
     except ValueError as error:
         parser.error(str(error))
     order = Order(target, cases, left_out)
@@ -123,6 +123,18 @@ def _target(options: argparse.Namespace, url: str | None) -> Target:
     secrets = tuple(value for _, value in options.header if len(value) > 3)
     target = parse_target(url, verify=not options.insecure, cafile=options.cafile)
     return replace(target, headers=tuple(headers), secrets=secrets)
+
+
+def _other_files(options: argparse.Namespace) -> dict[str, str | None]:
+    """Return the files of the options that no report may overwrite."""
+    return {
+        "--baseline": options.baseline,
+        "--write-baseline": options.write_baseline,
+        "--spec": options.spec,
+        "--cafile": options.cafile,
+        "--certfile": options.certfile,
+        "--keyfile": options.keyfile,
+    }
 
 
 def _named(glob: str, options: argparse.Namespace) -> Sequence[Case]:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, TextIO
 
 from ..check import report
@@ -32,8 +33,9 @@ class ReportFiles:
 
     Args:
         files: Kind to file; ``-``: standard output; None: no such report.
+        others: Flag to file, of the files that a report must not overwrite; None: the flag is not given.
     Raises:
-        ValueError: Two reports go to one file, or to standard output.
+        ValueError: Two reports go to one file, or to standard output, or a report would overwrite one of the others.
         CommandError: A file cannot be written.
     """
 
@@ -45,12 +47,17 @@ class ReportFiles:
         "html": lambda result, version, date: report.as_html(result, version=version, date=date),
     }
 
-    def __init__(self, files: Mapping[str, str | None]) -> None:
+    def __init__(
+        self, files: Mapping[str, str | None], others: Mapping[str, str | None] = MappingProxyType({})
+    ) -> None:
         self._files = {kind: file for kind, file in files.items() if file is not None}
+        taken = {os.path.realpath(file): flag for flag, file in others.items() if file and not _is_special(file)}
         names = ["-" if file == "-" else os.path.realpath(file) for file in self._files.values()]
         for file, name in zip(self._files.values(), names, strict=True):
             if names.count(name) > 1:
                 raise ValueError(f"only one report can go to {'standard output' if file == '-' else file}")
+            if flag := taken.get(name):
+                raise ValueError(f"a report to {file} would overwrite the file of {flag}")
             if file != "-":
                 self.require_writable(file)
 

@@ -28,6 +28,7 @@ import pytest
 from conftest import DEADLINE, free_port, wait_until
 
 import wsref
+from wsref.check.case import Verdict
 from wsref.check.cases import matches
 from wsref.check.clients.agents import NO_ECHO, PROBE, Session
 from wsref.check.clients.autobahn import SAME, behaviour, parse_spec, same_as
@@ -37,10 +38,11 @@ from wsref.check.clients.gallery import BROKEN_CLIENTS
 from wsref.check.clients.grader import MAX_CONNECTIONS, Grader, Listeners, Plan
 from wsref.check.clients.plays import ClientCase
 from wsref.check.clients.reference import Failure, NotOpened, ReferenceClient
-from wsref.check.clients.session import parse_request
+from wsref.check.clients.session import Agent, Client, ClientWire, parse_request
 from wsref.check.codec import PING, PONG, TEXT
 from wsref.check.gallery import reference
-from wsref.check.runner import NotAnswering, Report
+from wsref.check.runner import NotAnswering, Report, judge
+from wsref.check.session import parse_target
 from wsref.check.verdict import Level, Outcome
 from wsref.cli.main import main
 
@@ -386,6 +388,83 @@ class TestRequests:
     def test_path_and_query(self, target, path, agent):
         request = parse_request(f"GET {target} HTTP/1.1\r\n\r\n".encode())
         assert (request.path, request.query.get("agent")) == (path, agent)
+
+
+class TestTheRequest:
+    """A request that the RFCs allow is right, and another one is not"""
+
+    def judged(self, name: str, headers: str, target: str = "ws://127.0.0.1:9001/") -> Outcome:
+        """The outcome of a case about a request with these headers."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            wire = ClientWire(ours, parse_target(target), DEADLINE)
+            request = parse_request(f"GET / HTTP/1.1\r\n{headers}\r\n\r\n".encode())
+            (case,) = select(only=[name])
+            verdict = Verdict(case, Outcome.PASS)
+            judge(verdict, lambda: case.play.run(Client(wire, request, Agent())))
+        return verdict.outcome
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            *("a.example", "127.0.0.1:9001", "localhost:", "a_b~c:1", "%C3%A9.example", "!$&'()*+,;=.example:9001"),
+            *("[::1]", "[2001:db8::192.0.2.1]:9001", "[fe80::1%25eth0]:9001", "[fe80::1%25eth%2F0]"),
+            *("[v1.fe80::1+en1]", "[vF.a:b!$&'()*+,;=]:80"),
+        ],
+    )
+    def test_a_host_of_rfc_3986_is_right(self, host):
+        assert self.judged("c1.host.one", f"Host: {host}") is Outcome.PASS
+
+    @pytest.mark.parametrize(
+        "host",
+        [
+            *(
+                "",
+                "a b",
+                "a/b",
+                "user@a.example",
+                "http://a.example",
+                "a:b",
+                "a:1:2",
+                "::1",
+                "[::1",
+                "[]",
+                "[fe80::1%25]",
+            ),
+            *("[fe80::1%eth0]", "[v1.]", "[v.a]", "a\r\nHost: a"),
+        ],
+    )
+    def test_another_host_is_wrong(self, host):
+        assert self.judged("c1.host.one", f"Host: {host}") is Outcome.FAIL
+
+    @pytest.mark.parametrize(
+        ("target", "host", "outcome"),
+        [
+            ("ws://a/", "a", Outcome.PASS),
+            ("wss://a/", "a", Outcome.PASS),
+            ("ws://a:9001/", "a:9001", Outcome.PASS),
+            ("ws://a:9001/", "a", Outcome.FAIL),
+            ("ws://a:443/", "a", Outcome.FAIL),
+            ("wss://a:80/", "a", Outcome.FAIL),
+        ],
+    )
+    def test_only_the_default_port_may_be_left_out(self, target, host, outcome):
+        assert self.judged("c1.host.port", f"Host: {host}", target) is outcome
+
+    @pytest.mark.parametrize(
+        ("value", "outcome"),
+        [
+            (r'permessage-deflate; client_max_window_bits="1\5"', Outcome.PASS),
+            (r'permessage-deflate; client_max_window_bits="15"', Outcome.PASS),
+            (r'permessage-deflate; client_max_window_bits="1\ 5"', Outcome.FAIL),
+            (r'permessage-deflate; client_max_window_bits="15\"', Outcome.FAIL),
+        ],
+    )
+    def test_a_quoted_parameter_may_have_backslashes(self, value, outcome):
+        headers = f"Sec-WebSocket-Extensions: {value}"
+        assert self.judged("c3.extensions.grammar", headers) is outcome
+        if outcome is Outcome.PASS:
+            assert self.judged("c3.extensions.deflate", headers) is outcome
 
 
 def ask(grader: Grader, path: str) -> list[str | bytes]:

@@ -25,7 +25,7 @@ def offer(client: Client) -> dict[str, str]:
         name, *parameters = (part.strip() for part in element.split(";"))
         if name == NAME:
             pairs = (parameter.partition("=") for parameter in parameters)
-            return {key.strip(): value.strip(' "') for key, _, value in pairs}
+            return {key.strip(): value.strip(' "').replace("\\", "") for key, _, value in pairs}
     raise Skipped("the client does not offer permessage-deflate")
 
 

@@ -16,7 +16,8 @@ from .session import Client
 #: Returns what is wrong with a request, in words; "": nothing.
 Judge = Callable[[Client], str]
 
-TOKEN = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+TCHAR = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
+TOKEN = rf"{TCHAR}+"
 
 
 def _number(client: Client, name: str) -> str:
@@ -34,16 +35,26 @@ def _faults(part: str) -> Judge:
     return lambda client: "; ".join(fault for fault in client.request.faults if part in fault)
 
 
+#: A name, an IPv6 address, perhaps with a zone, or an address of the future; then perhaps a port.  RFC 3986 §3.2.2
+#: and RFC 6874 §2.
+HOST = re.compile(
+    r"""([0-9A-Za-z\-._~%!$&'()*+,;=]+
+        |\[[0-9A-Fa-f:.]+(%25[0-9A-Za-z\-._~%]+)?\]
+        |\[[vV][0-9A-Fa-f]+\.[0-9A-Za-z\-._~!$&'()*+,;=:]+\])
+        (:[0-9]*)?""",
+    re.VERBOSE,
+)
+
+
 def _host(client: Client) -> str:
     hosts = client.request.lines("Host")
-    if len(hosts) == 1 and not re.fullmatch(r"([0-9A-Za-z.\-_~%]+|\[[0-9A-Fa-f:.]+\])(:[0-9]*)?", hosts[0]):
-        return f"Host: {hosts[0]}"
-    return _number(client, "Host")
+    return f"Host: {hosts[0]}" if len(hosts) == 1 and not HOST.fullmatch(hosts[0]) else _number(client, "Host")
 
 
 def _host_port(client: Client) -> str:
     host, port = client.request.lines("Host")[:1] or [""], client.wire.port
-    return "" if host[0].endswith(f":{port}") or port == 80 else f"Host: {host[0]}, for the port {port}"
+    is_default = port == (443 if client.wire.is_secure else 80)
+    return "" if host[0].endswith(f":{port}") or is_default else f"Host: {host[0]}, for the port {port}"
 
 
 def _body(client: Client) -> str:
@@ -162,7 +173,9 @@ def _protocols(client: Client) -> str:
     return f"the subprotocols {', '.join(names)}: one of them twice" if len(set(names)) < len(names) else ""
 
 
-EXTENSION = rf'{TOKEN}([ \t]*;[ \t]*{TOKEN}([ \t]*=[ \t]*({TOKEN}|"{TOKEN}"))?)*'
+#: A token, also after its backslashes are gone.
+QUOTED = rf'"(\\?{TCHAR})+"'
+EXTENSION = rf"{TOKEN}([ \t]*;[ \t]*{TOKEN}([ \t]*=[ \t]*({TOKEN}|{QUOTED}))?)*"
 
 
 def _extensions(client: Client) -> str:
@@ -188,7 +201,7 @@ def _offer(client: Client) -> str:
             continue
         names = [parameter.partition("=")[0].strip() for parameter in parameters]
         for parameter in parameters:
-            key, equals, value = (part.strip(' "') for part in parameter.partition("="))
+            key, equals, value = (part.strip(' "').replace("\\", "") for part in parameter.partition("="))
             if key not in KNOWN or names.count(key) > 1:
                 return f"the offer {offer!r}: {key}"
             pattern = KNOWN[key]

@@ -182,6 +182,11 @@ class ClientWire(Wire):
         """The port of the grader."""
         return self._target.port
 
+    @property
+    def is_secure(self) -> bool:
+        """Whether the connection uses TLS."""
+        return self._target.secure
+
     def is_quiet(self, seconds: float) -> bool:
         """Return whether no byte arrives for some time."""
         with contextlib.suppress(Silence):

@@ -166,9 +166,23 @@ class Greets(ReferenceClient):
         self.send_frame(PONG, b"unsolicited")
 
 
+class GreetsInWords(ReferenceClient):
+    """Sends a message of its own first, as a client does that logs in or subscribes."""
+
+    def open(self) -> None:
+        super().open()
+        self.on_message(TEXT, b"hello, server")  # compressed, if that is agreed
+
+
 class NeverEchoes(ReferenceClient):
     def on_message(self, opcode: int, message: bytes) -> None:
         pass
+
+
+class GreetsInWordsOnly(NeverEchoes):
+    def open(self) -> None:
+        super().open()
+        self.send_frame(TEXT, b"hello, server")
 
 
 class Listener(ReferenceClient):
@@ -284,7 +298,7 @@ class ManyHeaders(ReferenceClient):
 LEGAL = [
     *(EndsTcpAtAFault, LastPing, Greets, NeverEchoes, Listener, NoDeflate, DemandsOfDeflate, Subprotocols),
     *(SmallLimit, Fragments, PlainEcho, EmptyClose, ClosesWithReason, AbsoluteTarget, OneToken),
-    *(CountsPackets, ManyHeaders, SaysWhy, AnswersAfterTheClose, OffersMore),
+    *(CountsPackets, ManyHeaders, SaysWhy, AnswersAfterTheClose, OffersMore, GreetsInWords, GreetsInWordsOnly),
 ]
 
 
@@ -304,6 +318,9 @@ class TestFairness:
             (SaysWhy, ["c6.masked.text", "c6.rsv.text-001", "c7.utf-8.bad-ff", "c9.rsv.ping"]),
             (AnswersAfterTheClose, ["c8.after", "c8.close.1000"]),
             (OffersMore, ["c3.extensions", "c9.message.hello"]),
+            (GreetsInWords, ["c1.head.order", "c6.length.126", "c6.stream", "c7.fragments.pings-between"]),
+            (GreetsInWords, ["c9.decline.works", "c9.message.context-between", "c9.takeover.client"]),
+            (GreetsInWordsOnly, ["c6.stream"]),
         ],
     )
     def test_a_legal_client_does_not_fail_the_must_that_its_behaviour_is_about(self, client, names):

@@ -23,7 +23,7 @@ NO_DEFLATE = "the client does not offer permessage-deflate, which is legal"
 
 
 def probe(client: Client) -> None:
-    """Find out whether the client echoes messages, unless the caller said that it does not."""
+    """Find out whether the client echoes messages, unless the caller said that it does not, and whether it greets."""
     wire = client.open()
     if client.agent.echo is not None:
         return
@@ -36,6 +36,7 @@ def probe(client: Client) -> None:
             if received.opcode < CLOSE and received.payload == message:
                 client.agent.echo = True
                 return
+            client.agent.unasked |= received.opcode < CLOSE
     except Failed:
         return
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ..case import Play
 from ..codec import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, Frame
+from ..session import Deadline
 from ..verdict import Failed, Skipped
 from .frames import letters
 from .plays import INTEROP, MUST, SHOULD, ClientRule, client_cases_of, refuses, take_pongs, takes
@@ -79,13 +80,17 @@ class Session:
         self.wire.send(as_server(opcode, self.compress(payload), rsv=4))
 
     def expect(self, opcode: int, payload: bytes) -> None:
-        """Expect a message, compressed or not; pass over Pongs."""
+        """Expect a message, compressed or not; pass over Pongs, and over messages that answer nothing."""
         wanted, deadline = Frame(opcode, payload), self.wire.deadline_for(len(payload))
-        while (received := self.wire.message_for(wanted, deadline)).opcode == PONG:
+        while (received := self._next(wanted, deadline)).opcode == PONG or self.wire.answers_nothing(received, wanted):
             pass
+        self.wire.compare(received, wanted)
+
+    def _next(self, wanted: Frame, deadline: Deadline) -> Frame:
+        received = self.wire.message_for(wanted, deadline)
         if received.rsv & 4 and received.opcode in (TEXT, BINARY):
             received = Frame(received.opcode, self._inflate(received.payload))
-        self.wire.compare(received, wanted)
+        return received
 
     def _inflate(self, payload: bytes) -> bytes:
         if self._fresh_in:

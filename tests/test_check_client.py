@@ -37,7 +37,7 @@ from wsref.check.clients.command import ENOUGH_REPLAYS, CommandRun, parse_comman
 from wsref.check.clients.gallery import BROKEN_CLIENTS
 from wsref.check.clients.grader import MAX_CONNECTIONS, Grader, Listeners, Plan
 from wsref.check.clients.plays import ClientCase
-from wsref.check.clients.reference import Failure, NotOpened, ReferenceClient
+from wsref.check.clients.reference import Disconnected, Failure, NotOpened, ReferenceClient
 from wsref.check.clients.session import Agent, Client, ClientWire, parse_request
 from wsref.check.codec import PING, PONG, TEXT
 from wsref.check.gallery import reference
@@ -174,6 +174,27 @@ class GreetsInWords(ReferenceClient):
         self.on_message(TEXT, b"hello, server")  # compressed, if that is agreed
 
 
+class ClosesAfterOneMessage(ReferenceClient):
+    """Echoes one message, and begins the closing handshake."""
+
+    def on_message(self, opcode: int, message: bytes) -> None:
+        super().on_message(opcode, message)
+        self.send_frame(8, b"\x03\xe8")
+        self.end_tcp()
+        raise Disconnected
+
+
+class ClosesAtOnce(ReferenceClient):
+    """Says one thing, and begins the closing handshake."""
+
+    def open(self) -> None:
+        super().open()
+        self.send_frame(TEXT, b"42")
+        self.send_frame(8, b"\x03\xe8")
+        self.end_tcp()
+        raise Disconnected
+
+
 class NeverEchoes(ReferenceClient):
     def on_message(self, opcode: int, message: bytes) -> None:
         pass
@@ -299,6 +320,7 @@ LEGAL = [
     *(EndsTcpAtAFault, LastPing, Greets, NeverEchoes, Listener, NoDeflate, DemandsOfDeflate, Subprotocols),
     *(SmallLimit, Fragments, PlainEcho, EmptyClose, ClosesWithReason, AbsoluteTarget, OneToken),
     *(CountsPackets, ManyHeaders, SaysWhy, AnswersAfterTheClose, OffersMore, GreetsInWords, GreetsInWordsOnly),
+    *(ClosesAfterOneMessage, ClosesAtOnce),
 ]
 
 
@@ -321,6 +343,8 @@ class TestFairness:
             (GreetsInWords, ["c1.head.order", "c6.length.126", "c6.stream", "c7.fragments.pings-between"]),
             (GreetsInWords, ["c9.decline.works", "c9.message.context-between", "c9.takeover.client"]),
             (GreetsInWordsOnly, ["c6.stream"]),
+            (ClosesAfterOneMessage, ["c7.ping", "c7.fragments.two-messages", "c9.works.hello", "c9.message.context"]),
+            (ClosesAtOnce, ["c6.stream", "c6.sends", "c7.ping", "c8.code.bad-999", "c9.works.hello"]),
         ],
     )
     def test_a_legal_client_does_not_fail_the_must_that_its_behaviour_is_about(self, client, names):

@@ -13,30 +13,37 @@ from ..runner import Capabilities, Report
 from ..session import Target
 from ..verdict import Failed, Level, Outcome
 from .plays import ClientCase
-from .session import Agent, Client, as_server
+from .session import NORMAL, Agent, Client, as_server
 
 #: The reasons for cases that are not played.
 NO_NUMBER = "it has no number: /next and --run play it too"
 NOT_REACHED = "the client did not come for it"
 NO_ECHO = "the client does not echo messages"
+CLOSES = "the client closes connections by itself, which is legal"
 NO_DEFLATE = "the client does not offer permessage-deflate, which is legal"
 
 
 def probe(client: Client) -> None:
-    """Find out whether the client echoes messages, unless the caller said that it does not, and whether it greets."""
-    wire = client.open()
-    if client.agent.echo is not None:
+    """Find out whether the client echoes messages, unless the caller said that it does not.
+
+    The first connection also shows whether the client greets, and whether it closes by itself.
+    """
+    wire, agent = client.open(), client.agent
+    if agent.echo is not None:
         return
+    agent.echo = False
     message = f"Hello {os.urandom(4).hex()}".encode()
-    wire.send(as_server(TEXT, message))
-    client.agent.echo = False
-    deadline = wire.deadline_for()
     try:
-        while (received := wire.message(deadline)).opcode != CLOSE:
-            if received.opcode < CLOSE and received.payload == message:
-                client.agent.echo = True
-                return
-            client.agent.unasked |= received.opcode < CLOSE
+        for payload in (message, message + b" again"):
+            wire.send(as_server(TEXT, payload))
+            deadline = wire.deadline_for()
+            while (received := wire.message(deadline)).payload != payload:
+                if received.opcode == CLOSE:
+                    agent.closes = received.code in NORMAL
+                    agent.echo = agent.echo and not agent.closes
+                    return
+                agent.unasked |= received.opcode < CLOSE
+            agent.echo = True
     except Failed:
         return
 
@@ -152,7 +159,7 @@ class Session:
     def skip_reason(self, case: ClientCase) -> str:
         """Return the reason why this case does not apply to the client; "": it applies, or nothing is known."""
         if case.echo and self.agent.echo is False:
-            return NO_ECHO
+            return CLOSES if self.agent.closes else NO_ECHO
         if case.deflate and self.agent.offers_deflate is False:
             return NO_DEFLATE
         return ""
@@ -189,6 +196,8 @@ class Session:
         words = [
             "it echoes messages"
             if self.agent.echo is not False
+            else "it closes connections by itself: cases of an echo are skipped"
+            if self.agent.closes
             else "it echoes no messages: cases of an echo are skipped"
         ]
         words.append("offers permessage-deflate" if self.agent.offers_deflate else "does not offer permessage-deflate")

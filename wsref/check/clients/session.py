@@ -34,6 +34,9 @@ from ..verdict import Failed, Skipped
 #: Bytes of a request's head that the grader reads.
 MAX_HEAD = 64 * 1024
 
+#: The codes of a Close that reports no error.
+NORMAL = (None, 1000, 1001)
+
 #: Seconds.  After the verdict the grader ends the connection in order, and waits so long for the client's end.
 FAREWELL = 1.0
 
@@ -131,6 +134,7 @@ class ClientWire(Wire):
 
     Attributes:
         masking_keys: Of the frames so far, at most 4096.
+        may_close: Whether the client may close at any time, as it did before.
         close_code: Of the client's Close; None: no Close, or no code.
     """
 
@@ -140,6 +144,7 @@ class ClientWire(Wire):
     def __init__(self, sock: socket.socket, target: Target, timeout: float) -> None:
         super().__init__(sock, target, timeout)
         self.masking_keys: deque[bytes] = deque(maxlen=4096)
+        self.may_close = False
         self.close_code: int | None = None
         self._sent_close = False
 
@@ -176,6 +181,15 @@ class ClientWire(Wire):
     def awaits_pong(self, payload: bytes) -> None:
         """Note that a Pong with this payload is no unsolicited one, for a Ping that is sent in pieces."""
         self._ping_payloads.add(payload)
+
+    def skip_if_its_own(self, received: Frame) -> None:
+        """Skip the case if this is a Close that answers nothing, from a client that closes by itself.
+
+        Raises:
+            Skipped: It is.
+        """
+        if self.may_close and received.opcode == CLOSE and received.code in NORMAL:
+            raise Skipped(f"the client closes connections by itself ({received})")
 
     @property
     def port(self) -> int:
@@ -220,6 +234,7 @@ class Agent:
     Attributes:
         echo: Whether it echoes messages; None: not known yet.
         unasked: Whether it sends messages that answer nothing, such as a greeting.
+        closes: Whether it closes connections by itself, before the second message.
         keys: Its last values of Sec-WebSocket-Key.
         first_masks: The masking keys of the first frames of its last connections.
         offers_deflate: Whether a request offered permessage-deflate; None: no request yet.
@@ -228,6 +243,7 @@ class Agent:
     name: str = ""
     echo: bool | None = None
     unasked: bool = False
+    closes: bool = False
     keys: deque[str] = field(default_factory=lambda: deque(maxlen=1024))
     first_masks: deque[bytes] = field(default_factory=lambda: deque(maxlen=1024))
     offers_deflate: bool | None = None
@@ -290,6 +306,7 @@ class Client:
         """Note that the grader sent this 101: the connection is a WebSocket now."""
         self.wire.opening = parse_answer(head)
         self.wire.unasked = self.agent.echo is False or self.agent.unasked
+        self.wire.may_close = self.agent.closes
         return self.wire
 
     def open(self, *more: str) -> ClientWire:
@@ -324,7 +341,7 @@ class Client:
                     raise Failed(str(received), "the message back")
         except Ended:
             raise Failed("it ended TCP", "an open connection") from None
-        if received.code not in (None, 1000, 1001):
+        if received.code not in NORMAL:
             raise Failed(str(received), "an open connection")
         raise Skipped(f"the client closes connections by itself ({received})")
 
@@ -352,6 +369,6 @@ class Client:
             received = None
         if received is None or wire.received()[len(self.request.head) :].startswith(b"GET "):
             return
-        if received.opcode == CLOSE and received.code not in (None, 1000, 1001):
+        if received.opcode == CLOSE and received.code not in NORMAL:
             return
         raise Failed(f"it opens the WebSocket: it sent {received}", wanted)

@@ -383,6 +383,26 @@ def test_an_endless_ping_is_no_message_and_ends_no_run(monkeypatch):
         assert not wire.has_received_a_message()
 
 
+def test_of_a_message_without_end_no_more_is_kept_than_any_case_needs(monkeypatch):
+    monkeypatch.setattr(Wire, "MAX_RECEIVED", 1 << 20)
+    with wire_that_receives(frame(TEXT, b"", fin=False, key=None)) as (wire, theirs):
+        wire.timeout = DEADLINE
+        piece = frame(CONTINUATION, bytes(1 << 16), fin=False, key=None)
+        thread = threading.Thread(target=theirs.sendall, args=(piece * 17,))
+        thread.start()
+        with pytest.raises(Failed, match="more than 1 MiB that the grader did not request"):
+            wire.message()
+        thread.join()
+
+
+def test_of_frames_with_faults_no_more_faults_are_kept_than_a_report_needs(monkeypatch):
+    monkeypatch.setattr(session, "MAX_FAULTS", 10)
+    with wire_that_receives(frame(TEXT, b"x", rsv=7, key=None) * 1000) as (wire, _):
+        for _ in range(1000):
+            assert wire.frame(DEADLINE).faults
+        assert wire.faults == ["RSV bits 111 are set (RFC 6455 §5.2)"] * 10
+
+
 def served(*frames: bytes) -> bytes:
     return b"".join(frames)
 

@@ -45,6 +45,9 @@ from .verdict import Failed, Skipped
 #: Bytes.  The largest answer or message that the grader keeps; no case needs so much.
 MAX_RECEIVED = 64 * 1024 * 1024
 
+#: Faults of the server's frames that the grader keeps of one connection, the first ones.
+MAX_FAULTS = 1000
+
 #: Bytes.  The largest body of a response that the grader keeps.
 MAX_BODY = 8 * 1024 * 1024
 
@@ -314,7 +317,7 @@ class Wire:
     Attributes:
         timeout: Seconds to wait for each answer.
         recorded: The chunks that passed, in order: whether the grader sent the chunk, and its bytes.
-        faults: The rules that the server's frames broke so far, each with its section.
+        faults: The rules that the server's frames broke so far, each with its section; about MAX_FAULTS at most.
         opening: The answer to the handshake; None: no handshake is complete.
         unasked: Whether to pass over messages that answer nothing.  A server that does not echo, greets, or
             sends the time may send any message at any time.
@@ -338,7 +341,8 @@ class Wire:
         self.faults: list[str] = []
         self.opening: Answer | None = None
         self.passed_over = 0
-        self._fragments: list[Frame] = []  # of the incomplete message
+        self._first: Frame | None = None  # of the incomplete message
+        self._message = bytearray()  # the payloads of its frames so far
         self._got_close = False
         self.was_reset = False
         self._beside = ""  # in words, the last frame that answers nothing
@@ -512,9 +516,12 @@ class Wire:
         self._record(False, data)
         self._ended = not data
         self._buffer += data
-        if len(self._buffer) > self.MAX_RECEIVED:
-            raise Failed(f"it sent more than {self.MAX_RECEIVED >> 20} MiB that the grader did not request")
+        self._check_size(self._buffer)
         return True
+
+    def _check_size(self, received: bytearray) -> None:
+        if len(received) > self.MAX_RECEIVED:
+            raise Failed(f"it sent more than {self.MAX_RECEIVED >> 20} MiB that the grader did not request")
 
     def _receive_more(self, deadline: Deadline) -> bool:
         """Wait for more bytes.
@@ -645,8 +652,12 @@ class Wire:
         received, size = parsed
         del self._buffer[:size]
         self._got_close |= received.opcode == CLOSE
-        self.faults += received.faults
+        self._note_faults(*received.faults)
         return received
+
+    def _note_faults(self, *faults: str) -> None:
+        if len(self.faults) < MAX_FAULTS:
+            self.faults += faults
 
     def frames(self, deadline: Deadline | None = None) -> Iterator[Frame]:
         """Yield all frames until the end of TCP.
@@ -699,13 +710,14 @@ class Wire:
         for received in self.frames(deadline):
             if received.opcode >= 8:
                 return received
-            if self._fragments and received.opcode:
-                self.faults.append("a new message begins inside a message (RFC 6455 §5.4)")
-            self._fragments.append(received)
+            if self._first and received.opcode:
+                self._note_faults("a new message begins inside a message (RFC 6455 §5.4)")
+            self._first = first = self._first or received
+            self._message += received.payload
+            self._check_size(self._message)
             if received.fin:
-                pieces, self._fragments = self._fragments, []
-                payload = b"".join(piece.payload for piece in pieces)
-                return Frame(pieces[0].opcode, payload, True, pieces[0].rsv)
+                payload, self._first, self._message = bytes(self._message), None, bytearray()
+                return Frame(first.opcode, payload, True, first.rsv)
         raise Ended("it ended TCP")
 
     # -- Expectations ------------------------------------------------------------

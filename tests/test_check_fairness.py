@@ -378,8 +378,10 @@ def test_a_server_that_limits_the_connections_is_graded_by_one_case_at_a_time():
     assert {outcome for outcome, _ in found.values()} == {Outcome.PASS}
 
 
-def test_a_case_that_the_server_answers_by_429_is_skipped(monkeypatch):
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+def test_a_case_that_the_server_answers_by_429_or_503_is_skipped(monkeypatch, status):
     monkeypatch.setattr(session, "PAUSES", (0.001,))  # here no pause makes it answer otherwise
+    monkeypatch.setattr(runner, "PAUSES", (0.001,))
 
     class LimitsRequests(ReferenceServer):
         number = 0
@@ -388,14 +390,64 @@ def test_a_case_that_the_server_answers_by_429_is_skipped(monkeypatch):
             LimitsRequests.number += 1
             if LimitsRequests.number > 12:
                 self.read_head()
-                self.answer("429 Too Many Requests", "Content-Length: 0", "Connection: close")
+                self.answer(status, "Content-Length: 0", "Connection: close")
                 raise Disconnected
             return super().open()
 
     with serving_a(LimitsRequests) as url:
         report = grade(parse_target(url), select(only=["2.connection.*", "6.length.*", "1.header.*"]), jobs=1)
     assert report.failed == []
-    assert "429 Too Many Requests" in {v.case.id: v.why for v in report.verdicts}["6.length.126"]
+    assert f"it limits the number of requests ({status})" in {v.case.id: v.why for v in report.verdicts}["6.length.126"]
+
+
+@pytest.mark.parametrize("status", ["", "503 Service Unavailable"])
+def test_a_case_is_played_again_if_the_server_turned_its_client_away(status):
+    class TurnsAwaySome(ReferenceServer):
+        """Has no place for every fifth client."""
+
+        numbers = itertools.count()
+
+        def open(self):
+            number = next(TurnsAwaySome.numbers)
+            if number > 20 and number % 5 == 0:
+                if status:
+                    self.read_head()
+                    self.answer(status, "Content-Length: 0", "Connection: close")
+                raise Disconnected
+            return super().open()
+
+    found = outcomes(TurnsAwaySome, "1.header.*", "2.connection.*", "4.accept.*", "6.length.1*")
+    assert {name: verdict for name, verdict in found.items() if verdict[0] is not Outcome.PASS} == {}
+
+
+def test_a_server_that_turns_a_second_client_away_gets_time_to_notice_that_the_first_has_left():
+    class OneClient(ReferenceServer):
+        is_busy = False
+
+        def handle(self):
+            if OneClient.is_busy:
+                return
+            OneClient.is_busy = True
+            super().handle()
+            threading.Event().wait(0.03)  # a slow server's pace
+            OneClient.is_busy = False
+
+    found = outcomes(OneClient, "1.header.*", "1.flood.*", "2.connection.*", "4.accept.*", "8.close.well-formed")
+    assert {name: verdict for name, verdict in found.items() if verdict[0] is not Outcome.PASS} == {}
+
+
+def test_a_request_that_ends_the_server_is_blamed_also_if_it_gets_no_answer():
+    class DiesOfAHeader(ReferenceServer):
+        def validate(self, request):
+            if request.lines("connection") == ["upgrade"]:
+                self.server.socket.shutdown(socket.SHUT_RDWR)  # as when a process ends
+                raise Disconnected
+            super().validate(request)
+
+    with serving_a(DiesOfAHeader) as url:
+        report = grade(parse_target(url), select(only=["2.connection.*"]), jobs=1)
+    assert [(v.case.id, v.crashed) for v in report.failed] == [("2.connection.lower-case", True)]
+    assert report.stopped == "2.connection.lower-case ended the server: it accepts no connection now"
 
 
 def test_a_slow_body_is_played_again_alone():

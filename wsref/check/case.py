@@ -93,6 +93,7 @@ class Verdict:
             whether the grader sent it, and its bytes.  Empty received bytes: the server ended TCP.
         seconds: The duration of the case.
         unanswered: For a failure, whether the server did not answer, or did not take a connection.
+        turned_away: Whether the server may have refused the client only because of other clients or requests.
         cut_off: Whether TCP ended on an open WebSocket without a Close.
         crashed: For a failure, whether the case ended the server.
         unasked: Whether it was known during the case that the server sends messages that answer nothing.
@@ -106,6 +107,7 @@ class Verdict:
     recorded: list[list[tuple[bool, bytes]]] = field(default_factory=list)
     seconds: float = 0.0
     unanswered: bool = False
+    turned_away: bool = False
     cut_off: bool = False
     crashed: bool = False
     unasked: bool = False

@@ -22,8 +22,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .case import Case, Needs, Verdict
-from .codec import BINARY, CLOSE, TEXT, Frame, frame, text, upgrade
-from .session import NoConnection, Peer, Silence, Target, Wire, hide, without_secrets
+from .codec import BINARY, CLOSE, TEXT, Frame, frame, printable, text, upgrade
+from .session import PAUSES, NoConnection, Peer, Silence, Target, Wire, hide, without_secrets
 from .verdict import Failed, Level, Outcome, Skipped
 
 #: An offer that every server with permessage-deflate can accept unchanged.
@@ -36,10 +36,8 @@ ENOUGH_REPLAYS = 4
 #: The reasons why the caller ends a run before its last case.
 FIRST, OUT_OF_TIME = "--first: a case failed", "--max-time: the time is over"
 
-#: The reason to skip a case that the server answers by 429, but not each handshake.
-LIMITED = (
-    "it limits the number of requests (429 Too Many Requests), which is legal: --jobs 1 sends fewer, or raise its limit"
-)
+#: The reason to skip a case that the server answers by 429 or 503, but not each handshake.
+LIMITED = "it limits the number of requests ({}), which is legal: --jobs 1 sends fewer, or raise its limit"
 
 #: The reason for no echo if the caller did not want the server to get a message.
 NO_ECHO_FLAG = "--no-echo"
@@ -66,6 +64,7 @@ class Capabilities:
         no_head: Why the head of its 101 cannot be read; "": it can.
         deflate: Whether it agrees on permessage-deflate.
         concurrent: Whether it serves a second client before the first one leaves.
+        turns_away: Whether it refuses the second client, instead of letting it wait.
     """
 
     baseline_status: int = 0
@@ -77,6 +76,7 @@ class Capabilities:
     no_head: str = ""
     deflate: bool = False
     concurrent: bool = True
+    turns_away: bool = False
 
 
 @dataclass
@@ -185,8 +185,11 @@ def probe(target: Target, *, timeout: float = 3.0, echo: bool = True) -> Capabil
             capabilities.no_echo = _why_no_echo(wire) if echo else NO_ECHO_FLAG
             capabilities.echo = not capabilities.no_echo
             capabilities.unasked = wire.passed_over > 0
-        capabilities.concurrent = _serves_many(peer, capabilities.baseline_status)
+        second = _status_of_second(peer)
+        capabilities.concurrent = second == capabilities.baseline_status
+        capabilities.turns_away = second is not None and not capabilities.concurrent
         peer.close()
+        peer.turns_away = capabilities.turns_away
         if capabilities.echo:
             capabilities.binary = _sends_binary(peer)
             peer.close()
@@ -263,8 +266,8 @@ def _sends_binary(peer: Peer) -> bool:
     return True
 
 
-def _serves_many(peer: Peer, baseline_status: int) -> bool:
-    """Return whether the server serves a second client during the first one's silence."""
+def _status_of_second(peer: Peer) -> int | None:
+    """Return the status that a second client gets during the first one's silence, 0 for the end of TCP; None: none."""
     first = peer.connect()
     first.send(b"GET ")
     second = peer.connect()
@@ -273,11 +276,11 @@ def _serves_many(peer: Peer, baseline_status: int) -> bool:
     try:
         answer = second.answer()
     except Failed:
-        return False
+        return None
     finally:
         first.close()
         second.close()
-    return (answer.status if answer else 0) == baseline_status  # a server with a limit for each address may say 503
+    return answer.status if answer else 0  # a server with a limit for each address may say 503
 
 
 def _serves_as_many(target: Target, can: Capabilities, count: int, timeout: float) -> bool:
@@ -316,6 +319,7 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
         capabilities.echo,
         capabilities.unasked,
         capabilities.concurrent,
+        capabilities.turns_away,
     )
     verdict = Verdict(case, Outcome.PASS, unasked=capabilities.unasked)
 
@@ -328,17 +332,17 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
         judge(verdict, run)
     finally:
         peer.close()
-    if verdict.outcome is Outcome.FAIL and capabilities.baseline_status != 429 and any(map(_says_429, peer.wires)):
-        verdict.outcome, verdict.why = Outcome.SKIP, LIMITED
-        verdict.expected, verdict.unanswered = "", False
+    if verdict.outcome is Outcome.FAIL and peer.wires:
+        received = peer.wires[-1].received()
+        verdict.turned_away = not received and not verdict.unanswered
+        limited = re.match(rb"HTTP/1\.[01] ((429|503) [^\r\n]*)", received)
+        if limited and capabilities.baseline_status != int(limited[2]):
+            verdict.outcome, verdict.why = Outcome.SKIP, LIMITED.format(printable(limited[1].decode("latin-1")))
+            verdict.expected, verdict.unanswered, verdict.turned_away = "", False, True
     verdict.why, verdict.expected = (hide(words, target.secrets) for words in (verdict.why, verdict.expected))
     verdict.cut_off = any(wire.cut_off for wire in peer.wires)
     verdict.recorded = [without_secrets(wire.recorded, target.secrets) for wire in peer.wires]
     return verdict
-
-
-def _says_429(wire: Wire) -> bool:
-    return re.match(rb"HTTP/1\.[01] 429 ", wire.received()) is not None
 
 
 def judge(verdict: Verdict, run: Callable[[], None]) -> None:
@@ -511,6 +515,7 @@ class _Run:
         self._running: set[str] = set()
         self._finished: deque[str] = deque(maxlen=4)  # the last ones
         self._suspects: set[str] = set()  # the cases that ran when the server ended
+        self._let_in = self._turned_away = 0  # cases that a pause helped, and those that none did
         self._failures: list[Verdict] = []
         self.done: dict[str, Verdict] = {}
 
@@ -574,13 +579,14 @@ class _Run:
         After :meth:`stop_early` no case is played: such a failure does not count.
         """
         confirmed = innocent = 0
+        self._let_in = self._turned_away = 0  # alone, a case may be let in
         for failure in self._failures:
             verdict = failure
             if self._report.capabilities.unasked != failure.unasked or (
-                failure.unanswered and (innocent or confirmed < ENOUGH_REPLAYS)
+                (failure.unanswered or failure.turned_away) and (innocent or confirmed < ENOUGH_REPLAYS)
             ):
                 again = self._play(failure.case)
-                if again is None and self._stopped_early:
+                if again is None and self._stopped_early and not failure.turned_away:
                     continue
                 verdict = again or failure
                 confirmed += verdict.outcome is Outcome.FAIL
@@ -607,7 +613,7 @@ class _Run:
         if self._stopped:
             return None
         self._running.add(case.id)
-        verdict = play(case, self._report.target, self._report.capabilities, timeout=self._timeout)
+        verdict = self._play_until_let_in(case)
         if verdict.unanswered or verdict.cut_off:
             with self._looking:  # the first to look stops the run, and the others are suspects
                 if not self._stopped:
@@ -616,6 +622,27 @@ class _Run:
             self.stop_early(FIRST)
         self._running.discard(case.id)
         self._finished.append(case.id)
+        return verdict
+
+    def _play_until_let_in(self, case: Case) -> Verdict:
+        """Play a case, and after pauses again while the server turns its client away.
+
+        A server with a limit may still count a client that has just left.  If no pause ever helps, there is no more.
+        """
+        target, capabilities = self._report.target, self._report.capabilities
+        verdict = play(case, target, capabilities, timeout=self._timeout)
+        for pause in PAUSES:
+            may_help = self._let_in or self._turned_away < ENOUGH_REPLAYS
+            if not verdict.turned_away or not may_help or self._stopped:
+                break
+            time.sleep(pause)
+            again = play(case, target, capabilities, timeout=self._timeout)
+            if not again.recorded:  # it accepts no connection now: was it this case that ended it?
+                verdict.unanswered = True
+                break
+            verdict = again
+            self._let_in += not verdict.turned_away
+        self._turned_away += verdict.turned_away
         return verdict
 
     def _look_after_the_server(self, verdict: Verdict) -> None:

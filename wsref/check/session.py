@@ -237,6 +237,8 @@ class Peer:
         echo: Whether the server echoes messages.
         unasked: Whether the server sends messages that answer nothing: a greeting, the time, another client's words.
         concurrent: Whether the server serves a second client before the first one leaves.
+        turns_away: Whether it refuses the second client, so that each connection comes after a pause, in which it can
+            notice that the one before has left.
     """
 
     target: Target
@@ -245,6 +247,7 @@ class Peer:
     echo: bool = True
     unasked: bool = False
     concurrent: bool = True
+    turns_away: bool = False
     wires: list[Wire] = field(default_factory=list)
 
     def connect(self) -> Wire:
@@ -253,6 +256,7 @@ class Peer:
         Raises:
             Failed: The connection failed.
         """
+        time.sleep(PAUSES[0] * self.turns_away)
         try:
             sock = socket.create_connection((self.target.host, self.target.port), timeout=self.timeout)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -541,6 +541,25 @@ class TestUnaskedMessages:
         assert report.capabilities.unasked
         assert report.failed == []
 
+    def test_what_another_client_says_does_not_end_a_run_until_the_first_failure(self):
+        with running(TellsAll) as server:
+            cases = select(only=["6.length.*", "6.mask.*"])
+            report = grade(parse_target(server.url), cases, is_enough=lambda v: v.outcome is Outcome.FAIL)
+        assert (report.stopped, report.failed) == ("", [])
+        assert played(report) == {case.id for case in cases}
+
+    def test_a_failure_beside_other_cases_ends_such_a_run_if_it_happens_again_alone(self):
+        class TakesUnmasked(ReferenceServer):
+            def on_unmasked(self):
+                pass
+
+        with serving_a(TakesUnmasked) as url:
+            cases = select(only=["6.length.*", "6.mask.missing", "6.rsv.*"])
+            report = grade(parse_target(url), cases, is_enough=lambda v: v.outcome is Outcome.FAIL)
+        assert report.stopped == "--first: a case failed"
+        assert [v.case.id for v in report.failed] == ["6.mask.missing"]
+        assert played(report) < {case.id for case in cases}
+
 
 @pytest.mark.parametrize(
     "kind, advice",

@@ -429,7 +429,8 @@ def grade(
         jobs: The number of cases at a time; 1 if the server does not serve twice as many clients at once.
         echo: Whether to test for an echo server; if not, cases that need an echo are skipped.
         max_time: Seconds after which no further case begins.
-        is_enough: Whether no further case begins after this verdict.  It is called in several threads.
+        is_enough: Whether no further case begins after this verdict.  It is called in several threads.  A failure that
+            may come from the cases beside it is played again first, alone.
         on_verdict: Called with each verdict as it becomes known, in the calling thread.
         on_ctrl_c: Called when Ctrl-C stops the run, as a signal handler.
     Raises:
@@ -451,8 +452,11 @@ def grade(
     with stopping_at_ctrl_c(run.interrupt, on_ctrl_c):
         if not capabilities.concurrent or not _serves_as_many(target, capabilities, 2 * jobs, timeout):
             jobs = 1
-        run.play_together([case for case in cases if not case.play.alone], jobs)
-        run.replay()
+        left = [case for case in cases if not case.play.alone]
+        while left:
+            run.play_together(left, jobs)
+            run.replay(were_together=jobs > 1)
+            left = run.held_back(left)
         run.play_alone([case for case in cases if case.play.alone])
     report.verdicts = [run.done.get(case.id) or Verdict(case, Outcome.UNPLAYED, report.stopped) for case in cases]
     report.seconds = time.monotonic() - began
@@ -511,6 +515,7 @@ class _Run:
         self._is_enough = is_enough
         self._stopped = False
         self._stopped_early = False  # by the caller, not by the server
+        self._is_held = False  # no case begins until the failures so far are played again
         self._looking = threading.Lock()
         self._running: set[str] = set()
         self._finished: deque[str] = deque(maxlen=4)  # the last ones
@@ -573,25 +578,37 @@ class _Run:
             else:
                 running -= 1
 
-    def replay(self) -> None:
+    def replay(self, *, were_together: bool) -> None:
         """Play again, each alone, the failed cases whose failure may not be the server's.
 
         After :meth:`stop_early` no case is played: such a failure does not count.
+
+        Args:
+            were_together: Whether they were played beside other cases.
         """
         confirmed = innocent = 0
         self._let_in = self._turned_away = 0  # alone, a case may be let in
-        for failure in self._failures:
+        failures, self._failures = self._failures, []
+        would_end_the_run, self._is_held = self._is_held and were_together, False
+        for failure in failures:
             verdict = failure
-            if self._report.capabilities.unasked != failure.unasked or (
-                (failure.unanswered or failure.turned_away) and (innocent or confirmed < ENOUGH_REPLAYS)
+            if (
+                would_end_the_run
+                or self._report.capabilities.unasked != failure.unasked
+                or ((failure.unanswered or failure.turned_away) and (innocent or confirmed < ENOUGH_REPLAYS))
             ):
                 again = self._play(failure.case)
-                if again is None and self._stopped_early and not failure.turned_away:
+                if again is None and self._stopped_early:
                     continue
                 verdict = again or failure
                 confirmed += verdict.outcome is Outcome.FAIL
                 innocent += verdict.outcome is not Outcome.FAIL
             self._count(verdict)
+            self._is_held = False
+
+    def held_back(self, cases: Sequence[Case]) -> list[Case]:
+        """Return the cases that have not begun, unless the run has ended."""
+        return [] if self._stopped else [case for case in cases if case.id not in self.done]
 
     def play_alone(self, cases: Sequence[Case]) -> None:
         """Play cases one after the other."""
@@ -610,7 +627,7 @@ class _Run:
         """Play a case, then see whether the server still works; None: the run has ended."""
         if time.monotonic() > self._end:
             self.stop_early(OUT_OF_TIME)
-        if self._stopped:
+        if self._stopped or self._is_held:
             return None
         self._running.add(case.id)
         verdict = self._play_until_let_in(case)
@@ -618,8 +635,8 @@ class _Run:
             with self._looking:  # the first to look stops the run, and the others are suspects
                 if not self._stopped:
                     self._look_after_the_server(verdict)
-        if not verdict.unanswered and self._is_enough(verdict):  # here, before this thread begins another case
-            self.stop_early(FIRST)
+        if self._is_enough(verdict):  # here, before this thread begins another case
+            self._is_held = True
         self._running.discard(case.id)
         self._finished.append(case.id)
         return verdict

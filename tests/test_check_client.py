@@ -623,6 +623,31 @@ class TestServer:
         finally:
             grader.close()
 
+    def test_a_client_that_does_not_read_a_long_report_harms_no_other(self):
+        uncaught, served = [], threading.Event()
+
+        class Served(Grader):
+            def _serve(self, sock):
+                try:
+                    super()._serve(sock)
+                except Exception as error:
+                    uncaught.append(error)
+                finally:
+                    served.set()
+
+        grader = Served(Plan(select(only=["c7.ping.text"]), 0.2), Listeners(page=lambda report: "<p>x" * (2 << 20)))
+        grader.start()
+        try:
+            grader.session("x")
+            with socket.create_connection(("127.0.0.1", grader.target.port)) as idle:
+                idle.sendall(b"GET /report?agent=x HTTP/1.1\r\nHost: a.example\r\n\r\n")
+                assert served.wait(DEADLINE)
+            with wsref.connect(f"{grader.url}/getCaseCount") as ws:
+                assert ws.recv() == "1"
+        finally:
+            grader.close()
+        assert uncaught == []
+
     def test_an_error_of_accept_ends_nothing(self, monkeypatch):
         monkeypatch.setattr("wsref.check.clients.grader.ACCEPT_AGAIN", 0.001)
         grader = Grader(Plan(select(only=["c7.ping.text"])))

@@ -14,6 +14,7 @@ import base64
 import hashlib
 import re
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -316,7 +317,7 @@ class Frame:
         return f"{name} of {len(self.payload)} bytes{unfinished}" + (f": {content}" if self.payload else "")
 
 
-def parse_frame(data: bytes | bytearray, *, from_client: bool = False) -> tuple[Frame, int] | None:
+def parse_frame(data: bytes | bytearray | memoryview, *, from_client: bool = False) -> tuple[Frame, int] | None:
     """Parse one frame, leniently; None: the frame is incomplete.
 
     Args:
@@ -366,3 +367,15 @@ def parse_frame(data: bytes | bytearray, *, from_client: bool = False) -> tuple[
         faults.append(f"RSV bits {first >> 4 & 7:03b} are set (RFC 6455 §5.2)")
     unmasked = mask(payload, key) if key else payload
     return Frame(opcode, unmasked, fin, first >> 4 & 7, tuple(faults), key), at + length
+
+
+def frames_in(data: bytes) -> Iterator[Frame]:
+    """Yield the whole frames at the beginning of these bytes.
+
+    >>> [len(frame.payload) for frame in frames_in(bytes.fromhex("8100 8a01 78 8105 48"))]
+    [0, 1]
+    """
+    rest = memoryview(data)
+    while (parsed := parse_frame(rest)) is not None:
+        yield parsed[0]
+        rest = rest[parsed[1] :]

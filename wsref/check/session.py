@@ -34,6 +34,7 @@ from .codec import (
     Frame,
     declared_length,
     frame,
+    frames_in,
     header_size,
     hex_and_text,
     parse_answer,
@@ -693,14 +694,12 @@ class Wire:
         """Remember payloads: Pongs with those of Pings and Pongs are not unsolicited, and texts may be echoes."""
         joined = b""
         is_short = len(data) <= MAX_NOTED
-        while data and (parsed := parse_frame(data)) is not None:
-            sent, size = parsed
+        for sent in frames_in(data):
             if is_short:
                 joined += sent.payload
                 self._payloads |= {sent.payload, joined, begin_of_inflated(sent.payload), begin_of_inflated(joined)}
             if sent.opcode in (PING, PONG):
                 self._ping_payloads.add(sent.payload)
-            data = data[size:]
 
     def message(self, deadline: Deadline | None = None) -> Frame:
         """Return the next whole message, as one frame, or the next Pong or Close.

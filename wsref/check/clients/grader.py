@@ -28,7 +28,7 @@ from ..case import Verdict
 from ..codec import CLOSE, TEXT, printable
 from ..runner import Report, judge
 from ..session import Deadline, Target
-from ..verdict import Outcome, Skipped
+from ..verdict import Failed, Outcome, Skipped
 from .agents import PROBE, Session
 from .autobahn import Spec, behaviour, choose
 from .plays import ClientCase
@@ -147,8 +147,8 @@ class Grader:
                 wire = ClientWire(sock, self.target, self.plan.timeout)
                 if (request := wire.request(Deadline(REQUEST_TIMEOUT))) is not None:
                     self._route(wire, request)
-        except OSError:
-            pass  # the client is gone
+        except (OSError, Failed):
+            pass  # the client is gone, or reads no more
         finally:
             self._room.release()
 

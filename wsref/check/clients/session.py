@@ -24,8 +24,8 @@ from ..codec import (
     accept_for,
     first_faults,
     frame,
+    frames_in,
     parse_answer,
-    parse_frame,
     printable,
 )
 from ..session import Deadline, Ended, Silence, Target, Wire
@@ -172,11 +172,11 @@ class ClientWire(Wire):
 
     def _note_control(self, data: bytes) -> None:
         if data.startswith(b"HTTP/"):
-            data = data.partition(b"\r\n\r\n")[2]
+            head, _, data = data.partition(b"\r\n\r\n")
+            data = data if head[9:12] == b"101" else b""  # after another status there are no frames
         super()._note_control(data)
-        while self.opening is not None and data and (parsed := parse_frame(data)) is not None:
-            self._sent_close |= parsed[0].opcode == CLOSE
-            data = data[parsed[1] :]
+        if self.opening is not None:
+            self._sent_close |= any(sent.opcode == CLOSE for sent in frames_in(data))
 
     def awaits_pong(self, payload: bytes) -> None:
         """Note that a Pong with this payload is no unsolicited one, for a Ping that is sent in pieces."""

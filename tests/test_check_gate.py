@@ -327,6 +327,11 @@ class TestBaseline:
         assert "11 failures of the baseline" in (tmp_path / "markdown").read_text()
         assert "<dt>baseline</dt><dd>MUST: BINARY" in (tmp_path / "html").read_text()
 
+    def test_a_reason_with_control_characters_leaves_junit_well_formed(self):
+        report = reported(failed("6.length.126", "x"), known=parse(["6.length.126  our \x1bbug\x01"]))
+        root = ElementTree.fromstring(as_junit(report, date="2026-01-01T00:00:00+00:00"))
+        assert root.find(".//skipped").get("message").startswith(r"known: our \x1bbug\x01: MUST failed")
+
     def test_reasons_and_unplayed_lines_are_kept_and_fixed_ones_go(self, tmp_path, capsys):
         file = tmp_path / "known.txt"
         file.write_text("6.length.126\tour bug 7\n6.length.0  was wrong\n3.key.short  until release 2\n")

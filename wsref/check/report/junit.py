@@ -65,7 +65,7 @@ def _as_testcase(suite: ElementTree.Element, verdict: Verdict, report: Report) -
     elif verdict.outcome is Outcome.UNPLAYED:
         ElementTree.SubElement(element, "skipped", message=f"not played: {why}")
     elif verdict.outcome is Outcome.FAIL and known is not None and case.id in known:
-        ElementTree.SubElement(element, "skipped", message=f"known: {known[case.id]}: {failed}")
+        ElementTree.SubElement(element, "skipped", message=printable(f"known: {known[case.id]}: {failed}"))
     elif verdict.outcome is Outcome.FAIL and known is None and case.level is not Level.MUST:
         ElementTree.SubElement(element, "skipped", message=failed)
     elif verdict.outcome is Outcome.FAIL:

@@ -500,6 +500,21 @@ class TestHeaders:
         for report in (out, err, *(file.read_text() for file in tmp_path.iterdir())):
             assert "4711-abc" not in report and b"4711-abc".hex() not in report
 
+    def test_a_secret_that_a_frame_repeats_without_its_scheme_or_in_part_is_hidden(self, tmp_path, capsys):
+        token = "tok\\en'" + "qzjxkvbwQZJXKVBW" * 8  # longer than a reason, and with characters that a text escapes
+
+        class Repeats(ReferenceServer):
+            def on_message(self, opcode, message):
+                self.send_frame(8, b"\x03\xf0bad token " + token.encode()[:100])
+
+        files = report_flags(tmp_path)
+        with serving(Repeats) as url:
+            arguments = [url, "--only", "6.echo", "--only", "7.ping", "--all", "-v", "--trace"]
+            _, out, err = run(capsys, *arguments, "--header", f"Authorization: Bearer {token}", *files)
+        for report in (out, err, *(file.read_text() for file in tmp_path.iterdir())):
+            assert "xkvbwQZ" not in report and b"xkvbwQZ".hex() not in report
+            assert b"xkvbwQZ".hex(" ") not in report
+
     def test_a_secret_that_is_sent_in_pieces_is_hidden_too(self):
         recorded = [(True, b"A: s3c"), (True, b"ret\r\n"), (False, b"s3cret?"), (False, b"")]
         assert without_secrets(recorded, ["s3cret"]) == [(True, b"A: ***\r\n"), (False, b"***?"), (False, b"")]

@@ -20,7 +20,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import AnyStr, ClassVar
 from urllib.parse import urlsplit
 
 from .codec import (
@@ -71,6 +71,9 @@ FIRST_PACKET_ALONE = 0.1
 #: Seconds after a refusal of an ordinary handshake, before the next one: a server that limits the number of clients
 #: may still count those that have just left.
 PAUSES = (0.1, 0.4)
+
+#: Characters of a secret that no report may show, also if the rest is cut off.
+MIN_BEGINNING = 8
 
 #: The payload of a Ping that tests whether the server has failed the connection.
 LIVENESS_PAYLOAD = b"still there?"
@@ -145,14 +148,31 @@ def without_secrets(recorded: list[tuple[bool, bytes]], secrets: Sequence[str]) 
             data = merged.pop()[1] + data
         merged.append((sent, data))
     for secret in sorted(secrets, key=len, reverse=True):
-        merged = [(sent, data.replace(secret.encode(), b"***")) for sent, data in merged]
+        merged = [(sent, _without(secret.encode(), data, b"***")) for sent, data in merged]
     return merged
 
 
 def hide(text: str, secrets: Sequence[str]) -> str:
-    """Return a text with ``***`` for each secret: an answer may repeat what a header said."""
+    r"""Return a text with ``***`` for each secret: an answer may repeat what a header said.
+
+    A text quotes received bytes with backslashes before some of them.
+
+    >>> hide(r"TEXT of 9 bytes: b'a\\b: c3po'", [r"a\b: c3po"]), hide("CLOSE 1008 b'no: 0123456789'", ["0123456789abc"])
+    ("TEXT of 9 bytes: b'***'", "CLOSE 1008 b'no: ***'")
+    """
     for secret in sorted(secrets, key=len, reverse=True):
-        text = text.replace(secret, "***")
+        escaped = secret.replace("\\", "\\\\")
+        for form in (escaped.replace("'", "\\'"), escaped, secret):
+            text = _without(form, text, "***")
+    return text
+
+
+def _without(secret: AnyStr, text: AnyStr, stars: AnyStr) -> AnyStr:
+    """Return a text with stars for a secret, also where only its beginning fits, as in the reason of a Close."""
+    text = text.replace(secret, stars)
+    if secret[:MIN_BEGINNING] in text:
+        for size in range(len(secret) - 1, MIN_BEGINNING - 1, -1):
+            text = text.replace(secret[:size], stars)
     return text
 
 

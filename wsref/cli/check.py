@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import re
 import shutil
 import sys
 import threading
@@ -25,7 +26,7 @@ from ..check.gallery import BROKEN
 from ..check.gallery.reference import serving
 from ..check.report import Ansi
 from ..check.runner import Capabilities, NotAnswering, Report, grade
-from ..check.session import Target, parse_target
+from ..check.session import MIN_BEGINNING, Target, parse_target
 from ..check.verdict import Level, Outcome
 from . import check_clients, check_options
 from .report_files import AutobahnFolder, Progress, ReportFiles, write_whole
@@ -120,9 +121,19 @@ def _target(options: argparse.Namespace, url: str | None) -> Target:
         headers.append(("Origin", options.origin))
     if options.subprotocol:
         headers.append(("Sec-WebSocket-Protocol", ", ".join(options.subprotocol)))
-    secrets = tuple(value for _, value in options.header if len(value) > 3)
+    secrets = tuple(dict.fromkeys(secret for _, value in options.header for secret in _secrets(value)))
     target = parse_target(url, verify=not options.insecure, cafile=options.cafile)
     return replace(target, headers=tuple(headers), secrets=secrets)
+
+
+def _secrets(value: str) -> list[str]:
+    """Return what no report may show of the value of a header: the value, and its long words, such as a token.
+
+    >>> _secrets("Bearer 0123456789"), _secrets("id=1; session=abcdefgh")
+    (['Bearer 0123456789', '0123456789'], ['id=1; session=abcdefgh', 'abcdefgh'])
+    """
+    words = [word for word in re.split("[ ;,=]+", value) if len(word) >= MIN_BEGINNING]
+    return [value] * (len(value) > 3) + words
 
 
 def _other_files(options: argparse.Namespace) -> dict[str, str | None]:

@@ -565,6 +565,10 @@ class TestAutobahn:
             ('{"url": "http://a"}', "ws://"),
             ('{"cases": "3.*"}', "a list"),
             ('{"cases": ["99.*"]}', "no id of Autobahn"),
+            *((f'{{"servers": {value}}}', "a list of objects") for value in ("5", "[5]", '["ws://a/"]', "[{}]", "{}")),
+            *((f'{{"exclude-agent-cases": {value}}}', "an object of names") for value in ("5", '["3.*"]', '"a"')),
+            ('{"exclude-agent-cases": {"a": 5}}', "a list of ids"),
+            ('{"outdir": null}', "the name of a folder"),
             ("{", "Expecting"),
         ],
     )

@@ -148,13 +148,19 @@ def parse_spec(text: str) -> Spec:
         if parts.scheme != "ws" or not parts.hostname:
             raise ValueError(f'"url" begins with ws://, not {url!a}')
         spec.host, spec.port = parts.hostname, parts.port or 80
-    spec.outdir = str(data.get("outdir", spec.outdir))
+    spec.outdir = data.get("outdir", spec.outdir)
+    if not isinstance(spec.outdir, str):
+        raise ValueError(f'"outdir" is the name of a folder, not {spec.outdir!a}')
     spec.cases = _names(data.get("cases", ["*"]), "cases")
     spec.left_out = _names(data.get("exclude-cases", []), "exclude-cases")
-    for agent, names in dict(data.get("exclude-agent-cases", {})).items():
-        spec.left_out_for[str(agent)] = _names(names, "exclude-agent-cases")
-    for server in data.get("servers", []):
-        spec.servers.append((str(server.get("agent", server["url"])), str(server["url"])))
+    left_out_for = data.get("exclude-agent-cases") or {}
+    if not isinstance(left_out_for, dict):
+        raise ValueError(f'"exclude-agent-cases" is an object of names and their ids, not {left_out_for!a}')
+    spec.left_out_for = {agent: _names(names, "exclude-agent-cases") for agent, names in left_out_for.items()}
+    servers = data.get("servers", [])
+    if not isinstance(servers, list) or not all(isinstance(one, dict) and "url" in one for one in servers):
+        raise ValueError(f'"servers" is a list of objects with a "url", not {servers!a}')
+    spec.servers = [(str(server.get("agent", server["url"])), str(server["url"])) for server in servers]
     return spec
 
 

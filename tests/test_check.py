@@ -541,6 +541,8 @@ class TestRunner:
             ("ws://localhost", "localhost", "/", True),
             ("ws://LOCALHOST:80/a?b", "localhost", "/a?b", True),
             ("ws://[::1]:9000/", "[::1]:9000", "/", True),
+            ("ws://[::1%25lo]:9000/", "[::1]:9000", "/", True),
+            ("ws://[fe80::1%eth0]/", "[fe80::1]", "/", False),
             ("ws://127.8.9.1:1/", "127.8.9.1:1", "/", True),
             ("wss://example.com:443", "example.com", "/", False),
             ("wss://example.com:8443?q", "example.com:8443", "/?q", False),
@@ -549,6 +551,24 @@ class TestRunner:
     def test_a_url_has_an_authority_and_a_path(self, url, authority, path, loopback):
         target = parse_target(url)
         assert (target.authority, target.path, target.is_loopback) == (authority, path, loopback)
+
+    @pytest.mark.parametrize("zone", ["%25eth0", "%eth0"])
+    def test_a_zone_reaches_the_socket_and_not_the_server(self, zone, monkeypatch):
+        ours, theirs = socket.socketpair(socket.AF_UNIX)
+        dialled = []
+
+        def connect(address, *_, **__):
+            dialled.append(address)
+            return ours
+
+        monkeypatch.setattr(socket, "create_connection", connect)
+        monkeypatch.setattr(socket.socket, "setsockopt", lambda *_: None)  # no TCP here
+        with theirs:
+            wire = Peer(parse_target(f"ws://[fe80::1{zone}]:9001/")).connect()
+            wire.send(b"GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")
+            assert theirs.recv(1000) == b"GET / HTTP/1.1\r\nHost: [fe80::1]:9001\r\n\r\n"
+            wire.close()
+        assert dialled == [("fe80::1%eth0", 9001)]
 
     def test_a_server_elsewhere_gets_a_warning_first(self, capsys, monkeypatch):
         def refuse(*_: object, **__: object) -> None:

@@ -84,7 +84,7 @@ class Target:
     """The address of the server.
 
     Attributes:
-        host: Name or address, without brackets.
+        host: Name or address, without brackets; with the zone of a link-local address.
         authority: The value of Host: ``127.0.0.1:8765``.
         path: The request target, query included.
         secure: Whether to use TLS (wss).
@@ -209,12 +209,13 @@ def parse_target(url: str, *, verify: bool = True, cafile: str | None = None) ->
     except ValueError:
         raise ValueError(f"the port in {url!a} is not a number from 0 to 65535") from None
     default = {"ws": 80, "wss": 443}[parts.scheme]
-    name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = name = parts.hostname
+    if ":" in host:
+        host = host.replace("%25", "%", 1)  # RFC 6874 §2: a zone follows %25; §3: or a bare %
+        name = f"[{host.partition('%')[0]}]"  # §4: the zone is of no use to the server
     authority = name if port in (None, default) else f"{name}:{port}"
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return Target(
-        parts.hostname, default if port is None else port, authority, path, parts.scheme == "wss", verify, cafile
-    )
+    return Target(host, default if port is None else port, authority, path, parts.scheme == "wss", verify, cafile)
 
 
 class Deadline:
@@ -302,7 +303,7 @@ class Peer:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         try:
-            return context.wrap_socket(sock, server_hostname=self.target.host)
+            return context.wrap_socket(sock, server_hostname=self.target.host.partition("%")[0])
         except BaseException:
             sock.close()
             raise

@@ -107,7 +107,7 @@ class Grader:
         self._socket = socket.create_server((host, port), backlog=128, family=_family(host))
         port = self._socket.getsockname()[1]
         shown = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
-        shown = f"[{shown}]" if ":" in shown else shown
+        shown = f"[{shown.replace('%', '%25')}]" if ":" in shown else shown  # RFC 6874 §2: so a URL has a zone
         self.target = Target(shown, port, f"{shown}:{port}", secure=plan.tls is not None)
         self.url = self.target.url.removesuffix("/")
         self._room = threading.Semaphore(MAX_CONNECTIONS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import errno
 import io
 import json
 import os
@@ -592,6 +593,25 @@ class TestTheEnd:
         with pytest.raises(Exception, match="No space left on device"):
             write_whole(str(file), b"new")
         assert file.read_text() == "old"
+        assert list(tmp_path.iterdir()) == [file]
+
+    @pytest.mark.parametrize("step", ["os.replace", "pathlib.Path.write_bytes"])
+    def test_where_only_the_file_can_be_written_it_is_written_in_place(self, tmp_path, monkeypatch, step):
+        file = tmp_path / "report"
+        file.write_text("old")
+        real = Path.write_bytes
+
+        def only_this_file(path, data):
+            if path.name != "report":
+                raise PermissionError(errno.EACCES, "Permission denied")
+            return real(path, data)
+
+        def mounted(*_):
+            raise OSError(errno.EBUSY, "Device or resource busy")
+
+        monkeypatch.setattr(step, mounted if step == "os.replace" else only_this_file)
+        write_whole(str(file), b"new")
+        assert file.read_text() == "new"
         assert list(tmp_path.iterdir()) == [file]
 
     def test_a_device_can_be_written(self):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import itertools
 import json
@@ -150,8 +151,14 @@ def _is_special(file: str) -> bool:
     return os.path.exists(file) and not os.path.isfile(file) and not os.path.isdir(file)
 
 
+#: Errors of a folder in which no other file can be made, or of a file that is mounted by itself, as in a container.
+ONLY_THE_FILE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.EBUSY, errno.ENAMETOOLONG)
+
+
 def write_whole(file: str, data: bytes) -> None:
     """Write a file wholly or not at all, so that no reader finds a half-written report.
+
+    Where only this file can be written, and not its folder, it is written in place.
 
     Raises:
         CommandError: The file cannot be written.
@@ -162,10 +169,15 @@ def write_whole(file: str, data: bytes) -> None:
         if _is_special(file):
             Path(file).write_bytes(data)
             return
-        part.write_bytes(data)
-        if path.exists():
-            shutil.copymode(path, part)
-        os.replace(part, path)
+        try:
+            part.write_bytes(data)
+            if path.exists():
+                shutil.copymode(path, part)
+            os.replace(part, path)
+        except OSError as error:
+            if error.errno not in ONLY_THE_FILE:
+                raise
+            path.write_bytes(data)
     except OSError as error:
         raise CommandError(f"cannot write {file}: {error.strerror}") from None
     finally:

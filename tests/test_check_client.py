@@ -1020,6 +1020,21 @@ class TestCommandLine:
             with pytest.raises(NotAnswering, match=r"it did not connect in 0\.1 s"):
                 run.find_out()
 
+    @pytest.mark.parametrize("cases", [0, 1])
+    def test_ctrl_c_waits_for_no_client_that_has_not_connected(self, tmp_path, cases):
+        """It ends with 130 and a report, before the first case and after it."""
+        file, log = tmp_path / "client.py", tmp_path / "log"
+        file.write_text(
+            f"import os, signal, time\nlog = open({str(log)!r}, 'a')\nif log.tell() >= {cases}:\n"
+            "    os.kill(os.getppid(), signal.SIGINT)\n    time.sleep(600)\nlog.write('x')\nlog.close()\n" + ECHO
+        )
+        run = f"{PYTHON} {shlex.quote(str(file))} {{url}}"
+        command = [sys.executable, "-m", "wsref", "check", "--client", "--run", run, "--jobs", "1"]
+        done = subprocess.run([*command, *only("c7.ping.text")], capture_output=True, text=True, timeout=2 * DEADLINE)
+        assert done.returncode == 130, done.stderr
+        assert "1 case not played: Ctrl-C" in done.stdout
+        assert "the cases in progress end first" in done.stderr
+
     def test_without_a_client_the_time_ends_too(self, capsys):
         code, out, err = check(capsys, "--port", "0", "--max-time", "0.1", *only(*FEW))
         assert (code, out) == (1, "")

@@ -77,10 +77,10 @@ class CommandRun:
         """Start the command once, and find out whether it connects and echoes.
 
         Raises:
-            NotAnswering: It does not connect.
+            NotAnswering: It does not connect, and the run is not stopped.
         """
         with tempfile.TemporaryFile() as errors:
-            if not self._start(PROBE, errors.fileno()):
+            if not self._start(PROBE, errors.fileno()) and not self._stopped:
                 errors.seek(max(0, errors.seek(0, os.SEEK_END) - 2000))
                 last = errors.read().decode("utf-8", "replace").strip().rpartition("\n")[2]
                 raise NotAnswering(f"it {self._last_end}" + f": {last}" * bool(last))
@@ -131,7 +131,7 @@ class CommandRun:
             self._missing = 0
             return self.session.verdicts[case.id]
         else:
-            verdict = Verdict(case, Outcome.UNPLAYED, f"the client {self._last_end}")
+            verdict = Verdict(case, Outcome.UNPLAYED, self._stopped or f"the client {self._last_end}")
             self._missing += 1
             if self._missing >= ENOUGH_MISSING:
                 self.stop(f"{ENOUGH_MISSING} times in a row the client {self._last_end}")
@@ -156,6 +156,8 @@ class CommandRun:
     def _wait_for(self, case: ClientCase, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + START_TIMEOUT
         while not self.session.has_begun(case.id):
+            if self._stopped:
+                return False  # its case is not in progress
             if process.poll() is not None:
                 self.session.wait_until_begun(case.id, 0.2)  # its request may be under way
                 if not self.session.has_begun(case.id):

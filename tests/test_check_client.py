@@ -1020,6 +1020,28 @@ class TestCommandLine:
             with pytest.raises(NotAnswering, match=r"it did not connect in 0\.1 s"):
                 run.find_out()
 
+    def test_a_second_ctrl_c_leaves_no_client(self, tmp_path):
+        file, log = tmp_path / "client.py", tmp_path / "log"
+        hangs = f"    import os, time\n    print(os.getpid(), file=open({str(log)!r}, 'a'))\n    time.sleep(600)\n"
+        file.write_text(SILENT.partition("    while")[0] + hangs)
+        run = f"{PYTHON} -S -E {shlex.quote(str(file))} {{url}}"
+        command = [sys.executable, "-m", "wsref", "check", "--client", "--no-echo", "--run", run]
+        command += ["--timeout", str(DEADLINE), *only("c7.ping")]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            try:
+                wait_until(lambda: log.exists() and len(log.read_text().split()) > 1)  # the first one shows its echo
+                process.send_signal(signal.SIGINT)
+                while "stopping" not in process.stderr.readline():
+                    pass
+                process.send_signal(signal.SIGINT)
+                assert process.wait(DEADLINE) == 130
+            finally:
+                process.kill()
+        left = [pid for pid in map(int, log.read_text().split()) if Path(f"/proc/{pid}").exists()]
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        assert left == []
+
     @pytest.mark.parametrize("cases", [0, 1])
     def test_ctrl_c_waits_for_no_client_that_has_not_connected(self, tmp_path, cases):
         """It ends with 130 and a report, before the first case and after it."""

@@ -169,6 +169,7 @@ def _run_command(grader: Grader, desk: Desk, command: list[str]) -> int:
             run.play(options.jobs or JOBS, note)
         finally:
             over.set()
+            run.end()
     desk.deliver(grader, run.session, run.stopped, interrupted=interrupted.is_set())
     return 130 if interrupted.is_set() else desk.code
 

@@ -63,10 +63,16 @@ class CommandRun:
         self._stopped = ""
         self._missing = 0  # in a row
         self._last_end = ""  # of a process that did not connect, in words
+        self._processes: set[subprocess.Popen[bytes]] = set()  # that run now
 
     def stop(self, reason: str) -> None:
         """Begin no further case."""
         self._stopped = self._stopped or reason
+
+    def end(self) -> None:
+        """End the processes that still run: a second Ctrl-C does not wait for the threads that would end them."""
+        for process in list(self._processes):
+            end_group(process)
 
     @property
     def stopped(self) -> str:
@@ -148,10 +154,12 @@ class CommandRun:
         except OSError as error:
             self._last_end = f"cannot be started: {error.strerror}"
             return False
+        self._processes.add(process)
         try:
             return self._wait_for(case, process)
         finally:
             end_group(process)
+            self._processes.discard(process)
 
     def _wait_for(self, case: ClientCase, process: subprocess.Popen[bytes]) -> bool:
         deadline = time.monotonic() + START_TIMEOUT

@@ -425,6 +425,16 @@ class TestItEnds:
                 code, out, _ = run(capsys, server.url, "--only", "4", "--only", "6.length", *flags)
                 assert code == 0, out
 
+    def test_the_trusted_certificates_are_read_once_and_not_for_each_connection(self, certificate, monkeypatch):
+        made, make = [], ssl.create_default_context
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        with running(Echo, ssl_context=context) as server:
+            monkeypatch.setattr(ssl, "create_default_context", lambda *_, **__: made.append(1) or make())
+            report = grade(parse_target(server.url, cafile=certificate[0]), FEW)
+        assert report.count(Outcome.PASS) == len(FEW)
+        assert len(made) <= 1
+
     @pytest.mark.parametrize(
         ("answers", "timeout"),
         [

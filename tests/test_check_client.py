@@ -712,6 +712,9 @@ class TestServer:
             first = grader.session("a")
             assert grader.session("b") is not None
             assert grader.session("c") is None
+            for path in ("/next", "/case/c1.host.one", "/runCase?case=1"):
+                with pytest.raises(wsref.HandshakeFailed, match="503"):
+                    ask(grader, f"{path}{'&' if '?' in path else '?'}agent=c")
             first.is_over = True
             assert grader.session("c") is not None
             assert set(grader.sessions) == {"b", "c"}

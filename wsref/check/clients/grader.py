@@ -210,7 +210,7 @@ class Grader:
 
     def _next(self, wire: ClientWire, request: Request, session: Session | None) -> None:
         if session is None or not request.is_upgrade:
-            self._answer_http(wire, request, "")
+            self._answer_http(wire, request, "", is_full=session is None)
         elif (case := session.next_case()) is not None:
             self.play(wire, request, session, case)
         else:
@@ -222,7 +222,7 @@ class Grader:
         if session is not None:
             session.by_number = request.path == "/runCase"
         if case is None or session is None or not request.is_upgrade or not session.begin(case):
-            self._answer_http(wire, request, "")
+            self._answer_http(wire, request, "", is_full=session is None)
         else:
             self.play(wire, request, session, case)
 
@@ -295,9 +295,11 @@ class Grader:
             return self._say(wire, request, "")
         return self._answer_http(wire, request, "")
 
-    def _answer_http(self, wire: ClientWire, request: Request, name: str) -> None:
+    def _answer_http(self, wire: ClientWire, request: Request, name: str, *, is_full: bool = False) -> None:
         session, status, kind, body = self.sessions.get(name), "200 OK", "text/plain", ""
-        if request.is_upgrade:
+        if is_full:
+            status, body = "503 Service Unavailable", f"{MAX_AGENTS} clients are graded now; use the name of one\n"
+        elif request.is_upgrade:
             status, body = "404 Not Found", f"no case is at {request.path}\n"
         elif request.path == "/":
             kind, body = "text/html", resources.files(__package__).joinpath("page.html").read_text("utf-8")

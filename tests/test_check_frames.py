@@ -493,6 +493,14 @@ class TestDeadlines:
                 assert 0 < len(body) < 600, "it took 30 s of bytes"
                 assert set(body) == {ord("x")}
 
+    @pytest.mark.parametrize("width", [1, 8, 9, 16])
+    def test_a_chunked_body_ends_with_its_last_chunk_however_long_the_sizes_are(self, width):
+        chunks = b"".join(b"%0*x;x=y\r\n%b\r\n" % (width, len(piece), piece) for piece in (b"a\n", b"\r\n\r\n", b""))
+        head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+        with wire_that_receives(head + chunks + HEAD + b"Content-Length: 2\r\n\r\nok") as (wire, _):
+            assert wire.answer().body == chunks
+            assert wire.answer().body == b"ok"
+
     def test_other_bytes_do_not_extend_the_wait_for_the_end_of_tcp(self):
         with wire_that_drips(b"", b"x") as (wire, _):
             began = time.monotonic()

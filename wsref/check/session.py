@@ -898,9 +898,11 @@ def _walk_chunks(data: bytearray, at: int) -> tuple[int, bool]:
     (7, False)
     >>> _walk_chunks(bytearray(b"2\r\nab\r\n0\r\nA: b\r\n\r\ntail"), 0)
     (18, True)
+    >>> _walk_chunks(bytearray(b"0000000002\r\n\r\n\r\n0000000000\r\n\r\ntail"), 0)
+    (30, True)
     """
-    while (line := re.compile(rb"([0-9A-Fa-f]{1,8})[^\n]*\n").match(data, at)) is not None:
-        size = int(line[1], 16)
+    while (line := re.compile(rb"(?=[0-9A-Fa-f])0*+([0-9A-Fa-f]{0,8}+)[^\n]*+\n").match(data, at)) is not None:
+        size = int(line[1] or b"0", 16)
         if not size:
             end = re.compile(rb"(?:[^\r\n][^\n]*\n)*\r?\n").match(data, line.end())
             return (end.end(), True) if end else (at, False)

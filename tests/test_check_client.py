@@ -1007,6 +1007,28 @@ class TestCommandLine:
         assert [verdict.outcome for verdict in played] == [Outcome.FAIL] * cases
         assert len((tmp_path / "log").read_text().split()) == cases + ENOUGH_REPLAYS < 2 * cases
 
+    def test_a_case_without_an_answer_does_not_count_if_the_run_stops_before_it_is_played_alone(self, tmp_path):
+        file, verdicts = tmp_path / "silent.py", []
+        file.write_text(SILENT)
+        grader = Grader(Plan(select(only=["c6.length.1", "c7.ping.text"]), 0.05))
+
+        def note(session, verdict):
+            verdicts.append(verdict)
+            if len(verdicts) == 2:
+                run.stop("enough")
+
+        grader._listeners.verdict = note
+        grader.start()
+        try:
+            run = CommandRun(grader, [sys.executable, "-S", "-E", str(file), "{url}"])
+            run.session.agent.echo = True
+            run.play(2, lambda verdict: None)
+            report = grader.report(run.session, stopped=run.stopped)
+        finally:
+            grader.close()
+        assert [verdict.unanswered for verdict in verdicts] == [True, True]
+        assert {(verdict.outcome, verdict.why) for verdict in report.verdicts} == {(Outcome.UNPLAYED, "enough")}
+
     def test_a_command_that_does_not_connect_any_more_ends_the_run(self):
         with grading(select(only=["c6.length"])) as grader:
             run = CommandRun(grader, ["true", "{url}"])

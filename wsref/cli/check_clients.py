@@ -83,6 +83,11 @@ class Desk:
     def note(self, session: Session, verdict: Verdict) -> None:
         """Count a verdict."""
         self.progress.update(verdict)
+        if not (verdict.unanswered and self.options.command):  # which is played again, alone
+            self.look_whether_enough(verdict)
+
+    def look_whether_enough(self, verdict: Verdict) -> None:
+        """End the run if this verdict is enough."""
         if self.is_enough(verdict):
             self.enough.append(verdict.case.id)
 
@@ -157,6 +162,7 @@ def _run_command(grader: Grader, desk: Desk, command: list[str]) -> int:
     def note(verdict: Verdict) -> None:
         if verdict.outcome is Outcome.SKIP or verdict.outcome is Outcome.UNPLAYED:
             desk.progress.update(verdict)  # the grader has seen no connection
+        desk.look_whether_enough(verdict)
 
     with stopping_at_ctrl_c(interrupt, desk.progress.announce_the_end):
         try:

@@ -117,10 +117,14 @@ class CommandRun:
         self._replay(unanswered, on_verdict)
 
     def _replay(self, unanswered: Sequence[Verdict], on_verdict: Callable[[Verdict], None]) -> None:
+        """Play cases again, each alone.  After :meth:`stop` such a failure does not count."""
         confirmed = innocent = 0
         for verdict in unanswered:
-            if not self._stopped and (innocent or confirmed < ENOUGH_REPLAYS):
-                case = next(case for case in self.session.cases if case.id == verdict.case.id)
+            case = next(case for case in self.session.cases if case.id == verdict.case.id)
+            if self._stopped:
+                self.session.forget(case)
+                continue
+            if innocent or confirmed < ENOUGH_REPLAYS:
                 self.session.forget(case)
                 again = self._play(case)
                 verdict = verdict if again.outcome is Outcome.UNPLAYED else again

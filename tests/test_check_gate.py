@@ -811,6 +811,17 @@ class TestUntrustedBytes:
         for name, text in {"stdout": out, "stderr": err, **files}.items():
             assert not RAW.search(text), (name, RAW.search(text))
 
+    def test_a_status_line_of_many_characters_makes_no_long_report(self, tmp_path, capsys):
+        def talk(sock: socket.socket) -> None:
+            sock.recv(65536)
+            sock.sendall(b"HTTP/1.1 200 " + b"!" * 100_000 + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+        with speaking(talk) as url:
+            _, out, _ = run(capsys, url, "--only", "1.host", "--only", "5.plain", "--all", *report_flags(tmp_path))
+        assert "✗ 1.host.missing" in out and " …" in out
+        assert len(out) < 100_000
+        assert max(map(len, (tmp_path / "junit").read_text().splitlines())) < 10_000
+
     def test_an_answer_in_words_is_escaped(self):
         assert len(parse_answer(b"HTTP/1.1 200 OK\r\n" + b"x\r\n" * 100_000 + b"\r\n").faults) == 9
         assert len(parse_request(b"GET / HTTP/1.1\r\n" + b"x\r\n" * 10_000 + b"\r\n").faults) == 9

@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from .case import Case, Needs, Verdict
-from .codec import BINARY, CLOSE, TEXT, Frame, frame, printable, text, upgrade
+from .codec import BINARY, CLOSE, TEXT, Frame, frame, text, upgrade
 from .session import PAUSES, NoConnection, Peer, Silence, Target, Wire, hide, without_secrets
-from .verdict import Failed, Level, Outcome, Skipped
+from .verdict import Failed, Level, Outcome, Skipped, shown
 
 #: An offer that every server with permessage-deflate can accept unchanged.
 OFFER = upgrade("Sec-WebSocket-Extensions: permessage-deflate")
@@ -337,7 +337,7 @@ def play(case: Case, target: Target, capabilities: Capabilities, *, timeout: flo
         verdict.turned_away = not received and not verdict.unanswered
         limited = re.match(rb"HTTP/1\.[01] ((429|503) [^\r\n]*)", received)
         if limited and capabilities.baseline_status != int(limited[2]):
-            verdict.outcome, verdict.why = Outcome.SKIP, LIMITED.format(printable(limited[1].decode("latin-1")))
+            verdict.outcome, verdict.why = Outcome.SKIP, LIMITED.format(shown(limited[1].decode("latin-1")))
             verdict.expected, verdict.unanswered, verdict.turned_away = "", False, True
     verdict.why, verdict.expected = (hide(words, target.secrets) for words in (verdict.why, verdict.expected))
     verdict.cut_off = any(wire.cut_off for wire in peer.wires)

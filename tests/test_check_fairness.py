@@ -400,6 +400,30 @@ def test_a_case_that_the_server_answers_by_429_or_503_is_skipped(monkeypatch, st
     assert f"it limits the number of requests ({status})" in {v.case.id: v.why for v in report.verdicts}["6.length.126"]
 
 
+def test_a_503_of_a_proxy_whose_server_has_ended_does_not_excuse_the_rest(monkeypatch):
+    monkeypatch.setattr(session, "PAUSES", (0.001,))
+    monkeypatch.setattr(runner, "PAUSES", (0.001,))
+
+    class EndsBehindAProxy(ReferenceServer):
+        has_ended = False
+
+        def open(self):
+            if EndsBehindAProxy.has_ended:
+                self.read_head()
+                self.answer("503 Service Unavailable", "Content-Length: 0", "Connection: close")
+                raise Disconnected
+            return super().open()
+
+        def on_unmasked(self):
+            EndsBehindAProxy.has_ended = True
+            super().on_unmasked()
+
+    with serving_a(EndsBehindAProxy) as url:
+        report = grade(parse_target(url), select(only=["6.length.1", "6.mask.missing", "6.rsv.*"]), jobs=1)
+    assert report.is_bad
+    assert report.stopped == "the server no longer answers an ordinary handshake; perhaps since 6.rsv.1"
+
+
 @pytest.mark.parametrize("status", ["", "503 Service Unavailable"])
 def test_a_case_is_played_again_if_the_server_turned_its_client_away(status):
     class TurnsAwaySome(ReferenceServer):

@@ -382,15 +382,18 @@ def _skip_reason(case: Case, capabilities: Capabilities) -> str:
     return "" if able[needs] else needs.value
 
 
-def is_alive(target: Target, capabilities: Capabilities, timeout: float) -> bool:
-    """Return whether the server still answers an ordinary handshake with the same status."""
-    for _ in range(3):
+def is_alive(target: Target, capabilities: Capabilities, timeout: float, *, tries: int = 3) -> bool:
+    """Return whether the server still answers an ordinary handshake with the same status, or by 429.
+
+    A 503 is no sign of life: a proxy may send it for a server that has ended.
+    """
+    for _ in range(tries):
         peer = Peer(target, timeout)
         try:
             wire = peer.connect()
             wire.send(upgrade())
             answer = wire.answer()
-            if (answer.status if answer else 0) == capabilities.baseline_status:
+            if (answer.status if answer else 0) in (capabilities.baseline_status, 429):
                 return True
         except Failed:
             pass
@@ -458,6 +461,7 @@ def grade(
             run.replay(were_together=jobs > 1)
             left = run.held_back(left)
         run.play_alone([case for case in cases if case.play.alone])
+    run.look_whether_it_ended_behind_a_proxy()
     report.verdicts = [run.done.get(case.id) or Verdict(case, Outcome.UNPLAYED, report.stopped) for case in cases]
     report.seconds = time.monotonic() - began
     return report
@@ -661,6 +665,13 @@ class _Run:
             self._let_in += not verdict.turned_away
         self._turned_away += verdict.turned_away
         return verdict
+
+    def look_whether_it_ended_behind_a_proxy(self) -> None:
+        """If cases were skipped for a 503, check that this was a limit, and not the end of the server."""
+        limited = [name for name, verdict in self.done.items() if verdict.turned_away]
+        capabilities = self._report.capabilities
+        if limited and not self._stopped and not is_alive(self._report.target, capabilities, self._timeout, tries=10):
+            self._report.stopped = f"the server no longer answers an ordinary handshake; perhaps since {limited[0]}"
 
     def _look_after_the_server(self, verdict: Verdict) -> None:
         """End the run if the server has ended, or hangs."""

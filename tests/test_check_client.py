@@ -174,6 +174,18 @@ class GreetsInWords(ReferenceClient):
         self.on_message(TEXT, b"hello, server")  # compressed, if that is agreed
 
 
+class SpeaksLater(ReferenceClient):
+    """Sends a message of its own after the second echo."""
+
+    echoed = 0
+
+    def on_message(self, opcode: int, message: bytes) -> None:
+        super().on_message(opcode, message)
+        self.echoed += 1
+        if self.echoed == 2:
+            super().on_message(TEXT, b"by the way")
+
+
 class ClosesAfterOneMessage(ReferenceClient):
     """Echoes one message, and begins the closing handshake."""
 
@@ -320,7 +332,7 @@ LEGAL = [
     *(EndsTcpAtAFault, LastPing, Greets, NeverEchoes, Listener, NoDeflate, DemandsOfDeflate, Subprotocols),
     *(SmallLimit, Fragments, PlainEcho, EmptyClose, ClosesWithReason, AbsoluteTarget, OneToken),
     *(CountsPackets, ManyHeaders, SaysWhy, AnswersAfterTheClose, OffersMore, GreetsInWords, GreetsInWordsOnly),
-    *(ClosesAfterOneMessage, ClosesAtOnce),
+    *(SpeaksLater, ClosesAfterOneMessage, ClosesAtOnce),
 ]
 
 
@@ -343,6 +355,7 @@ class TestFairness:
             (GreetsInWords, ["c1.head.order", "c6.length.126", "c6.stream", "c7.fragments.pings-between"]),
             (GreetsInWords, ["c9.decline.works", "c9.message.context-between", "c9.takeover.client"]),
             (GreetsInWordsOnly, ["c6.stream"]),
+            (SpeaksLater, ["c6.stream", "c7.fragments.two-messages", "c9.message.context"]),
             (ClosesAfterOneMessage, ["c7.ping", "c7.fragments.two-messages", "c9.works.hello", "c9.message.context"]),
             (ClosesAtOnce, ["c6.stream", "c6.sends", "c7.ping", "c8.code.bad-999", "c9.works.hello"]),
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from ..case import Play, Verdict
 from ..codec import CLOSE, TEXT
 from ..runner import Capabilities, Report
-from ..session import Target
+from ..session import Deadline, Target
 from ..verdict import Failed, Level, Outcome
 from .plays import ClientCase
 from .session import NORMAL, Agent, Client, as_server
@@ -22,30 +23,39 @@ NO_ECHO = "the client does not echo messages"
 CLOSES = "the client closes connections by itself, which is legal"
 NO_DEFLATE = "the client does not offer permessage-deflate, which is legal"
 
+#: Seconds for a client to say something by itself, after the echoes on its first connection.
+LATER = 0.2
+
 
 def probe(client: Client) -> None:
     """Find out whether the client echoes messages, unless the caller said that it does not.
 
-    The first connection also shows whether the client greets, and whether it closes by itself.
+    The first connection also shows whether the client sends messages by itself, and whether it closes by itself.
     """
     wire, agent = client.open(), client.agent
     if agent.echo is not None:
         return
     agent.echo = False
     message = f"Hello {os.urandom(4).hex()}".encode()
-    try:
-        for payload in (message, message + b" again"):
+    ours = (message, message + b" again")
+
+    def receive(deadline: Deadline) -> bytes:
+        received = wire.message(deadline)
+        if received.opcode == CLOSE:
+            agent.closes = received.code in NORMAL
+            agent.echo = agent.echo and not agent.closes
+            raise Failed(str(received))
+        agent.unasked |= received.opcode < CLOSE and received.payload not in ours
+        return received.payload
+
+    with contextlib.suppress(Failed):
+        for payload in ours:
             wire.send(as_server(TEXT, payload))
             deadline = wire.deadline_for()
-            while (received := wire.message(deadline)).payload != payload:
-                if received.opcode == CLOSE:
-                    agent.closes = received.code in NORMAL
-                    agent.echo = agent.echo and not agent.closes
-                    return
-                agent.unasked |= received.opcode < CLOSE
+            while receive(deadline) != payload:
+                pass
             agent.echo = True
-    except Failed:
-        return
+        receive(Deadline(LATER))
 
 
 PROBE = ClientCase(

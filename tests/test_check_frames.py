@@ -7,6 +7,7 @@ import contextlib
 import re
 import selectors
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -401,6 +402,26 @@ def test_of_frames_with_faults_no_more_faults_are_kept_than_a_report_needs(monke
         for _ in range(1000):
             assert wire.frame(DEADLINE).faults
         assert wire.faults == ["RSV bits 111 are set (RFC 6455 §5.2)"] * 10
+
+
+def test_tls_that_must_write_before_it_reads_is_not_the_end_of_tcp():
+    class WantsToWrite:
+        """As after a KeyUpdate whose answer does not fit into the send buffer."""
+
+        def __init__(self, sock):
+            self._socket, self._errors = sock, [ssl.SSLWantWriteError()]
+
+        def recv(self, size):
+            if self._errors:
+                raise self._errors.pop()
+            return self._socket.recv(size)
+
+        def __getattr__(self, name):
+            return getattr(self._socket, name)
+
+    with wire_that_receives(frame(TEXT, b"Hello", key=None)) as (wire, _):
+        wire._socket = WantsToWrite(wire._socket)
+        assert wire.message(Deadline(DEADLINE)) == Frame(TEXT, b"Hello")
 
 
 def served(*frames: bytes) -> bytes:

@@ -543,7 +543,7 @@ class Wire:
             return True
         try:
             data = self._socket.recv(1 << 18)
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):  # the last one for a TLS KeyUpdate
             return False
         except OSError as error:
             data, self.was_reset = b"", self.was_reset or isinstance(error, ConnectionResetError)

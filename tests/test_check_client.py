@@ -363,6 +363,21 @@ class TestFairness:
     def test_a_legal_client_does_not_fail_the_must_that_its_behaviour_is_about(self, client, names):
         assert failures(graded(client, select(only=names)), Level.MUST) == {}
 
+    def test_a_client_that_closes_by_itself_is_noticed_also_with_no_echo(self):
+        cases = select(only=["c7.ping", "c6.stream.glued"])
+        grader = Grader(Plan(cases, 2.0, echo=False))
+        grader.start()
+        try:
+            session = grader.session("x")
+            for case in (PROBE, *cases):
+                ClosesAtOnce("127.0.0.1", grader.target.port, f"/case/{case.id}?agent=x").run()
+                session.wait_until_idle(DEADLINE)
+            report = grader.report(session)
+        finally:
+            grader.close()
+        assert failures(report) == {}
+        assert report.count(Outcome.SKIP) == len(cases)
+
     def test_a_client_without_echo_is_graded_on_the_rest(self):
         report = graded(NeverEchoes, select(only=["c6.length", "c7.ping", "c6.masked"]))
         outcomes = {v.case.id: v for v in report.verdicts}

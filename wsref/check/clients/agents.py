@@ -33,9 +33,6 @@ def probe(client: Client) -> None:
     The first connection also shows whether the client sends messages by itself, and whether it closes by itself.
     """
     wire, agent = client.open(), client.agent
-    if agent.echo is not None:
-        return
-    agent.echo = False
     message = f"Hello {os.urandom(4).hex()}".encode()
     ours = (message, message + b" again")
 
@@ -48,14 +45,17 @@ def probe(client: Client) -> None:
         agent.unasked |= received.opcode < CLOSE and received.payload not in ours
         return received.payload
 
+    may_send, agent.echo = agent.echo is None, bool(agent.echo)
     with contextlib.suppress(Failed):
-        for payload in ours:
+        for payload in ours if may_send else ():
             wire.send(as_server(TEXT, payload))
             deadline = wire.deadline_for()
             while receive(deadline) != payload:
                 pass
             agent.echo = True
-        receive(Deadline(LATER))
+        deadline = Deadline(LATER)
+        while True:  # until a Close, or the end of the time
+            receive(deadline)
 
 
 PROBE = ClientCase(

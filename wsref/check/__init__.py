@@ -10,7 +10,7 @@ How the grader works:
 * Legal behaviour passes, even if another behaviour is more common.  A server may refuse with
   any status from 400 to 599.  It may fail a connection by ending TCP without a Close ("SHOULD",
   §7.1.7).  It may decline compression and refuse version 8.  It may limit the size of
-  messages (§10.4), if the limit is above 8 KiB.
+  messages (§10.4), if the limit is above 8 KiB.  It may limit the number of clients and of requests.
 * The grader shares **no code** with the server in this package.  It has its own encoder and
   decoder (:mod:`~wsref.check.codec`), so one mistake cannot hide in both.
 * The grader connects only to the URL from the command line.

@@ -770,6 +770,73 @@ def test_a_line_that_is_chosen_stays_until_the_newest_is_wanted_again(wired: Pag
 
 
 @pytest.mark.slow
+def test_a_picture_never_shows_at_a_line_of_another_subscription(driver: webdriver.Chrome) -> None:
+    """Each subscription counts its lines from 0."""
+    page_bytes = page_with_wire(PAGE.read_bytes())
+    with free_port() as port:
+        handler, subscriptions = with_wire()
+        with started(handler, tap=subscriptions.tap, page=page_bytes, port=port) as server:
+            page = Page(driver, address(server)).is_open()
+            page.fill("text", "one1", Keys.ENTER)
+            page.draws("one1")
+        page.sees("close", "code 1001")
+        page.click("clear")
+        page.click("follow")
+        handler, subscriptions = with_wire()
+        with started(handler, tap=subscriptions.tap, page=page_bytes, port=port):
+            page.click("reconnect")
+            page.is_open()
+            page.fill("text", "two2", Keys.ENTER)
+            page.wait(lambda: any("'two2'" in line for line in page.wire()), "the frame")
+            numbers = driver.execute_script("""
+                window.answers = 0;
+                wire.addEventListener("message", ({data}) => { answers += "svg" in JSON.parse(data); });
+                const lines = Array.from(byId("wire-lines").querySelectorAll("button"));
+                const old = lines.find((line) => line.told.what.includes("one1"));
+                const other = lines.find((line) => line.told.what.includes("two2"));
+                other.click();                  // asks for its picture
+                old.click();                    // before that comes
+                return [old.told.number, other.told.number];
+            """)
+            assert numbers[0] == numbers[1]
+            page.wait(lambda: driver.execute_script("return answers") == 1, "the picture")
+            assert "one1" in page.chosen()
+            page.draws("one1")
+            driver.get("about:blank")
+    driver.get_log("browser")
+
+
+@pytest.mark.slow
+def test_a_burst_of_messages_does_not_end_the_wire(wired: Page) -> None:
+    """The server queues a megabyte for a page: fifty pictures."""
+    wired.driver.execute_script("""
+        const ask = wire.send.bind(wire);
+        let awaitedNow = 0;
+        window.mostAwaited = 0;
+        wire.send = (number) => { mostAwaited = Math.max(mostAwaited, ++awaitedNow); ask(number); };
+        wire.addEventListener("message", ({data}) => { awaitedNow -= "svg" in JSON.parse(data); });
+        for (let n = 100; n < 200; n++) send(`n${n}`, `n${n}`);
+    """)
+    wired.draws("n199")
+    assert "'n199'" in wired.chosen()
+    most, state = wired.driver.execute_script("return [mostAwaited, wire.readyState]")
+    assert state == 1
+    assert most <= 2  # one; but the page's listener asks for the next before the one above counts
+
+
+@pytest.mark.slow
+def test_a_line_that_the_server_no_longer_keeps_is_named_so(wired: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wsref.apps.panel.MAX_KEPT", 2)
+    wired.driver.refresh()
+    wired.is_open()
+    wired.click("follow")
+    wired.click("send-text")
+    wired.wait(lambda: sum("'Hello'" in line for line in wired.wire()) == 2, "both frames")
+    wired.driver.execute_script("byId('wire-lines').querySelector('button').click()")
+    wired.wait(lambda: "no longer this one" in wired["wire-why"].text, "the reason")
+
+
+@pytest.mark.slow
 def test_in_the_wire_list_tab_stops_once_and_the_arrow_keys_move(wired: Page) -> None:
     wired.click("send-text")
     wired.draws("Hello")

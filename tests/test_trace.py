@@ -387,9 +387,16 @@ class TestWire:
                 assert second.frame()[1][:2] == b"\x03\xf0"
                 second.send(close(1008))
 
-    def test_an_unknown_picture_is_not_sent(self, server):
+    def test_an_unknown_picture_is_answered_without_one(self, server):
+        """The page waits for the answer before it asks again."""
         with connected(server, f"/wire?of={TOKEN}") as watcher:
-            for nonsense in ("99", "x", "-1", "9" * 20, "1; drop"):
+            assert self.message(watcher) == {"subscribed": True}
+            watcher.send(text("99"))
+            assert self.message(watcher) == {"number": 99, "svg": None}
+
+    def test_a_request_for_a_picture_that_is_no_number_is_not_answered(self, server):
+        with connected(server, f"/wire?of={TOKEN}") as watcher:
+            for nonsense in ("x", "-1", "9" * 20, "1; drop"):
                 watcher.send(text(nonsense))
             watcher.send(close())
             assert self.message(watcher) == {"subscribed": True}

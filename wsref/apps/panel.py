@@ -77,12 +77,13 @@ class Subscription:
             self._send({**line, "what": "the end of TCP"})
 
     def send_picture(self, number: int) -> None:
-        """Send the picture of the head or frame of this number, if it is still kept."""
+        """Send the picture of the head or frame of this number; ``"svg": null`` if it is no longer kept."""
         with self._lock:
             found = [description for kept, description in self._kept if kept == number]
+        picture: dict[str, object] = {"svg": None}
         if found:
             picture = {"svg": found[0].svg(), "narrow": found[0].svg(narrow=True), "text": found[0].text()}
-            self._send({"number": number, **picture})
+        self._send({"number": number, **picture})
 
     def _send(self, message: dict[str, object]) -> None:
         frame = build_frame(Frame(Opcode.TEXT, json.dumps(message).encode()))

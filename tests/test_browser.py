@@ -285,6 +285,13 @@ def test_200_kilobytes_come_back_equal_and_the_log_does_not_print_them(page: Pag
 
 
 @pytest.mark.slow
+def test_a_long_text_is_cut_and_counted_by_characters_and_not_by_halves_of_them(page: Page) -> None:
+    page.driver.execute_script("send(...arguments, inShort(arguments[0]))", "a" + "\U0001f600" * 400)
+    for what in ("send", "message"):
+        page.sees(what, "a" + "\U0001f600" * 29 + "… (401 characters)")
+
+
+@pytest.mark.slow
 def test_the_log_is_bounded(page: Page) -> None:
     page.driver.execute_script("for (let n = 0; n < 600; n++) send(`number ${n}`, `number ${n}`)")
     page.sees("message", "number 599")

@@ -913,6 +913,26 @@ def test_nothing_scrolls_sideways_on_a_phone(
     assert (width, log_width) == (360, 0)
 
 
+@pytest.mark.slow
+def test_at_320_pixels_a_long_subprotocol_wraps_and_the_drawing_in_words_scrolls(
+    wired: Page, emulate: Callable[..., object]
+) -> None:
+    emulate("setDeviceMetricsOverride", width=320, height=740, deviceScaleFactor=1, mobile=True)
+    wired.click("send-text")
+    wired.draws("Hello")
+    drawing, room = wired.driver.execute_script("""
+        byId("wire-details").open = true;
+        return [byId("wire-text").scrollWidth, byId("wire-text").clientWidth];
+    """)
+    assert drawing > room  # its lines are whole
+    for protocols, words in (("x" * 200, "speaks none of these"), ("x" * 200 + " y", "is not a token")):
+        wired.fill("protocols", protocols, Keys.ENTER)
+        wired.wait(lambda words=words: words in wired["protocols-why"].text, words)
+        wired.wait(wired["over"].is_displayed, "the close")
+        assert wired.driver.execute_script("return document.documentElement.scrollWidth") == 320
+    wired.driver.get_log("browser")
+
+
 COLOURS = """
 const background = (element) => {
   for (let e = element; e; e = e.parentElement) {

@@ -602,6 +602,32 @@ def test_offered_subprotocols_that_the_server_does_not_speak_fail_the_connection
     page.driver.get_log("browser")  # Chromium says why, there only
 
 
+@pytest.mark.slow
+def test_no_list_of_subprotocols_is_too_large_for_the_server(page: Page, caplog: pytest.LogCaptureFixture) -> None:
+    """The page would take a 431 for the answer of a server that speaks none of them."""
+    caplog.set_level(logging.INFO, "wsref")
+    page["protocols"].click()
+    page.driver.execute_cdp_cmd("Input.insertText", {"text": "x" * 20_000})
+    page["protocols"].send_keys(Keys.ENTER)
+    page.sees("note", "The server speaks none of these subprotocols: xxxx")
+    assert "431" not in {record.getMessage().split(" ")[1].rstrip(":") for record in caplog.records}
+    page.driver.get_log("browser")
+
+
+@pytest.mark.slow
+def test_the_page_of_the_grader_says_when_the_grader_has_ended(driver: webdriver.Chrome) -> None:
+    words = [sys.executable, "-m", "wsref", "check", "--client", "--port", "0"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as grader:
+        try:
+            page = Page(driver, next(re.search(r"http://\S+", line)[0] for line in grader.stderr if "http://" in line))
+        finally:
+            grader.kill()  # and with it the spare connections that Chromium has opened
+    page.click("start")
+    page.wait(lambda: page["words"].text == "The grader has ended. Its terminal has the report.", "the reason")
+    assert not page["link"].is_displayed()
+    driver.get_log("browser")
+
+
 ELSEWHERE = """<!doctype html><title>elsewhere</title><script>
 const socket = new WebSocket("URL");
 socket.onopen = () => { document.title = "open"; };

@@ -553,6 +553,18 @@ def test_a_wire_that_never_answers_does_not_keep_the_page_from_its_server(driver
 
 
 @pytest.mark.slow
+def test_a_disconnect_before_the_wire_is_there_keeps_the_page_from_connecting(wired: Page) -> None:
+    wired.driver.execute_script("wire.close(); socket.close()")
+    wired.wait(lambda: wired.driver.execute_script("return wire.readyState + socket.readyState") == 6, "both are over")
+    wired.click("clear")
+    wired.driver.execute_script("byId('reconnect').click(); byId('disconnect').click()")
+    wired.wait(lambda: wired.driver.execute_script("return wireTells"), "the wire")
+    assert wired.log() == [("note", "The page was about to connect, and does not.")]
+    wired.click("reconnect")
+    wired.is_open()
+
+
+@pytest.mark.slow
 def test_the_page_connects_only_when_the_server_knows_its_wire(driver: webdriver.Chrome) -> None:
     """What passes on a connection that is opened before is not told."""
     handler, subscriptions = with_wire()

@@ -136,7 +136,7 @@ class TestCauses:
         words = re.compile(r"\bPython|\brecv\b|\bsendall\b|\w\(\)|b''|wbits|http\.server|\.encode|struct|usegmt")
         assert {case.id: case.hint for case in CASES if words.search(case.hint)} == {}
 
-    def test_a_server_that_opens_no_websocket_is_told_how_many_cases_depend_on_it(self, capsys):
+    def test_a_server_that_opens_no_websocket_is_told_how_many_cases_depend_on_it(self, capsys, tmp_path):
         class Closed(ReferenceServer):
             def complete_upgrade(self, request):
                 self.answer("403 Forbidden", "Date: Sun, 06 Nov 1994 08:49:37 GMT", "Content-Length: 0")
@@ -144,7 +144,12 @@ class TestCauses:
         with serving(Closed) as url:
             code, out, _ = run(capsys, url, "--only", "4.status.101", "--only", "6.length")
             nothing, last, _ = run(capsys, url, "--only", "6.length")
+            (tmp_path / "known.txt").write_text("")
+            gate, *_ = run(
+                capsys, url, "--only", "4.status.101", "--only", "6.length", "--baseline", str(tmp_path / "known.txt")
+            )
         assert code == 0
+        assert gate == 1, "an empty baseline makes a gate of it"
         assert f"and {LENGTHS} cases that need a WebSocket: they were not played" in out
         assert f"{LENGTHS} cases skipped: an ordinary handshake does not get 101" in out
         assert re.search(rf"6  Frames +none played .* 0 of {LENGTHS} played", out)

@@ -131,6 +131,14 @@ def test_the_service_file_is_accepted():
     assert said == [], said
 
 
+def test_the_service_starts_again_for_as_long_as_redis_is_away():
+    # systemd.unit(5): by default the sixth start within 10 s is refused, also with Restart=always.
+    text = (FILES / "wsref@.service").read_text()
+    settings = dict(re.findall(r"^(\w+)=(.*)$", text, re.M))
+    assert settings["Restart"] == "always"
+    assert settings["StartLimitIntervalSec"] == "0" or 5 * float(settings["RestartSec"]) > 10
+
+
 def test_the_command_of_the_service_file_is_one():
     text = (FILES / "wsref@.service").read_text()
     command = re.search(r"^ExecStart=/usr/bin/python3 (.*)$", text, re.M)[1].replace("%i", "0").split()

@@ -19,6 +19,8 @@ from conftest import DEADLINE, found, free_port, require, wait_until
 from rawclient import KEY, connected, upgrade
 
 from wsref import ConnectionClosed, Echo, HandshakeFailed, Limits, WebSocketHandler, connect
+from wsref.check import Level, grade, parse_target
+from wsref.check.cases import select
 
 pytestmark = pytest.mark.slow
 
@@ -201,6 +203,13 @@ def test_without_a_line_of_it_an_upgrade_gets_426(serve, proxy, line):
     with pytest.raises(HandshakeFailed, match="a proxy before it may have removed it") as caught:
         connect(proxy(serve(), change=without).url)
     assert caught.value.status == 426
+
+
+def test_a_grade_through_it_has_failures_of_its_own(serve, proxy):
+    report = grade(parse_target(proxy(serve()).url), select(only=["2", "3", "4", "5"]))
+    failed = {verdict.case.id for verdict in report.failed if verdict.case.level is Level.MUST}
+    assert {"2.connection.missing", "2.http-1-0.upgrade"} <= failed
+    assert {name.partition(".")[0] for name in failed} <= {"2", "5"}
 
 
 def test_with_tls_at_nginx(serve, proxy, tmp_path, certificate):

@@ -505,7 +505,7 @@ class TestNonBlockingStreams:
         assert (process.returncode, "Traceback" in err) == (0, False), err
         assert "TEXT" in out
 
-    @pytest.mark.parametrize("arguments", ["check --list -v", "decode " + "8100" * 500, "serve --step 11 --source"])
+    @pytest.mark.parametrize("arguments", ["check --list -v", "decode " + "8100" * 100, "serve --step 11 --source"])
     def test_output_waits_for_its_reader(self, arguments):
         expected = command(*arguments.split()).stdout
         reader, writer = os.pipe()

@@ -88,6 +88,7 @@ def test_a_server_that_is_not_installed_is_skipped_and_named(monkeypatch, capsys
     assert "Nowhere: skipped: not installed" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_server_that_is_graded_alone_gets_the_cases_of_the_others(monkeypatch):
     played = []
 

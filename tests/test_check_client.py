@@ -1073,6 +1073,38 @@ class TestCommandLine:
             with pytest.raises(NotAnswering, match=r"it did not connect in 0\.1 s"):
                 run.find_out()
 
+    def test_the_end_of_a_run_waits_for_a_process_that_starts(self, monkeypatch):
+        """And it ends that one, too: a second Ctrl-C may come in the middle of its start."""
+        starting, may_start, order = threading.Event(), threading.Event(), []
+        popen = subprocess.Popen
+
+        def slow_popen(*arguments, **options):
+            starting.set()
+            assert may_start.wait(DEADLINE)
+            process = popen(*arguments, **options)
+            order.append("started")
+            return process
+
+        def end():
+            run.end()
+            order.append("ended")
+
+        monkeypatch.setattr("wsref.check.clients.command.subprocess.Popen", slow_popen)
+        with grading(select(only=["c6.length.1"])) as grader:
+            run = CommandRun(grader, ["sh", "-c", "exec sleep 60", "{url}"])
+            player = threading.Thread(target=run.play, args=(1, lambda verdict: None))
+            player.start()
+            assert starting.wait(DEADLINE)
+            run.stop("Ctrl-C")
+            ender = threading.Thread(target=end)
+            ender.start()
+            ender.join(0.2)
+            may_start.set()
+            ender.join(DEADLINE)
+            player.join(DEADLINE)
+        assert order == ["started", "ended"]
+        assert not run._processes
+
     def test_a_second_ctrl_c_leaves_no_client(self, tmp_path):
         file, log = tmp_path / "client.py", tmp_path / "log"
         hangs = f"    import os, time\n    print(os.getpid(), file=open({str(log)!r}, 'a'))\n    time.sleep(600)\n"

@@ -64,14 +64,20 @@ class CommandRun:
         self._missing = 0  # in a row
         self._last_end = ""  # of a process that did not connect, in words
         self._processes: set[subprocess.Popen[bytes]] = set()  # that run now
+        self._starting = threading.Lock()  # held while a process starts, so that end() misses none
 
     def stop(self, reason: str) -> None:
         """Begin no further case."""
         self._stopped = self._stopped or reason
 
     def end(self) -> None:
-        """End the processes that still run: a second Ctrl-C does not wait for the threads that would end them."""
-        for process in list(self._processes):
+        """End the processes that still run: a second Ctrl-C does not wait for the threads that would end them.
+
+        After :meth:`stop` none starts any more.
+        """
+        with self._starting:
+            left = list(self._processes)
+        for process in left:
             end_group(process)
 
     @property
@@ -154,11 +160,14 @@ class CommandRun:
         arguments = [argument.replace("{url}", url) for argument in self._command]
         null = subprocess.DEVNULL
         try:
-            process = subprocess.Popen(arguments, stdin=null, stdout=null, stderr=errors, start_new_session=True)
+            with self._starting:
+                if self._stopped:
+                    return False
+                process = subprocess.Popen(arguments, stdin=null, stdout=null, stderr=errors, start_new_session=True)
+                self._processes.add(process)
         except OSError as error:
             self._last_end = f"cannot be started: {error.strerror}"
             return False
-        self._processes.add(process)
         try:
             return self._wait_for(case, process)
         finally:

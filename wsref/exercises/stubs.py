@@ -38,7 +38,7 @@ def title_of(chapter: int) -> str:
 def definitions(source: str | bytes) -> dict[str, Definition]:
     """Return the functions and classes of a file: in a file of solutions, the exercises.
 
-    One that a later line replaces is left out: ``header_size = mine``, or an import.
+    A definition that a later line replaces is left out: ``header_size = mine``, or an import.
     """
     found: dict[str, Definition] = {}
     for node in ast.parse(source).body:

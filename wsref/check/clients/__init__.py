@@ -7,7 +7,7 @@ the rest of :mod:`wsref.check`, and no code with the client or the server of thi
   until the message is ``done``, or speaks the protocol of Autobahn's fuzzing server.
 * Legal behaviour passes.  A client may end TCP without a Close when it fails a connection, may decline
   compression, may answer only the last of several Pings, and may limit the size of messages above 8 KiB.
-  It may send messages of its own, and close connections by itself: the first connection shows it.
+  It may send messages that answer nothing, and close connections by itself: the first connection shows it.
 
 ============  =======  ===================================================================
 module        chapter  in one line

@@ -404,7 +404,7 @@ class TestCosts:
 
     PIECES = staticmethod(lambda data, size: [data[at : at + size] for at in range(0, len(data), size)])
 
-    @pytest.mark.parametrize("size", [7, 1000, 1 << 16])
+    @pytest.mark.parametrize("size", [pytest.param(1, marks=pytest.mark.slow), 7, 1000, 1 << 16])
     def test_the_limit_of_a_head_does_not_depend_on_its_pieces(self, step, size):
         beginning = PLAIN.removesuffix(b"\r\n") + b"X: "
         for head in (16384, 16385):

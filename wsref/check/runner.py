@@ -494,14 +494,15 @@ def stopping_at_ctrl_c(interrupt: Callable[[], None], on_ctrl_c: Callable[[], No
 class _Run:
     """The cases of one report while they are played.
 
-    A failure counts after the last case that runs beside others, for two reasons.  The server may have been
-    silent only because it was busy: such a case is replayed alone.  And it may have turned out to send
-    messages by itself, which were taken for answers: then each failed case is replayed.
+    A failure counts after the last case that runs beside others, for three reasons.  The server may have been
+    silent, or turned the client away, only because it was busy: such a case is replayed alone.  It may have
+    turned out to send messages by itself, which were taken for answers: then each failed case is replayed.
+    And the caller may end the run after this failure: then no case begins until it is replayed.
 
     If the server ends, only the cases of that moment can be the reason.  One case is blamed; of several,
     none is judged, and the report names them.
 
-    It has more attributes than most classes here: what was asked for, how the run stands, and what may be to blame.
+    It has more attributes than most classes here: what was asked for, how far the run is, and what may be to blame.
     """
 
     def __init__(
@@ -628,7 +629,7 @@ class _Run:
                 self.stop_early(FIRST)
 
     def _play(self, case: Case) -> Verdict | None:
-        """Play a case, then see whether the server still works; None: the run has ended."""
+        """Play a case, then see whether the server still works; None: the run has ended, or is held."""
         if time.monotonic() > self._end:
             self.stop_early(OUT_OF_TIME)
         if self._stopped or self._is_held:

@@ -877,7 +877,7 @@ def begin_of_inflated(payload: bytes) -> bytes:
     return b""
 
 
-#: ``epoll`` would need a file of its own for each wait; ``select`` is all that Windows has.
+#: ``epoll`` would need another file for each wait; ``select`` is all that Windows has.
 _Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
